@@ -1,0 +1,67 @@
+package block
+
+import (
+	"context"
+	"fmt"
+)
+
+// A Cause says why a block is read. Hits of different causes are never mixed
+// in the ledger.
+type Cause uint8
+
+// The causes, by falling priority.
+const (
+	Demand   Cause = iota // a program waits for it
+	Prefetch              // a start is expected to want it
+	Repair                // a damaged or missing copy is replaced
+)
+
+// Causes lists every cause.
+var Causes = [...]Cause{Demand, Prefetch, Repair}
+
+var causeNames = [...]string{Demand: "demand", Prefetch: "prefetch", Repair: "repair"}
+
+// String returns "demand", "prefetch" or "repair".
+func (c Cause) String() string {
+	if int(c) < len(causeNames) {
+		return causeNames[c]
+	}
+	return fmt.Sprintf("cause(%d)", uint8(c))
+}
+
+// ParseCause reads what [Cause.String] wrote; the empty string is Demand.
+func ParseCause(s string) (Cause, error) {
+	if s == "" {
+		return Demand, nil
+	}
+	for _, c := range Causes {
+		if c.String() == s {
+			return c, nil
+		}
+	}
+	return Demand, fmt.Errorf("cause %.20q: want demand, prefetch or repair", s)
+}
+
+// A Call describes on whose behalf a block is read. It is the only value this
+// project carries in a context.
+type Call struct {
+	Image    string // name or manifest id, as the caller gave it
+	Workload string // entrypoint or function within the image
+	Tenant   string
+	Cause    Cause
+	Hops     uint8 // how many nodes have passed the read on
+}
+
+type callKey struct{}
+
+// WithCall returns a context that carries c.
+func WithCall(ctx context.Context, c Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// CallFrom returns the Call ctx carries, or the zero Call (a demand read for
+// nobody in particular).
+func CallFrom(ctx context.Context) Call {
+	c, _ := ctx.Value(callKey{}).(Call)
+	return c
+}

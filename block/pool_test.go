@@ -1,0 +1,87 @@
+package block
+
+import (
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+)
+
+func TestClassesCoverEverySizeTightly(t *testing.T) {
+	for n := 0; n <= MaxSize+slackSize; n += 511 {
+		class := classOf(n)
+		if class < 0 || class >= classCount {
+			t.Fatalf("classOf(%d) = %d, outside of %d classes", n, class, classCount)
+		}
+		size := classSize(class)
+		if size < n {
+			t.Fatalf("class %d of %d bytes holds %d", class, n, size)
+		}
+		if limit := n + n/8 + pageSize; size > limit {
+			t.Fatalf("%d bytes cost %d, want at most %d", n, size, limit)
+		}
+		if class > 0 && classSize(class-1) >= max(n, 1) {
+			t.Fatalf("%d bytes: class %d is not the smallest", n, class)
+		}
+	}
+	if got := classOf(maxPages * pageSize); got >= classCount {
+		t.Fatalf("largest class %d, have %d", got, classCount)
+	}
+}
+
+func TestBuffersAreAlignedAndDisjoint(t *testing.T) {
+	p := NewPool(1 << 20)
+	var bufs []*Buffer
+	for i := range 200 {
+		b := p.Get(rand.IntN(MaxSize))
+		if addr := uintptr(unsafe.Pointer(unsafe.SliceData(b.Full()))); addr%pageSize != 0 {
+			t.Fatalf("buffer at %#x is not page-aligned", addr)
+		}
+		for j := range b.Full() {
+			b.Full()[j] = byte(i)
+		}
+		bufs = append(bufs, b)
+	}
+	for i, b := range bufs {
+		for j, c := range b.Full() {
+			if c != byte(i) {
+				t.Fatalf("buffer %d byte %d belongs to another buffer", i, j)
+			}
+		}
+		b.Release()
+	}
+	if got := p.InUse(); got != 0 {
+		t.Fatalf("%d bytes in use after all were released", got)
+	}
+	if got := p.Idle(); got > 1<<20 {
+		t.Fatalf("%d bytes idle, limit is %d", got, 1<<20)
+	}
+}
+
+func TestReleasedMemoryIsReused(t *testing.T) {
+	p := NewPool(1 << 20)
+	first := p.Get(100_000)
+	mem := unsafe.SliceData(first.Full())
+	first.Release()
+	if second := p.Get(100_000); unsafe.SliceData(second.Full()) != mem {
+		t.Fatal("the pool did not reuse the released buffer")
+	}
+}
+
+func TestBufferReleasedTwicePanics(t *testing.T) {
+	b := NewPool(0).Get(1)
+	b.Release()
+	defer func() {
+		if recover() == nil {
+			t.Fatal("second Release did not panic")
+		}
+	}()
+	b.Release()
+}
+
+func BenchmarkPoolGetRelease256K(b *testing.B) {
+	p := NewPool(DefaultIdle)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Get(256 << 10).Release()
+	}
+}
