@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"go.yaml.in/yaml/v3"
+)
+
+// A Config is everything `cached serve` can be told. The YAML file, the
+// environment and the flags all set the same fields, in rising order of
+// precedence; bindFlags names them.
+type Config struct {
+	Listen   string   `yaml:"listen"`
+	Admin    string   `yaml:"admin"`
+	DataDir  string   `yaml:"data-dir"`
+	Origins  []string `yaml:"origins"`
+	L1       L1Config `yaml:"l1"`
+	L2       L2Config `yaml:"l2"`
+	Limits   Limits   `yaml:"limits"`
+	Log      Log      `yaml:"log"`
+	Shutdown Shutdown `yaml:"shutdown"`
+}
+
+// L1Config is the memory tier's stanza.
+type L1Config struct {
+	Size Size `yaml:"size"` // 0 turns the tier off
+}
+
+// L2Config is the disk tier's stanza.
+type L2Config struct {
+	Size              Size   `yaml:"size"` // 0 turns the tier off
+	Dir               string `yaml:"dir"`  // default: <data-dir>/l2
+	MinFree           Size   `yaml:"min-free"`
+	WriteBudgetPerDay Size   `yaml:"write-budget-per-day"` // 0: none
+}
+
+// Limits bound the work in progress.
+type Limits struct {
+	OriginReads int `yaml:"origin-reads"`
+	InFlight    int `yaml:"in-flight"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+// Shutdown says how the daemon stops.
+type Shutdown struct {
+	DrainTimeout time.Duration `yaml:"drain-timeout"`
+}
+
+// Default returns the configuration of a daemon that was told nothing: loopback
+// only, small tiers, and an origin in a folder of its own.
+func Default() Config {
+	return Config{
+		Listen:   "127.0.0.1:7070",
+		Admin:    "127.0.0.1:7071",
+		DataDir:  defaultDataDir(),
+		L1:       L1Config{Size: 256 << 20},
+		L2:       L2Config{Size: 4 << 30, MinFree: 1 << 30},
+		Limits:   Limits{OriginReads: 64, InFlight: 1024},
+		Log:      Log{Level: "info", Format: "text"},
+		Shutdown: Shutdown{DrainTimeout: 30 * time.Second},
+	}
+}
+
+// defaultDataDir is /var/lib/cached for root, $XDG_DATA_HOME/cached otherwise.
+func defaultDataDir() string {
+	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "cached")
+	}
+	if home, err := os.UserHomeDir(); os.Geteuid() != 0 && err == nil {
+		return filepath.Join(home, ".local", "share", "cached")
+	}
+	return "/var/lib/cached"
+}
+
+// mergeYAML sets the fields that the document names. Unknown keys are errors.
+func (c *Config) mergeYAML(doc []byte) error {
+	dec := yaml.NewDecoder(bytes.NewReader(doc))
+	dec.KnownFields(true)
+	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return errors.New(strings.NewReplacer(
+			"yaml: unmarshal errors:\n  ", "", "\n  ", "; ",
+			" not found in type main.", " is not a key of ",
+			"field ", "",
+		).Replace(err.Error()))
+	}
+	return nil
+}
+
+// Validate reports every mistake at once.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for _, a := range []struct{ key, addr string }{{"listen", c.Listen}, {"admin", c.Admin}} {
+		if _, _, err := net.SplitHostPort(a.addr); err != nil {
+			bad("%s: %q is not host:port", a.key, a.addr)
+		}
+	}
+	if !filepath.IsAbs(c.DataDir) {
+		bad("data-dir: %q must be an absolute path", c.DataDir)
+	}
+	if c.L2.Dir != "" && !filepath.IsAbs(c.L2.Dir) {
+		bad("l2.dir: %q must be an absolute path", c.L2.Dir)
+	}
+	if c.L1.Size > 0 && c.L1.Size < 16<<20 {
+		bad("l1.size: %s is too small: want at least 16MiB, or 0 to turn L1 off", c.L1.Size)
+	}
+	if c.L2.Size > 0 && c.L2.Size < 64<<20 {
+		bad("l2.size: %s is too small: want at least 64MiB, or 0 to turn L2 off", c.L2.Size)
+	}
+	if c.Limits.OriginReads < 1 {
+		bad("limits.origin-reads: %d, want at least 1", c.Limits.OriginReads)
+	}
+	if c.Limits.InFlight < 1 {
+		bad("limits.in-flight: %d, want at least 1", c.Limits.InFlight)
+	}
+	if _, err := c.Log.level(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		bad("log.format: %q, want text or json", c.Log.Format)
+	}
+	if c.Shutdown.DrainTimeout < 0 {
+		bad("shutdown.drain-timeout: %s is negative", c.Shutdown.DrainTimeout)
+	}
+	return errors.Join(errs...)
+}
+
+// complete fills in what depends on other fields.
+func (c *Config) complete() {
+	if len(c.Origins) == 0 {
+		c.Origins = []string{"file://" + filepath.Join(c.DataDir, "origin")}
+	}
+	if c.L2.Dir == "" {
+		c.L2.Dir = filepath.Join(c.DataDir, "l2")
+	}
+}
+
+// ownOrigin returns the folder of the embedded default origin, or "" when the
+// origins were configured.
+func (c *Config) ownOrigin() string {
+	dir := filepath.Join(c.DataDir, "origin")
+	if len(c.Origins) == 1 && c.Origins[0] == "file://"+dir {
+		return dir
+	}
+	return ""
+}
+
+func (l Log) level() (slog.Level, error) {
+	var lv slog.Level
+	if err := lv.UnmarshalText([]byte(l.Level)); err != nil {
+		return lv, fmt.Errorf("log.level: %q, want debug, info, warn or error", l.Level)
+	}
+	return lv, nil
+}
+
+// newLogger logs to w as configured.
+func (l Log) newLogger(w io.Writer) *slog.Logger {
+	level, err := l.level()
+	if err != nil {
+		level = slog.LevelInfo // Validate has reported it
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// A Size is a number of bytes, written like 256MiB, 4GiB or 1500000.
+type Size int64
+
+// String writes the size so that Set reads the same number back.
+func (s Size) String() string {
+	for _, u := range []struct {
+		n    int64
+		name string
+	}{{1 << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if int64(s) != 0 && int64(s)%u.n == 0 {
+			return fmt.Sprintf("%d%s", int64(s)/u.n, u.name)
+		}
+	}
+	return fmt.Sprint(int64(s))
+}
+
+// Set implements pflag.Value.
+func (s *Size) Set(text string) error {
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, "-") {
+		return fmt.Errorf("size %q is negative", text)
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > 1<<62 {
+		return fmt.Errorf("size %q: want a number of bytes such as 256MiB, 4GiB or 1500000", text)
+	}
+	*s = Size(n)
+	return nil
+}
+
+// Type implements pflag.Value.
+func (*Size) Type() string { return "size" }
+
+// UnmarshalYAML reads a size from a string or a plain number.
+func (s *Size) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.ScalarNode {
+		return fmt.Errorf("line %d: want a size such as 256MiB", n.Line)
+	}
+	if err := s.Set(n.Value); err != nil {
+		return fmt.Errorf("line %d: %w", n.Line, err)
+	}
+	return nil
+}
+
+// MarshalYAML writes what String does.
+func (s Size) MarshalYAML() (any, error) { return s.String(), nil }

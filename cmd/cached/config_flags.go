@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+const envPrefix = "CACHED_"
+
+// bindOriginFlags adds the settings shared by every command that opens the
+// origin itself.
+func bindOriginFlags(fs *pflag.FlagSet, c *Config) {
+	fs.StringArrayVar(&c.Origins, "origin", c.Origins, "origin `URL`, file:///PATH or s3://BUCKET[/PREFIX]?endpoint=..&region=..; repeat for fail-over (default: a folder in the data directory)")
+	fs.StringVar(&c.DataDir, "data-dir", c.DataDir, "`DIR` for the disk cache and the default origin")
+}
+
+// bindFlags adds every setting of c. The flag --l1-size is the environment
+// variable CACHED_L1_SIZE.
+func bindFlags(fs *pflag.FlagSet, c *Config) {
+	bindOriginFlags(fs, c)
+	fs.StringVar(&c.Listen, "listen", c.Listen, "`ADDR` of the block-read RPC (HTTP/1.1 and h2c)")
+	fs.StringVar(&c.Admin, "admin", c.Admin, "`ADDR` of /metrics, /healthz, /readyz, /debug/pprof and the status page")
+	fs.Var(&c.L1.Size, "l1-size", "memory for blocks; 0 turns L1 off")
+	fs.Var(&c.L2.Size, "l2-size", "disk space for blocks; 0 turns L2 off")
+	fs.StringVar(&c.L2.Dir, "l2-dir", c.L2.Dir, "`DIR` of the disk cache (default: l2 in the data directory)")
+	fs.Var(&c.L2.MinFree, "l2-min-free", "free space L2 leaves on its file system")
+	fs.Var(&c.L2.WriteBudgetPerDay, "l2-write-budget-per-day", "bytes L2 may write a day, to spare the flash; 0: no limit")
+	fs.IntVar(&c.Limits.OriginReads, "origin-reads", c.Limits.OriginReads, "reads of the origin in progress at most")
+	fs.IntVar(&c.Limits.InFlight, "in-flight", c.Limits.InFlight, "requests in progress at most; more are refused as overload")
+	fs.StringVar(&c.Log.Level, "log-level", c.Log.Level, "debug, info, warn or error")
+	fs.StringVar(&c.Log.Format, "log-format", c.Log.Format, "text or json")
+	fs.DurationVar(&c.Shutdown.DrainTimeout, "drain-timeout", c.Shutdown.DrainTimeout, "how long reads in progress may take after SIGTERM")
+}
+
+// addConfigFlags gives cmd a --config flag and the flags of bind, and returns
+// how to load what they, the environment and the file say.
+func addConfigFlags(cmd *cobra.Command, bind func(*pflag.FlagSet, *Config)) func() (Config, error) {
+	shown := Default()
+	bind(cmd.Flags(), &shown)
+	file := cmd.Flags().String("config", os.Getenv(envPrefix+"CONFIG"), "YAML `FILE` with settings (env CACHED_CONFIG)")
+	return func() (Config, error) { return loadConfig(*file, os.LookupEnv, cmd.Flags()) }
+}
+
+// loadConfig layers defaults, file, environment and the flags that were given.
+func loadConfig(file string, env func(string) (string, bool), given *pflag.FlagSet) (Config, error) {
+	c := Default()
+	if file != "" {
+		doc, err := os.ReadFile(file)
+		if err != nil {
+			return c, fmt.Errorf("config: %w", err)
+		}
+		if err := c.mergeYAML(doc); err != nil {
+			return c, fmt.Errorf("config %s: %w", file, err)
+		}
+	}
+	all := pflag.NewFlagSet("config", pflag.ContinueOnError)
+	bindFlags(all, &c)
+	var errs []error
+	all.VisitAll(func(f *pflag.Flag) {
+		name := envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if v, ok := env(name); ok && v != "" {
+			if err := setFlag(f, strings.Fields(v)); err != nil {
+				errs = append(errs, fmt.Errorf("environment %s: %w", name, err))
+			}
+		}
+		if g := given.Lookup(f.Name); g != nil && g.Changed {
+			if err := setFlag(f, flagValues(g)); err != nil {
+				errs = append(errs, fmt.Errorf("--%s: %w", f.Name, err))
+			}
+		}
+	})
+	if err := errors.Join(errs...); err != nil {
+		return c, err
+	}
+	if err := c.Validate(); err != nil {
+		return c, fmt.Errorf("config: %w", err)
+	}
+	c.complete()
+	return c, nil
+}
+
+// setFlag replaces a flag's value; only lists take more than one word.
+func setFlag(f *pflag.Flag, words []string) error {
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		return list.Replace(words)
+	}
+	return f.Value.Set(strings.Join(words, " "))
+}
+
+func flagValues(f *pflag.Flag) []string {
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		return list.GetSlice()
+	}
+	return []string{f.Value.String()}
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestMeasureJudgesEachGoal(t *testing.T) {
+	const good = `printf 'noise\nBenchmarkX figure a.b 2 x\nfigure a.b 3 x\nfigure c 0 n\nfigure d\n'`
+	goals := []goal{
+		{name: "met", figure: "a.b", op: atLeast, bound: 3, command: good},
+		{name: "missed", figure: "a.b", op: atMost, bound: 2.5, command: good},
+		{name: "exact", figure: "c", op: exactly, bound: 0, command: good},
+		{name: "no such figure", figure: "d", op: shown, command: good},
+		{name: "passes", command: "true"},
+		{name: "fails", command: "false"},
+		{name: "figure of a failing command", figure: "z", op: atLeast, command: "echo figure z 9; exit 3"},
+	}
+	want := []bool{true, false, true, false, true, false, false}
+	var log bytes.Buffer
+	results := measure(goals, &log)
+	for i, r := range results {
+		if r.met() != want[i] {
+			t.Errorf("%s: met %v, want %v (%+v)", r.name, r.met(), want[i], r)
+		}
+	}
+	if n := strings.Count(log.String(), "$ printf"); n != 1 {
+		t.Errorf("the shared command ran %d times, want once", n)
+	}
+	if n := countMissed(results); n != 4 {
+		t.Errorf("%d missed, want 4", n)
+	}
+}
+
+func TestReportNamesEveryFigure(t *testing.T) {
+	results := []result{
+		{goal: goal{name: "a", figure: "f", op: atLeast, bound: 0.95, command: "c"}, value: 1.25, measured: true},
+		{goal: goal{name: "b", figure: "g", op: atMost, bound: 1, command: "c"}, reason: "exit status 1"},
+	}
+	file := filepath.Join(t.TempDir(), "main.json")
+	if err := writeReport(file, results); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rep report
+	if err := json.Unmarshal(doc, &rep); err != nil {
+		t.Fatal(err)
+	}
+	if rep.Machine == "" || rep.Commit == "" || len(rep.Figures) != 2 || *rep.Figures[0].Figure != 1.25 || rep.Figures[1].Figure != nil || rep.Figures[1].Met {
+		t.Fatalf("report %s", doc)
+	}
+	var table bytes.Buffer
+	printTable(&table, results)
+	for _, want := range []string{"ok", "MISSED", ">= 0.95", "1.25", "exit status 1", "1 of 2 met"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, table.String())
+		}
+	}
+}
+
+func TestEveryGoalHasACommandAndAUniqueName(t *testing.T) {
+	for set, goals := range sets {
+		seen := map[string]bool{}
+		for _, g := range goals {
+			if g.command == "" || g.name == "" || seen[g.name] {
+				t.Errorf("set %s: goal %q: want a unique name and a command", set, g.name)
+			}
+			seen[g.name] = true
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+func printTable(w io.Writer, results []result) {
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "\tGOAL\tFIGURE\tWHAT\tCOMMAND")
+	for _, r := range results {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.mark(), r.goalText(), r.figureText(), r.name, r.command)
+		if !r.met() && r.reason != "" {
+			fmt.Fprintf(tw, "\t\t\t  %s\t\n", r.reason)
+		}
+		if r.note != "" {
+			fmt.Fprintf(tw, "\t\t\t  %s\t\n", r.note)
+		}
+	}
+	tw.Flush()
+	fmt.Fprintf(w, "%d of %d met\n", len(results)-countMissed(results), len(results))
+}
+
+func (r result) mark() string {
+	switch {
+	case !r.met():
+		return "MISSED"
+	case r.op == shown:
+		return "-"
+	default:
+		return "ok"
+	}
+}
+
+func (r result) goalText() string {
+	switch {
+	case r.figure == "":
+		return "passes"
+	case r.op == shown:
+		return "shown"
+	default:
+		return fmt.Sprintf("%s %s %s", r.op, number(r.bound), r.unit)
+	}
+}
+
+func (r result) figureText() string {
+	switch {
+	case r.figure == "" && r.measured:
+		return "passed"
+	case r.measured:
+		return strings.TrimSpace(number(r.value) + " " + r.unit)
+	default:
+		return "none"
+	}
+}
+
+// number prints three significant digits, whole numbers in full.
+func number(v float64) string {
+	if v == float64(int64(v)) {
+		return strconv.FormatInt(int64(v), 10)
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
+func countMissed(results []result) int {
+	n := 0
+	for _, r := range results {
+		if !r.met() {
+			n++
+		}
+	}
+	return n
+}
+
+type report struct {
+	Machine string         `json:"machine"`
+	Commit  string         `json:"commit"`
+	Figures []reportFigure `json:"figures"`
+}
+
+type reportFigure struct {
+	Name    string   `json:"name"`
+	Goal    string   `json:"goal"`
+	Figure  *float64 `json:"figure"`
+	Unit    string   `json:"unit,omitempty"`
+	Met     bool     `json:"met"`
+	Command string   `json:"command"`
+	Reason  string   `json:"reason,omitempty"`
+}
+
+func writeReport(file string, results []result) error {
+	rep := report{Machine: machine(), Commit: commit()}
+	for _, r := range results {
+		f := reportFigure{Name: r.name, Goal: r.goalText(), Unit: r.unit, Met: r.met(), Command: r.command, Reason: strings.TrimSpace(r.reason + " " + r.note)}
+		if r.measured {
+			f.Figure = &r.value
+		}
+		rep.Figures = append(rep.Figures, f)
+	}
+	doc, err := json.MarshalIndent(rep, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(doc, '\n'), 0o644)
+}
+
+func machine() string {
+	model := "unknown processor"
+	cpu, _ := os.ReadFile("/proc/cpuinfo") // absent: unknown
+	for line := range strings.Lines(string(cpu)) {
+		if name, ok := strings.CutPrefix(line, "model name"); ok {
+			model = strings.TrimSpace(strings.TrimLeft(name, "\t :"))
+			break
+		}
+	}
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease") // absent: left out
+	return fmt.Sprintf("%d x %s, Linux %s, %s", runtime.NumCPU(), model, strings.TrimSpace(string(kernel)), runtime.Version())
+}
+
+// commit names the measured tree, with "-dirty" where it was changed.
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
