@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"lukechampine.com/blake3"
+	"github.com/zeebo/blake3"
 )
 
 // MaxSize is the most bytes one block may hold, in its stored form.
