@@ -1,0 +1,195 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/ristretto/v2"
+
+	"github.com/zonecache/cached/block"
+)
+
+// Options configures a Tier.
+type Options struct {
+	// Capacity is the budget in bytes of memory occupied by blocks. Zero
+	// switches the tier off: every read misses and every offer is declined.
+	Capacity int64
+}
+
+// A Tier is a bounded store of blocks in memory.
+type Tier struct {
+	capacity int64
+	offering int64 // bytes that may be on their way in at once
+	cache    *ristretto.Cache[uint64, block.Block]
+	gates    [gateCount]gate
+	writers  sync.WaitGroup
+	closing  sync.Once
+
+	used     atomic.Int64 // bytes referenced, including offers
+	offered  atomic.Int64 // bytes on their way in
+	evicted  atomic.Int64
+	declined atomic.Int64
+}
+
+var _ block.Store = (*Tier)(nil)
+
+const (
+	// maxOffering bounds the bytes on their way in, whatever the capacity: at
+	// 1 GB/s it is 32 ms of writes, where a decision takes microseconds.
+	maxOffering = 32 << 20
+
+	// meanBlock is the size for which ristretto's frequency sketch is laid out:
+	// a default block of 256 KiB is about this large once compressed. Ten
+	// counters a block, as ristretto asks for, then cost 0.05 % of the capacity.
+	meanBlock       = 64 << 10
+	countersPerItem = 10
+	minCounters     = 10_000
+
+	// getBuffer is how many reads are batched before the policy learns of them.
+	getBuffer = 64
+)
+
+// New returns an empty tier. It fails if the capacity is negative.
+func New(opts Options) (*Tier, error) {
+	if opts.Capacity < 0 {
+		return nil, fmt.Errorf("memory: capacity of %d bytes: want 0 (off) or more", opts.Capacity)
+	}
+	t := &Tier{
+		capacity: opts.Capacity,
+		offering: min(opts.Capacity/8, maxOffering),
+	}
+	for i := range t.gates {
+		t.gates[i].writing = map[uint64]struct{}{}
+		t.gates[i].closed = opts.Capacity == 0
+	}
+	if opts.Capacity == 0 {
+		return t, nil
+	}
+	cache, err := ristretto.NewCache(&ristretto.Config[uint64, block.Block]{
+		NumCounters:        countersFor(opts.Capacity),
+		MaxCost:            opts.Capacity,
+		BufferItems:        getBuffer,
+		IgnoreInternalCost: true, // costs are bytes of blocks and nothing else
+		KeyToHash:          func(key uint64) (uint64, uint64) { return key, 0 },
+		// ristretto calls OnExit once for every value it lets go, on top of
+		// OnEvict or OnReject: only OnExit may release.
+		OnExit:   t.exit,
+		OnEvict:  func(*ristretto.Item[block.Block]) { t.evicted.Add(1) },
+		OnReject: func(*ristretto.Item[block.Block]) { t.declined.Add(1) },
+		// offer never sets a key that is present, see there. Were it to happen,
+		// the block already served stays.
+		ShouldUpdate: func(block.Block, block.Block) bool { return false },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("memory: %w", err)
+	}
+	t.cache = cache
+	return t, nil
+}
+
+func countersFor(capacity int64) int64 {
+	return max(capacity/meanBlock*countersPerItem, minCounters)
+}
+
+// Capacity returns the budget in bytes.
+func (t *Tier) Capacity() int64 { return t.capacity }
+
+// Used returns the bytes of memory of all blocks the tier references. It
+// exceeds the capacity by at most the blocks being offered at the moment.
+func (t *Tier) Used() int64 { return t.used.Load() }
+
+// Evictions returns how many blocks were dropped to make room for others.
+func (t *Tier) Evictions() int64 { return t.evicted.Load() }
+
+// Declines returns how many offers were not kept: not worth their room, larger
+// than the capacity, or too much on its way in. Offers of blocks the tier holds
+// already are not among them.
+func (t *Tier) Declines() int64 { return t.declined.Load() }
+
+// ReadBlock implements [block.Reader]. It fails with [block.ErrNotFound] only.
+func (t *Tier) ReadBlock(_ context.Context, id block.ID) (block.Block, error) {
+	key := keyOf(id)
+	g := t.gateOf(key)
+	g.mu.RLock()
+	b, ok := t.lookupLocked(g, key)
+	if ok && b.ID() == id {
+		// The block may have been evicted since the lookup, and its memory may
+		// belong to another block by now: a lost race is a miss.
+		b, ok = b.TryRetain()
+	} else {
+		ok = false
+	}
+	g.mu.RUnlock()
+	if !ok {
+		return block.Block{}, fmt.Errorf("memory: read %s: %w", id, block.ErrNotFound)
+	}
+	return b.WithFrom(block.Memory), nil
+}
+
+// WriteBlock implements [block.Writer]. When it returns, the block is readable
+// or was declined, except where another call is offering the same block: then
+// it returns at once and leaves the matter to that call. It never fails.
+func (t *Tier) WriteBlock(_ context.Context, b block.Block) error {
+	key, size := keyOf(b.ID()), int64(b.MemorySize())
+	if size > t.capacity || !t.reserve(size) {
+		t.declined.Add(1)
+		return nil
+	}
+	defer t.offered.Add(-size)
+	if g := t.gateOf(key); t.beginWrite(g, key) {
+		defer t.endWrite(g, key)
+		t.offer(key, b, size)
+	}
+	return nil
+}
+
+// offer hands a reference to ristretto and waits for its decision. The caller
+// has made sure that nobody else sets the key and that it is absent: a Set of a
+// present key would charge the old block the new block's size.
+func (t *Tier) offer(key uint64, b block.Block, size int64) {
+	t.used.Add(size)
+	if !t.cache.Set(key, b.Retain(), size) {
+		// Dropped, because ristretto's queue is full. It calls nobody.
+		t.declined.Add(1)
+		t.exit(b)
+		return
+	}
+	// The queue is first in, first out, so that the decision about b, and the
+	// evictions that make room for it, come before the end of this wait.
+	t.cache.Wait()
+}
+
+// reserve takes size bytes of what may be on its way in. A single offer is
+// always let through, so that a small tier takes large blocks, too.
+func (t *Tier) reserve(size int64) bool {
+	if n := t.offered.Add(size); n > t.offering && n > size {
+		t.offered.Add(-size)
+		return false
+	}
+	return true
+}
+
+// exit drops the reference ristretto held. Deletions and evictions of keys that
+// are gone already arrive as the zero Block.
+func (t *Tier) exit(b block.Block) {
+	if b.IsZero() {
+		return
+	}
+	t.used.Add(-int64(b.MemorySize()))
+	b.Release()
+}
+
+// Close waits for writes in progress and releases every block. It always
+// succeeds.
+func (t *Tier) Close() error {
+	t.closing.Do(func() {
+		for i := range t.gates {
+			t.gates[i].close()
+		}
+		t.writers.Wait()
+		t.cache.Close() // a nil cache is closed already
+	})
+	return nil
+}
