@@ -1,0 +1,149 @@
+package testtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zonecache/cached/internal/testtool/pin"
+)
+
+// packageOf returns the Debian package that brings a program. Most are named
+// after it.
+func packageOf(program string) string {
+	switch program {
+	case "nginx":
+		return "nginx-light"
+	case "mkfs.erofs", "fsck.erofs", "dump.erofs":
+		return "erofs-utils"
+	case "h2load":
+		return "nghttp2-client"
+	case "varnishd":
+		return "varnish"
+	case "redis-server", "redis-benchmark", "redis-cli":
+		return "redis-server"
+	case "mkfs.ext4", "debugfs":
+		return "e2fsprogs"
+	case "getfattr", "setfattr":
+		return "attr"
+	case "unshare", "mount", "losetup":
+		return "util-linux"
+	}
+	return program
+}
+
+// Debian returns the path of a program from PATH or the system's sbin
+// directories. A missing one is installed by apt-get when the test runs as root
+// on a Debian-like system; otherwise the test is skipped, saying what to
+// install.
+func Debian(tb testing.TB, program string) string {
+	tb.Helper()
+	path, err := debian(program, machine{uid: os.Getuid(), install: aptInstall})
+	var missing *missingError
+	if errors.As(err, &missing) {
+		tb.Skip(missing)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// A machine is what debian needs to know and do beyond looking for files.
+type machine struct {
+	uid     int
+	install func(pkg string) error
+}
+
+// A missingError says which program the test went without and what brings it.
+type missingError struct {
+	program, pkg string
+	cause        error // why it could not be installed here
+}
+
+func (e *missingError) Error() string {
+	why := ""
+	if e.cause != nil {
+		why = fmt.Sprintf(" (tried: %v)", e.cause)
+	}
+	return fmt.Sprintf("needs the program %s: run `apt-get install %s`, or run the test as root, which installs it%s", e.program, e.pkg, why)
+}
+
+func (e *missingError) Unwrap() error { return e.cause }
+
+func debian(program string, m machine) (string, error) {
+	if path, ok := find(program); ok {
+		return path, nil
+	}
+	pkg := packageOf(program)
+	if m.uid != 0 {
+		return "", &missingError{program: program, pkg: pkg}
+	}
+	if err := m.install(pkg); err != nil {
+		return "", &missingError{program: program, pkg: pkg, cause: err}
+	}
+	path, ok := find(program)
+	if !ok {
+		return "", fmt.Errorf("testtool: %s: the Debian package %s does not bring it", program, pkg)
+	}
+	return path, nil
+}
+
+// find looks beyond PATH because a user's PATH often lacks sbin, where Debian
+// keeps servers.
+func find(program string) (string, bool) {
+	if path, err := exec.LookPath(program); err == nil {
+		path, err = filepath.Abs(path)
+		return path, err == nil
+	}
+	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
+		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// aptInstall installs one package, refreshing the package lists only when the
+// ones on disk do not serve.
+func aptInstall(pkg string) error {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	unlock, err := pin.Lock(ctx, "/tmp/apt.lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	install := []string{"install", "-y", "-q", "--no-install-recommends", pkg}
+	if aptGet(ctx, install...) == nil {
+		return nil
+	}
+	if err := aptGet(ctx, "update", "-q"); err != nil {
+		return err
+	}
+	return aptGet(ctx, install...)
+}
+
+func aptGet(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300"}, args...)...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "E: ") {
+			return fmt.Errorf("apt-get %s: %w: %s", args[0], err, strings.TrimSpace(line))
+		}
+	}
+	return fmt.Errorf("apt-get %s: %w", args[0], err)
+}

@@ -1,0 +1,90 @@
+package pin
+
+import (
+	"context"
+	"debug/buildinfo"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// BinEnv names the directory that tools are built into, in place of
+// <repository>/.cache/bin.
+const BinEnv = "CACHED_TOOLS"
+
+// Install returns the path of the named tool, building it first unless the
+// pinned version, built by the running Go release, is there already. The first
+// build of a large one takes minutes on two cores and needs the Go module
+// proxy; ctx bounds it.
+func Install(ctx context.Context, root, name string) (string, error) {
+	tools, err := Tools(root)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(tools, func(t Tool) bool { return t.Name == name })
+	if i < 0 {
+		return "", fmt.Errorf("pin: %s: no tool directive in go.mod or tools/go.mod ends in it", name)
+	}
+	dir, err := binDir(root)
+	if err != nil {
+		return "", fmt.Errorf("pin: %s: %w", name, err)
+	}
+	bin := filepath.Join(dir, name)
+	if tools[i].isBuilt(bin) {
+		return bin, nil
+	}
+	unlock, err := Lock(ctx, filepath.Join(dir, "."+name+".lock"))
+	if err != nil {
+		return "", fmt.Errorf("pin: %s: %w", name, err)
+	}
+	defer unlock()
+	if tools[i].isBuilt(bin) { // by whoever held the lock before us
+		return bin, nil
+	}
+	if err := tools[i].build(ctx, bin); err != nil {
+		return "", err
+	}
+	return bin, nil
+}
+
+func binDir(root string) (string, error) {
+	dir := os.Getenv(BinEnv)
+	if dir == "" {
+		dir = filepath.Join(root, ".cache", "bin")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// isBuilt reports whether the binary at path is this tool as pinned.
+func (t Tool) isBuilt(path string) bool {
+	info, err := buildinfo.ReadFile(path)
+	return err == nil && info.Path == t.Package && info.GoVersion == runtime.Version() &&
+		info.Main.Path == t.Module && info.Main.Version == t.Version
+}
+
+// build puts the tool at path by renaming, so that nobody runs half a binary.
+func (t Tool) build(ctx context.Context, path string) error {
+	fresh := filepath.Join(filepath.Dir(path), "."+t.Name+".new")
+	defer os.Remove(fresh)
+	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-trimpath", "-o", fresh, t.Package)
+	cmd.Dir = t.Dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "PWD="+t.Dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("pin: build %s@%s: %w\n%s", t.Package, t.Version, err, strings.TrimSpace(string(out)))
+	}
+	if !t.isBuilt(fresh) {
+		return fmt.Errorf("pin: build %s: the result is not %s", t.Package, t.Version)
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return fmt.Errorf("pin: build %s: %w", t.Package, err)
+	}
+	return nil
+}
