@@ -1,0 +1,173 @@
+package origin
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// A bucket is a medium in an S3-compatible store. It uses the library's core
+// client, with the region set and retries off, because each call is then one
+// request: the ordinary client looks up the bucket's region and the object's
+// length first, and repeats requests in ways a read with a deadline cannot steer.
+type bucket struct {
+	core      minio.Core
+	transport *http.Transport
+	keys      *keyring
+	name      string
+	prefix    string
+	timeouts  Timeouts
+	// The store does not know If-None-Match. Set at the first refusal.
+	unconditional atomic.Bool
+}
+
+var _ medium = (*bucket)(nil)
+
+func newBucket(l location, t Timeouts, observe func(string, int64)) (*bucket, error) {
+	keys, err := newKeyring(l)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := newTransport(l, t)
+	if err != nil {
+		return nil, err
+	}
+	host, insecure := strings.CutPrefix(l.endpoint, "http://")
+	host = strings.TrimPrefix(host, "https://")
+	if host == "" {
+		host = "s3.amazonaws.com" // the library puts the region in
+	}
+	lookup := map[string]minio.BucketLookupType{
+		"auto": minio.BucketLookupAuto, "on": minio.BucketLookupPath, "off": minio.BucketLookupDNS,
+	}
+	core, err := minio.NewCore(host, &minio.Options{
+		Creds:        keys.credentials,
+		Secure:       !insecure,
+		Region:       l.region,
+		BucketLookup: lookup[l.pathStyle],
+		MaxRetries:   1,
+		Transport:    &observed{next: transport, observe: observe},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("endpoint: %w", err)
+	}
+	return &bucket{core: *core, transport: transport, keys: keys, name: l.bucket, prefix: l.prefix, timeouts: t}, nil
+}
+
+// rangeOfOne asks for one byte: a GET names what is missing in its answer, the
+// object or the bucket, which a HEAD does not.
+const rangeOfOne = "bytes=0-0"
+
+func (b *bucket) has(ctx context.Context, key string) (bool, error) {
+	found := false
+	err := b.do(ctx, func(ctx context.Context, _ *attempt) error {
+		found = false
+		var opts minio.GetObjectOptions
+		opts.Set("Range", rangeOfOne)
+		body, _, _, err := b.core.GetObject(ctx, b.name, b.prefix+key, opts)
+		switch {
+		case err == nil:
+			// Reading to the end lets the connection be used again.
+			_, _ = io.CopyN(io.Discard, body, 2)
+			_ = body.Close()
+			found = true
+		case code(err) == minio.InvalidRange: // it is there, and empty
+			found = true
+		case missing(err):
+		default:
+			return err
+		}
+		return nil
+	})
+	return found, err
+}
+
+func (b *bucket) put(ctx context.Context, key string, data []byte, how putHow) (stored bool, err error) {
+	sum := sha256.Sum256(data)
+	err = b.do(ctx, func(ctx context.Context, a *attempt) error {
+		opts := minio.PutObjectOptions{
+			ContentType: "application/octet-stream",
+			// Sign the digest given below, not the upload chunk by chunk.
+			DisableContentSha256: true,
+		}
+		conditional := how == keep && !b.unconditional.Load()
+		if conditional {
+			opts.SetMatchETagExcept("*")
+		}
+		body := &progress{r: bytes.NewReader(data), a: a}
+		_, err := b.core.PutObject(ctx, b.name, b.prefix+key, body, int64(len(data)), "", hex.EncodeToString(sum[:]), opts)
+		switch {
+		case err == nil:
+			stored = true
+		case conditional && code(err) == minio.PreconditionFailed:
+			return nil
+		case conditional && code(err) == minio.NotImplemented:
+			b.unconditional.Store(true)
+			return errAgain
+		}
+		return err
+	})
+	return stored, err
+}
+
+func (b *bucket) remove(ctx context.Context, key string) error {
+	return b.do(ctx, func(ctx context.Context, _ *attempt) error {
+		err := b.core.RemoveObject(ctx, b.name, b.prefix+key, minio.RemoveObjectOptions{})
+		if missing(err) {
+			return nil
+		}
+		return err
+	})
+}
+
+func (b *bucket) list(ctx context.Context, dir string) ([]entry, error) {
+	var all []entry
+	err := b.do(ctx, func(ctx context.Context, a *attempt) error {
+		all = nil
+		opts := minio.ListObjectsOptions{Prefix: b.prefix + dir}
+		for object := range b.core.ListObjectsIter(ctx, b.name, opts) {
+			if object.Err != nil {
+				return object.Err
+			}
+			a.moved()
+			name := strings.TrimPrefix(object.Key, opts.Prefix)
+			if name != "" && !strings.Contains(name, "/") {
+				all = append(all, entry{name, object.LastModified})
+			}
+		}
+		return ctx.Err()
+	})
+	return all, err
+}
+
+// check asks for an object that is not there: a store that says so knows the
+// bucket and takes the key.
+func (b *bucket) check(ctx context.Context) error {
+	_, err := b.has(ctx, "refs/.check")
+	return err
+}
+
+func (b *bucket) close() error {
+	b.transport.CloseIdleConnections()
+	b.keys.close()
+	return nil
+}
+
+// A progress reader tells an attempt of every piece that was taken from it.
+type progress struct {
+	r io.Reader
+	a *attempt
+}
+
+func (p *progress) Read(buf []byte) (int, error) {
+	p.a.moved()
+	return p.r.Read(buf)
+}

@@ -1,0 +1,88 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/zonecache/cached/block"
+)
+
+// What is published goes to the first origin only; copying it to the others is
+// the stores' own replication, or another publish.
+
+// HasBlock reports whether the first origin holds the block.
+func (o *Origin) HasBlock(ctx context.Context, id block.ID) (bool, error) {
+	return o.singles[0].HasBlock(ctx, id)
+}
+
+// PutBlock is [Single.PutBlock] of the first origin.
+func (o *Origin) PutBlock(ctx context.Context, b block.Block) (stored bool, err error) {
+	return o.singles[0].PutBlock(ctx, b)
+}
+
+// PutManifest is [Single.PutManifest] of the first origin.
+func (o *Origin) PutManifest(ctx context.Context, id block.ID, p []byte) error {
+	return o.singles[0].PutManifest(ctx, id, p)
+}
+
+// PutRef is [Single.PutRef] of the first origin.
+func (o *Origin) PutRef(ctx context.Context, name string, id block.ID) error {
+	return o.singles[0].PutRef(ctx, name, id)
+}
+
+// DeleteRef is [Single.DeleteRef] of the first origin.
+func (o *Origin) DeleteRef(ctx context.Context, name string) error {
+	return o.singles[0].DeleteRef(ctx, name)
+}
+
+// Manifest returns the manifest from the first origin that has it right.
+func (o *Origin) Manifest(ctx context.Context, id block.ID) ([]byte, error) {
+	return firstAnswer(ctx, &o.failover, func(i int) ([]byte, error) {
+		return o.singles[i].Manifest(ctx, id)
+	})
+}
+
+// Ref returns what name points at, by the first origin that has it. A name that
+// breaks the rules of block.CheckName is an error of its own.
+func (o *Origin) Ref(ctx context.Context, name string) (Ref, error) {
+	if err := block.CheckName(name); err != nil {
+		return Ref{}, err
+	}
+	return firstAnswer(ctx, &o.failover, func(i int) (Ref, error) {
+		return o.singles[i].Ref(ctx, name)
+	})
+}
+
+// Refs returns the refs of all origins that answer, by name; where several have
+// the same name, as the first of them says. It is an error only when none
+// answers.
+func (o *Origin) Refs(ctx context.Context) ([]Ref, error) {
+	byName := map[string]Ref{}
+	var errs []error
+	for _, s := range o.singles {
+		refs, err := s.Refs(ctx)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, r := range refs {
+			if _, ok := byName[r.Name]; !ok {
+				byName[r.Name] = r
+			}
+		}
+	}
+	if len(errs) == len(o.singles) {
+		return nil, errors.Join(errs...)
+	}
+	for _, err := range errs {
+		o.log.WarnContext(ctx, "refs of an origin left out of the list", "error", err)
+	}
+	all := make([]Ref, 0, len(byName))
+	for _, r := range byName {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b Ref) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
