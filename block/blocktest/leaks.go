@@ -14,7 +14,11 @@ import (
 // they leave goroutines behind or, built with -tags invariants, blocks.
 //
 //	func TestMain(m *testing.M) { blocktest.Main(m) }
-func Main(m *testing.M, opts ...goleak.Option) {
+func Main(m *testing.M, opts ...goleak.Option) { os.Exit(Run(m, opts...)) }
+
+// Run is Main for those who end the process themselves; it returns the exit
+// status.
+func Run(m *testing.M, opts ...goleak.Option) int {
 	code := m.Run()
 	if code == 0 {
 		if err := goleak.Find(opts...); err != nil {
@@ -26,5 +30,5 @@ func Main(m *testing.M, opts ...goleak.Option) {
 		fmt.Fprintf(os.Stderr, "%d blocks never released:\n%s", n, block.LeakReport())
 		code = 1
 	}
-	os.Exit(code)
+	return code
 }
