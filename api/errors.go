@@ -118,10 +118,18 @@ func RetryAfter(err error) time.Duration {
 
 // invalid returns an error that matches [ErrInvalid] and says only what is wrong.
 func invalid(format string, args ...any) error {
-	return invalidError{fmt.Errorf(format, args...)}
+	return kindError{fmt.Errorf(format, args...), ErrInvalid}
 }
 
-type invalidError struct{ error }
+// notFound returns an error that matches [ErrNotFound] and says only what is missing.
+func notFound(format string, args ...any) error {
+	return kindError{fmt.Errorf(format, args...), ErrNotFound}
+}
 
-func (e invalidError) Unwrap() error        { return e.error }
-func (e invalidError) Is(target error) bool { return target == ErrInvalid }
+// A kindError has a kind that its text does not repeat.
+type kindError struct {
+	error
+	kind error
+}
+
+func (e kindError) Unwrap() []error { return []error{e.error, e.kind} }

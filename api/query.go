@@ -26,12 +26,34 @@ type rawRequest struct {
 	call block.Call
 }
 
-// parseRawQuery reads the parameters of a raw read. It walks the query by hand
-// because url.ParseQuery allocates a map and several strings for each read.
-// Unknown parameters are errors: a misspelt one would silently return the whole block.
+// parseRawQuery reads the parameters of a raw read.
 func parseRawQuery(query string) (rawRequest, error) {
 	var r rawRequest
-	seenID := false
+	if err := r.parse(query); err != nil {
+		return r, err
+	}
+	if r.id.IsZero() {
+		return r, invalid("parameter id is missing: want id=blake3:<64 hex digits>")
+	}
+	return r, nil
+}
+
+// parseBlockPath reads a path below [blocksPath] and its parameters.
+func parseBlockPath(path, query string) (rawRequest, error) {
+	var r rawRequest
+	if err := r.parse(query); err != nil {
+		return r, err
+	}
+	if !r.id.IsZero() || r.part != (span{}) {
+		return r, invalid("id, offset and length are parameters of %s: here the path names the block and the header Range a part of it", readBlockPath)
+	}
+	return r, r.set("id", strings.TrimPrefix(path, blocksPath))
+}
+
+// parse sets what the query says. It walks the query by hand because
+// url.ParseQuery allocates a map and several strings for each read. Unknown
+// parameters are errors: a misspelt one would silently return the whole block.
+func (r *rawRequest) parse(query string) error {
 	for query != "" {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")
@@ -42,19 +64,15 @@ func parseRawQuery(query string) (rawRequest, error) {
 		if strings.ContainsAny(value, "%+") {
 			plain, err := url.QueryUnescape(value)
 			if err != nil {
-				return r, invalid("parameter %.40q: %v", key, err)
+				return invalid("parameter %.40q: %v", key, err)
 			}
 			value = plain
 		}
 		if err := r.set(key, value); err != nil {
-			return r, err
+			return err
 		}
-		seenID = seenID || key == "id"
 	}
-	if !seenID {
-		return r, invalid(`parameter id is missing: want id=blake3:<64 hex digits>`)
-	}
-	return r, nil
+	return nil
 }
 
 func (r *rawRequest) set(key, value string) (err error) {

@@ -1,0 +1,119 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"connectrpc.com/connect"
+
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/api/cachedv1/cachedv1connect"
+	"github.com/zonecache/cached/block"
+)
+
+// A blockService serves ReadBlock in proto and JSON.
+type blockService struct {
+	reader block.Reader
+	gate   *gate
+	log    *slog.Logger
+}
+
+var _ cachedv1connect.BlockServiceHandler = (*blockService)(nil)
+
+// A lease keeps what one call holds until its response is written.
+//
+// A response's content is the block's own buffer, because connect-go marshals
+// after the method has returned: a copy made there would be the second one.
+// Marshalling copies the bytes out, and the HTTP handler returns after that, so
+// releasing behind it is early enough; nothing of the message outlives it.
+// The lease travels in the context since connect-go has no other way from a
+// method to the handler around it.
+type lease struct {
+	gate  *gate
+	block block.Block
+}
+
+type leaseKey struct{}
+
+// end gives everything back.
+func (l *lease) end() {
+	l.block.Release()
+	if l.gate != nil {
+		l.gate.leave()
+	}
+}
+
+// withLease wraps the Connect handler of a blockService.
+func withLease(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var l lease
+		defer l.end()
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), leaseKey{}, &l)))
+	})
+}
+
+// ReadBlock implements [cachedv1connect.BlockServiceHandler].
+func (s *blockService) ReadBlock(ctx context.Context, req *cachedv1.ReadBlockRequest) (*cachedv1.ReadBlockResponse, error) {
+	resp, err := s.readBlock(ctx, req)
+	if err != nil {
+		wire := toConnect(err)
+		logFailure(s.log, kindOf(err), err)
+		return nil, wire
+	}
+	return resp, nil
+}
+
+func (s *blockService) readBlock(ctx context.Context, req *cachedv1.ReadBlockRequest) (*cachedv1.ReadBlockResponse, error) {
+	id, err := block.ParseID(req.GetId())
+	if err != nil {
+		return nil, invalid("%w", err)
+	}
+	call, err := callFromProto(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.gate.enter(); err != nil {
+		return nil, err
+	}
+	l := ctx.Value(leaseKey{}).(*lease)
+	l.gate = s.gate
+	b, err := s.reader.ReadBlock(block.WithCall(ctx, call), id)
+	if err != nil {
+		return nil, err
+	}
+	l.block = b
+	from, to, err := span{req.GetOffset(), req.GetLength()}.within(b.Len())
+	if err != nil {
+		return nil, err
+	}
+	return &cachedv1.ReadBlockResponse{
+		Content:     b.Bytes()[from:to:to],
+		Id:          req.GetId(),
+		Tier:        TierToProto(b.From),
+		BlockLength: uint64(b.Len()),
+	}, nil
+}
+
+// callFromProto reads on whose behalf a request is made.
+func callFromProto(req *cachedv1.ReadBlockRequest) (block.Call, error) {
+	c := req.GetContext()
+	call := block.Call{Image: c.GetImage(), Workload: c.GetWorkload(), Tenant: c.GetTenant()}
+	for _, field := range [...]struct{ key, value string }{
+		{"context.image", call.Image}, {"context.workload", call.Workload}, {"context.tenant", call.Tenant},
+	} {
+		if err := checkField(field.key, field.value); err != nil {
+			return call, err
+		}
+	}
+	if req.GetHops() > 255 {
+		return call, invalid("hops %d: at most 255 nodes can pass a read on", req.GetHops())
+	}
+	call.Hops = uint8(req.GetHops())
+	var err error
+	call.Cause, err = CauseFromProto(c.GetCause())
+	return call, err
+}
+
+// noCompression makes connect-go decline the only compression it has built in.
+func noCompression() connect.HandlerOption { return connect.WithCompression("gzip", nil, nil) }

@@ -1,0 +1,114 @@
+package api
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/zonecache/cached/api/cachedv1/cachedv1connect"
+	"github.com/zonecache/cached/block"
+)
+
+// DefaultURL is where a daemon listens unless told otherwise.
+const DefaultURL = "http://127.0.0.1:7070"
+
+// A Verification says who checks that the bytes received are the block.
+type Verification uint8
+
+// The verifications.
+const (
+	VerifyHere  Verification = iota // the client, before it returns the block
+	VerifyAbove                     // the caller, for whom the Verify combinator does it
+)
+
+// ClientOptions are a Client's; the zero value is sensible.
+type ClientOptions struct {
+	Pool    *block.Pool   // memory for what is read; nil: block.DefaultPool
+	Verify  Verification  // who checks digests
+	Timeout time.Duration // longest a block read may take when its context does not say; 0: one minute
+	MaxIdle int           // connections kept for later; 0: 64
+}
+
+// A Client reaches one daemon. It is safe for concurrent use and opens a
+// connection for each read in progress, keeping the latest for later ones.
+type Client struct {
+	url     string
+	host    string
+	options ClientOptions
+	conns   connPool
+
+	rpc    *http.Transport
+	images cachedv1connect.ImageServiceClient
+	admin  cachedv1connect.AdminServiceClient
+}
+
+var _ block.Reader = (*Client)(nil)
+
+// NewClient returns a client of the daemon at rawURL ("http://host:port"). It
+// does not connect yet.
+func NewClient(rawURL string, options ClientOptions) (*Client, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Scheme != "http" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil {
+		return nil, fmt.Errorf("server %q: want http://host:port, as in %s", rawURL, DefaultURL)
+	}
+	if options.Pool == nil {
+		options.Pool = block.DefaultPool
+	}
+	if options.Timeout <= 0 {
+		options.Timeout = time.Minute
+	}
+	if options.MaxIdle <= 0 {
+		options.MaxIdle = 64
+	}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+	}
+	base := "http://" + u.Host
+	c := &Client{url: base, host: u.Host, options: options}
+	c.conns = connPool{address: net.JoinHostPort(u.Hostname(), port), maxIdle: options.MaxIdle}
+	c.conns.dialer.Timeout = 10 * time.Second
+	c.rpc = &http.Transport{
+		DialContext:        c.conns.dialer.DialContext,
+		DisableCompression: true,
+		IdleConnTimeout:    idleTimeout,
+		TLSNextProto:       map[string]func(string, *tls.Conn) http.RoundTripper{},
+	}
+	hc := &http.Client{Transport: c.rpc, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	opts := connect.WithClientOptions(connect.WithAcceptCompression("gzip", nil, nil), connect.WithReadMaxBytes(maxReply))
+	c.images = cachedv1connect.NewImageServiceClient(hc, base, opts)
+	c.admin = cachedv1connect.NewAdminServiceClient(hc, base, opts)
+	return c, nil
+}
+
+// maxReply bounds the replies of the other procedures: a manifest of a million
+// blocks takes 50 MB.
+const maxReply = 256 << 20
+
+// URL returns the daemon's address as "http://host:port".
+func (c *Client) URL() string { return c.url }
+
+// Close closes the idle connections. Reads in progress end normally.
+func (c *Client) Close() error {
+	c.conns.close()
+	c.rpc.CloseIdleConnections()
+	return nil
+}
+
+// unreachable describes a connection that could not be made.
+func (c *Client) unreachable(err error) error {
+	return &unreachableError{fmt.Errorf("no daemon answers at %s (is `cached serve` running?): %w", c.url, err)}
+}
+
+// An unreachableError matches block.ErrUnavailable and what the network said.
+type unreachableError struct{ error }
+
+func (e *unreachableError) Unwrap() []error {
+	return []error{block.ErrUnavailable, errors.Unwrap(e.error)}
+}

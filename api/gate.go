@@ -1,0 +1,26 @@
+package api
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/zonecache/cached/block"
+)
+
+// A gate bounds the block reads in progress. A read beyond the bound is refused
+// at once: queueing it would only make every other one late.
+type gate struct {
+	limit int64
+	in    atomic.Int64
+}
+
+// enter admits one read, which must leave again, or refuses it.
+func (g *gate) enter() error {
+	if g.in.Add(1) > g.limit {
+		g.in.Add(-1)
+		return fmt.Errorf("%d reads are in progress, the limit (max_in_flight): retry after %s: %w", g.limit, overloadDelay, block.ErrOverloaded)
+	}
+	return nil
+}
+
+func (g *gate) leave() { g.in.Add(-1) }

@@ -1,0 +1,98 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
+	"connectrpc.com/grpcreflect"
+
+	"github.com/zonecache/cached/api/cachedv1/cachedv1connect"
+)
+
+// maxRequest bounds a request message: every one is a few names and numbers.
+const maxRequest = 64 << 10
+
+// A Handler serves all encodings of all services, server reflection and gRPC
+// health on one port.
+type Handler struct {
+	mux      *http.ServeMux
+	raw      *rawHandler
+	rpc      http.Handler // BlockService in proto and JSON
+	draining atomic.Bool
+}
+
+// NewHandler returns the handler of the services.
+func NewHandler(services Services, options Options) *Handler {
+	o := options.withDefaults()
+	g := &gate{limit: int64(o.MaxInFlight)}
+	h := &Handler{mux: http.NewServeMux(), raw: &rawHandler{reader: services.Blocks, gate: g, log: o.Logger}}
+	limits := connect.WithHandlerOptions(noCompression(), connect.WithReadMaxBytes(maxRequest))
+
+	path, rpc := cachedv1connect.NewBlockServiceHandler(&blockService{services.Blocks, g, o.Logger}, limits)
+	h.rpc = withLease(rpc)
+	h.mux.Handle(path, h.rpc)
+	h.mux.HandleFunc(blocksPath, h.raw.serveAlias)
+
+	images := newImageService(services.Images, o)
+	h.mux.Handle(cachedv1connect.NewImageServiceHandler(images, limits))
+	h.mux.Handle(cachedv1connect.NewAdminServiceHandler(
+		&adminService{services.Admin, images.sessions.Len, o.Logger}, limits))
+
+	names := []string{cachedv1connect.BlockServiceName, cachedv1connect.ImageServiceName, cachedv1connect.AdminServiceName}
+	reflector := grpcreflect.NewStaticReflector(append(names, grpchealth.HealthV1ServiceName)...)
+	h.mux.Handle(grpcreflect.NewHandlerV1(reflector, limits))
+	h.mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, limits))
+	h.mux.Handle(grpchealth.NewHandler(&health{h, o.Ready, names}, limits))
+	return h
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// The most frequent request does not pass the router, whose matching allocates.
+	if r.URL.Path == readBlockPath && r.Method == http.MethodGet && isRaw(r.URL.RawQuery) {
+		h.raw.serveProcedure(w, r)
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+// isRaw reports whether a query asks for the raw encoding.
+func isRaw(query string) bool {
+	const want = "encoding=raw"
+	i := strings.Index(query, want)
+	return i >= 0 && (i == 0 || query[i-1] == '&') && (i+len(want) == len(query) || query[i+len(want)] == '&')
+}
+
+// Drain makes the health service say NOT_SERVING. Requests are still served.
+func (h *Handler) Drain() { h.draining.Store(true) }
+
+// Draining reports whether Drain was called.
+func (h *Handler) Draining() bool { return h.draining.Load() }
+
+// health answers grpc.health.v1.Health/Check for the whole process (no name)
+// and for each service alike.
+type health struct {
+	handler *Handler
+	ready   func() []string
+	names   []string
+}
+
+// Check implements [grpchealth.Checker].
+func (c *health) Check(_ context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
+	known := req.Service == ""
+	for _, name := range c.names {
+		known = known || name == req.Service
+	}
+	if !known {
+		return nil, toConnect(notFound("service %.80q: want one of %s, or none for the whole daemon", req.Service, strings.Join(c.names, ", ")))
+	}
+	status := grpchealth.StatusServing
+	if c.handler.Draining() || len(c.ready()) > 0 {
+		status = grpchealth.StatusNotServing
+	}
+	return &grpchealth.CheckResponse{Status: status}, nil
+}

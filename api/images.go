@@ -1,0 +1,101 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/api/cachedv1/cachedv1connect"
+)
+
+// A session is one start of a workload, from OpenImage to CloseSession.
+type session struct {
+	manifestID string
+	workload   string
+	opened     time.Time
+}
+
+// An imageService serves ImageService. It keeps the sessions, so that whoever
+// looks images up need not: a bounded number, because a client that crashes
+// never closes its own.
+type imageService struct {
+	images   Images
+	sessions *lru.Cache[string, session]
+	log      *slog.Logger
+}
+
+var _ cachedv1connect.ImageServiceHandler = (*imageService)(nil)
+
+func newImageService(images Images, o Options) *imageService {
+	sessions, err := lru.New[string, session](o.MaxSessions)
+	if err != nil { // only for a size below one
+		panic(err)
+	}
+	return &imageService{images: images, sessions: sessions, log: o.Logger}
+}
+
+// OpenImage implements [cachedv1connect.ImageServiceHandler].
+func (s *imageService) OpenImage(ctx context.Context, req *cachedv1.OpenImageRequest) (*cachedv1.OpenImageResponse, error) {
+	if err := checkField("workload", req.GetWorkload()); err != nil {
+		return nil, toConnect(err)
+	}
+	image, err := s.get(ctx, req.GetImage())
+	if err != nil {
+		return nil, err
+	}
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	id := hex.EncodeToString(random[:])
+	s.sessions.Add(id, session{image.GetManifestId(), req.GetWorkload(), time.Now()})
+	return &cachedv1.OpenImageResponse{
+		ManifestId: image.GetManifestId(), Manifest: image.GetManifest(), SessionId: id, Stale: image.GetStale(),
+	}, nil
+}
+
+// CloseSession implements [cachedv1connect.ImageServiceHandler].
+func (s *imageService) CloseSession(_ context.Context, req *cachedv1.CloseSessionRequest) (*cachedv1.CloseSessionResponse, error) {
+	was, ok := s.sessions.Peek(req.GetSessionId())
+	if !ok || !s.sessions.Remove(req.GetSessionId()) {
+		return nil, toConnect(notFound("session %.40q is not open: it was closed, or forgotten because many later ones were opened", req.GetSessionId()))
+	}
+	s.log.Debug("session closed", "manifest", was.manifestID, "workload", was.workload, "after", time.Since(was.opened))
+	return &cachedv1.CloseSessionResponse{}, nil
+}
+
+// ListImages implements [cachedv1connect.ImageServiceHandler].
+func (s *imageService) ListImages(ctx context.Context, _ *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error) {
+	images, err := s.images.ListImages(ctx)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	return &cachedv1.ListImagesResponse{Images: images}, nil
+}
+
+// GetImage implements [cachedv1connect.ImageServiceHandler].
+func (s *imageService) GetImage(ctx context.Context, req *cachedv1.GetImageRequest) (*cachedv1.GetImageResponse, error) {
+	return s.get(ctx, req.GetImage())
+}
+
+func (s *imageService) get(ctx context.Context, image string) (*cachedv1.GetImageResponse, error) {
+	if image == "" {
+		return nil, toConnect(invalid(`image is missing: want a name or a manifest id "blake3:<64 hex digits>"`))
+	}
+	if err := checkField("image", image); err != nil {
+		return nil, toConnect(err)
+	}
+	resp, err := s.images.GetImage(ctx, image)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	return resp, nil
+}
+
+func (s *imageService) fail(err error) error {
+	logFailure(s.log, kindOf(err), err)
+	return toConnect(err)
+}

@@ -1,0 +1,59 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/block"
+)
+
+// Services are what a daemon offers through a [Handler].
+type Services struct {
+	Blocks block.Reader
+	Images Images
+	Admin  Admin
+}
+
+// Images finds images. Errors: [ErrInvalid] for a malformed name, [ErrNotFound]
+// or block.ErrNotFound for an image that does not exist, and those of a
+// [block.Reader].
+type Images interface {
+	// GetImage returns the image that has this name or manifest id.
+	GetImage(ctx context.Context, image string) (*cachedv1.GetImageResponse, error)
+	// ListImages returns all named images in the order of their names.
+	ListImages(ctx context.Context) ([]*cachedv1.ImageEntry, error)
+}
+
+// Admin describes the daemon.
+type Admin interface {
+	// Ledger returns the counts since the daemon's start.
+	Ledger(ctx context.Context) (*cachedv1.Ledger, error)
+	// Status returns what the daemon is and whether it is well. The handler adds
+	// the number of open sessions.
+	Status(ctx context.Context) (*cachedv1.GetStatusResponse, error)
+}
+
+// Options are a Handler's; the zero value is sensible.
+type Options struct {
+	MaxInFlight int             // block reads in progress before more are refused; 0: 1024
+	MaxSessions int             // open sessions before the oldest is forgotten; 0: 16384
+	Ready       func() []string // why the daemon is not ready; nil: it always is
+	Logger      *slog.Logger    // nil: discard
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = 1024
+	}
+	if o.MaxSessions <= 0 {
+		o.MaxSessions = 16384
+	}
+	if o.Ready == nil {
+		o.Ready = func() []string { return nil }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
