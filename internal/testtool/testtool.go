@@ -13,21 +13,22 @@ package testtool
 
 import (
 	"context"
+	"io"
 	"testing"
 
 	"github.com/zonecache/cached/internal/testtool/pin"
 )
 
 // Go returns the path of the named pinned tool, see package pin. The first use
-// on a machine builds it: the slowest takes a few minutes on two cores. A build
-// that fails fails the test.
+// on a machine builds it: the slowest takes a few minutes on two cores. A
+// failed build fails the test.
 func Go(tb testing.TB, name string) string {
 	tb.Helper()
 	root, err := pin.Root()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	path, err := pin.Install(context.Background(), root, name)
+	path, err := pin.Install(context.Background(), root, name, io.Discard)
 	if err != nil {
 		tb.Fatal(err)
 	}

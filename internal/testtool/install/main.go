@@ -32,7 +32,7 @@ func run(names []string) error {
 		return list(root)
 	}
 	for _, name := range names {
-		path, err := pin.Install(ctx, root, name)
+		path, err := pin.Install(ctx, root, name, os.Stderr)
 		if err != nil {
 			return err
 		}

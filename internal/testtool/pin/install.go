@@ -4,6 +4,7 @@ import (
 	"context"
 	"debug/buildinfo"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,8 +20,8 @@ const BinEnv = "CACHED_TOOLS"
 // Install returns the path of the named tool, building it first unless the
 // pinned version, built by the running Go release, is there already. The first
 // build of a large one takes minutes on two cores and needs the Go module
-// proxy; ctx bounds it.
-func Install(ctx context.Context, root, name string) (string, error) {
+// proxy; progress gets a line before it, and ctx bounds it.
+func Install(ctx context.Context, root, name string, progress io.Writer) (string, error) {
 	tools, err := Tools(root)
 	if err != nil {
 		return "", err
@@ -45,6 +46,7 @@ func Install(ctx context.Context, root, name string) (string, error) {
 	if tools[i].isBuilt(bin) { // by whoever held the lock before us
 		return bin, nil
 	}
+	fmt.Fprintf(progress, "building %s@%s into %s\n", tools[i].Package, tools[i].Version, dir)
 	if err := tools[i].build(ctx, bin); err != nil {
 		return "", err
 	}
@@ -74,7 +76,7 @@ func (t Tool) isBuilt(path string) bool {
 func (t Tool) build(ctx context.Context, path string) error {
 	fresh := filepath.Join(filepath.Dir(path), "."+t.Name+".new")
 	defer os.Remove(fresh)
-	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-trimpath", "-o", fresh, t.Package)
+	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-o", fresh, t.Package)
 	cmd.Dir = t.Dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "PWD="+t.Dir)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -3,6 +3,7 @@ package pin
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,7 +98,7 @@ func TestInstall(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			if path, err := Install(t.Context(), root, "protoc-gen-go"); err != nil || path != filepath.Join(dir, "protoc-gen-go") {
+			if path, err := Install(t.Context(), root, "protoc-gen-go", io.Discard); err != nil || path != filepath.Join(dir, "protoc-gen-go") {
 				t.Errorf("Install = %s, %v", path, err)
 			}
 		})
@@ -108,7 +109,7 @@ func TestInstall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Install(t.Context(), root, "protoc-gen-go"); err != nil {
+	if _, err := Install(t.Context(), root, "protoc-gen-go", io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if again, err := os.Stat(path); err != nil || !os.SameFile(first, again) {
@@ -117,7 +118,7 @@ func TestInstall(t *testing.T) {
 	if err := os.WriteFile(path, []byte("not it"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Install(t.Context(), root, "protoc-gen-go"); err != nil {
+	if _, err := Install(t.Context(), root, "protoc-gen-go", io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Size() < 1<<20 {
@@ -135,12 +136,12 @@ func TestInstallErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv(BinEnv, t.TempDir())
-	if _, err := Install(t.Context(), root, "nonesuch"); err == nil || !strings.Contains(err.Error(), "nonesuch") {
+	if _, err := Install(t.Context(), root, "nonesuch", io.Discard); err == nil || !strings.Contains(err.Error(), "nonesuch") {
 		t.Errorf("an unknown tool: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Install(ctx, root, "protoc-gen-go"); !errors.Is(err, context.Canceled) {
+	if _, err := Install(ctx, root, "protoc-gen-go", io.Discard); !errors.Is(err, context.Canceled) {
 		t.Errorf("a dead context: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
@@ -148,7 +149,7 @@ func TestInstallErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv(BinEnv, filepath.Join(file, "bin"))
-	if _, err := Install(t.Context(), root, "protoc-gen-go"); err == nil {
+	if _, err := Install(t.Context(), root, "protoc-gen-go", io.Discard); err == nil {
 		t.Error("a bin directory below a file: no error")
 	}
 }

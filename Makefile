@@ -1,0 +1,104 @@
+# `make help` lists the targets. Everything but Go, gcc, git and make is built from pinned versions into .cache/bin.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+PKG     ?= ./...
+BENCH   ?= .
+COUNT   ?= 1
+TOOLS   := $(abspath $(or $(CACHED_TOOLS),.cache/bin))
+tool     = go run ./internal/testtool/install
+
+# gotestsum prints go test's own lines and, at the end, every failed and skipped test with its reason.
+gotest   = $(TOOLS)/gotestsum --format standard-quiet --
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PKG=./tiers/...  narrows test, test-race, test-invariants and bench to some packages"
+	@echo "  ARGS='-run Name' goes to go test;  BENCH=regexp COUNT=n to bench;  SOURCE=oci:DIR to demo"
+
+##@ run
+
+.PHONY: build
+build: ## build bin/cached, static
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/cached ./cmd/cached
+
+.PHONY: demo
+demo: build ## publish a real tree, serve it, read it cold, warm and after a restart, verify every byte
+	bin/cached demo $(if $(SOURCE),--source '$(SOURCE)')
+
+.PHONY: clean
+clean: ## remove what was built, except the tools
+	rm -rf bin results/*.log
+	go clean -testcache
+
+##@ check
+
+.PHONY: test
+test: test-plain test-strict ## all tests, then again with the race detector and the ownership checks; lists what was skipped
+
+.PHONY: test-plain
+test-plain: tool-gotestsum ## all tests once
+	$(gotest) $(ARGS) $(PKG)
+
+.PHONY: test-strict
+test-strict: tool-gotestsum ## all tests with the race detector and the ownership checks at once
+	$(gotest) -race -tags invariants $(ARGS) $(PKG)
+
+.PHONY: test-race
+test-race: tool-gotestsum ## all tests with the race detector
+	$(gotest) -race $(ARGS) $(PKG)
+
+.PHONY: test-invariants
+test-invariants: tool-gotestsum ## all tests with poisoned frees, leak reports and double-release traces
+	$(gotest) -tags invariants $(ARGS) $(PKG)
+
+.PHONY: lint
+lint: tool-golangci-lint ## golangci-lint (floors, owners, style) and go vet of the other build tags
+	go vet -tags invariants $(PKG)
+	$(TOOLS)/golangci-lint run $(PKG)
+
+.PHONY: fmt
+fmt: tool-golangci-lint ## format all Go code
+	$(TOOLS)/golangci-lint fmt
+
+.PHONY: checkgenerate
+checkgenerate: tool-buf ## fail where the generated code is not what the .proto files give
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; mkdir $$fresh/api; \
+	cd api && $(buf) lint && $(buf) generate -o $$fresh/api && \
+	diff -r --exclude='*_test.go' cachedv1 $$fresh/api/cachedv1 || { echo "api/cachedv1 is stale: run 'make generate' and commit the result" >&2; exit 1; }
+
+##@ measure
+
+.PHONY: bench
+bench: ## benchmarks; compare two saved outputs with .cache/bin/benchstat
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(ARGS) $(PKG)
+
+.PHONY: prove-main
+prove-main: build tools ## measure every goal of the main job at full size: table, results/main.json, status 1 on a miss
+	go run ./loadtest/prove main
+
+##@ generate
+
+buf = PATH="$(TOOLS):$$PATH" $(TOOLS)/buf
+
+.PHONY: generate
+generate: tool-buf ## generate Go code from the .proto files
+	cd api && $(buf) lint && $(buf) generate
+
+.PHONY: tools
+tools: ## build every pinned tool (several minutes the first time)
+	$(tool) $$($(tool) | awk '{print $$1}')
+
+# Building a tool that is there already takes 0.1 s.
+.PHONY: tool-buf
+tool-buf:
+	@$(tool) buf protoc-gen-go protoc-gen-connect-go >/dev/null
+
+tool-%:
+	@$(tool) $* >/dev/null
