@@ -1,0 +1,181 @@
+package account
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/zonecache/cached/block"
+)
+
+// A Size is what a bounded tier says of its room, in bytes.
+type Size interface {
+	Used() int64
+	Capacity() int64
+}
+
+// An Evicter is a tier that says how many blocks it dropped to make room.
+type Evicter interface{ Evictions() int64 }
+
+// A Decliner is a tier that says how many offered blocks it did not keep.
+type Decliner interface{ Declines() int64 }
+
+// Gauges are what the collector shows beside the ledger's own books.
+type Gauges struct {
+	// Tiers are the bounded tiers. Those that are an [Evicter] or a [Decliner]
+	// show that, too.
+	Tiers map[block.Tier]Size
+}
+
+// Collector returns the ledger as Prometheus series, each of which is there from
+// the start. The values are read when a registry collects them.
+func (l *Ledger) Collector(g Gauges) prometheus.Collector {
+	return &collector{ledger: l, tiers: g.Tiers, series: newSeries()}
+}
+
+type collector struct {
+	ledger *Ledger
+	tiers  map[block.Tier]Size
+	series
+}
+
+type series struct {
+	reads, readBytes, readTime, readErrors, inFlight *prometheus.Desc
+
+	tierReads, tierBytes, tierTime, tierOffers, damaged *prometheus.Desc
+	used, capacity, evictions, declines                 *prometheus.Desc
+
+	originRequests, originBytes, originDistinct, originSaturated *prometheus.Desc
+}
+
+func newSeries() series {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("cached_"+name, help, labels, nil)
+	}
+	return series{
+		reads:      desc("block_reads_total", "Reads of this node's users, by the tier that served them (error: none) and why.", "tier", "cause"),
+		readBytes:  desc("block_read_bytes_total", "Bytes served to this node's users.", "tier", "cause"),
+		readTime:   desc("block_read_duration_seconds", "How long reads of this node's users took.", "tier"),
+		readErrors: desc("block_read_errors_total", "Failed reads of this node's users, by kind.", "kind"),
+		inFlight:   desc("requests_in_flight", "Reads of this node's users that have not ended."),
+
+		tierReads:  desc("tier_reads_total", "Reads of one tier, by outcome.", "tier", "outcome"),
+		tierBytes:  desc("tier_read_bytes_total", "Bytes of blocks read from one tier.", "tier"),
+		tierTime:   desc("tier_read_duration_seconds", "How long the reads of one tier took that returned a block.", "tier"),
+		tierOffers: desc("tier_offers_total", "Blocks offered to one tier, kept or declined.", "tier"),
+		damaged:    desc("integrity_failures_total", "Blocks that were not what their id says, by where they came from.", "source"),
+		used:       desc("tier_used_bytes", "Bytes a tier occupies.", "tier"),
+		capacity:   desc("tier_capacity_bytes", "Bytes a tier may occupy.", "tier"),
+		evictions:  desc("tier_evictions_total", "Blocks a tier dropped to make room.", "tier"),
+		declines:   desc("tier_declines_total", "Blocks offered to a tier that it did not keep.", "tier"),
+
+		originRequests:  desc("origin_requests_total", "Requests to the object store.", "op"),
+		originBytes:     desc("origin_read_bytes_total", "Bytes of content read from the object store."),
+		originDistinct:  desc("origin_distinct_blocks", "Different blocks read from the object store."),
+		originSaturated: desc("origin_distinct_saturated", "1 if there were more different blocks than are counted."),
+	}
+}
+
+// Describe implements [prometheus.Collector].
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		c.reads, c.readBytes, c.readTime, c.readErrors, c.inFlight,
+		c.tierReads, c.tierBytes, c.tierTime, c.tierOffers, c.damaged,
+		c.used, c.capacity, c.evictions, c.declines,
+		c.originRequests, c.originBytes, c.originDistinct, c.originSaturated,
+	} {
+		out <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	s := c.ledger.snapshot(withoutImages)
+	c.collectRequests(sink(out), s.Requests)
+	for i, m := range s.Tiers {
+		c.collectTier(sink(out), block.Tiers[i], m)
+	}
+	c.collectOrigin(sink(out), s.Origin)
+}
+
+func (c *collector) collectRequests(out sink, r Requests) {
+	for _, cause := range block.Causes {
+		served := r.Served.Of(cause)
+		for _, t := range block.Tiers {
+			out.counter(c.reads, served.Tier(t).Blocks, t.String(), cause.String())
+			out.counter(c.readBytes, served.Tier(t).Bytes, t.String(), cause.String())
+		}
+		out.counter(c.reads, served.Errors, "error", cause.String())
+		out.counter(c.readBytes, 0, "error", cause.String())
+	}
+	for _, t := range block.Tiers {
+		out.histogram(c.readTime, *r.Latency.of(row(t)), t.String())
+	}
+	out.histogram(c.readTime, r.Latency.Error, "error")
+	for k := range kindCount {
+		out.counter(c.readErrors, *r.Errors.of(k), kindNames[k])
+	}
+	out.gauge(c.inFlight, r.InFlight)
+}
+
+func (c *collector) collectTier(out sink, t block.Tier, m Medium) {
+	out.counter(c.tierReads, m.Hits.Blocks, m.Tier, "hit")
+	for k := range kindCount {
+		out.counter(c.tierReads, *m.Failures.of(k), m.Tier, kindNames[k])
+	}
+	out.counter(c.tierBytes, m.Hits.Bytes, m.Tier)
+	out.histogram(c.tierTime, m.Latency, m.Tier)
+	out.counter(c.tierOffers, m.Offers.Blocks, m.Tier)
+	if t != block.Memory { // memory is not checked again
+		out.counter(c.damaged, m.Damaged, m.Tier)
+	}
+	tier, ok := c.tiers[t]
+	if !ok {
+		return
+	}
+	out.gauge(c.used, tier.Used(), m.Tier)
+	out.gauge(c.capacity, tier.Capacity(), m.Tier)
+	if e, ok := tier.(Evicter); ok {
+		out.counter(c.evictions, e.Evictions(), m.Tier)
+	}
+	if d, ok := tier.(Decliner); ok {
+		out.counter(c.declines, d.Declines(), m.Tier)
+	}
+}
+
+func (c *collector) collectOrigin(out sink, o Origin) {
+	read := int64(0)
+	for _, op := range o.Requests {
+		out.counter(c.originRequests, op.Requests, op.Op)
+		if op.Op == "get" {
+			read += op.Bytes
+		}
+	}
+	out.counter(c.originBytes, read)
+	out.gauge(c.originDistinct, o.DistinctBlocks)
+	saturated := int64(0)
+	if o.DistinctSaturated {
+		saturated = 1
+	}
+	out.gauge(c.originSaturated, saturated)
+}
+
+// A sink takes series of one collection.
+type sink chan<- prometheus.Metric
+
+func (s sink) counter(d *prometheus.Desc, v int64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+func (s sink) gauge(d *prometheus.Desc, v int64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+}
+
+func (s sink) histogram(d *prometheus.Desc, l Latency, labels ...string) {
+	below := make(map[float64]uint64, len(latencyBounds))
+	n := uint64(0)
+	for i, bound := range latencyBounds {
+		n += uint64(l.Buckets[i])
+		below[bound.Seconds()] = n
+	}
+	n += uint64(l.Buckets[len(latencyBounds)])
+	s <- prometheus.MustNewConstHistogram(d, n, l.Total.Seconds(), below, labels...)
+}

@@ -1,0 +1,95 @@
+package account
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// latencyBounds are the upper bounds of the buckets of every duration: three a
+// decade from 10 µs, which a memory hit stays below, to 10 s.
+var latencyBounds = [...]time.Duration{
+	10 * time.Microsecond, 25 * time.Microsecond, 50 * time.Microsecond,
+	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
+	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
+	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+}
+
+const bucketCount = len(latencyBounds) + 1
+
+// A cell counts reads, their bytes and how long they took. The number of reads
+// is the sum of the buckets.
+type cell struct {
+	buckets [bucketCount]atomic.Int64
+	bytes   atomic.Int64
+	nanos   atomic.Int64
+}
+
+func (c *cell) add(bytes int, took time.Duration) {
+	i := 0
+	for i < len(latencyBounds) && took > latencyBounds[i] {
+		i++
+	}
+	c.buckets[i].Add(1)
+	c.nanos.Add(int64(took))
+	if bytes != 0 {
+		c.bytes.Add(int64(bytes))
+	}
+}
+
+// addTo adds the cell to what a snapshot knows already.
+func (c *cell) addTo(n *Count, l *Latency) {
+	if l.Buckets == nil {
+		l.Buckets = make([]int64, bucketCount)
+	}
+	for i := range c.buckets {
+		v := c.buckets[i].Load()
+		l.Buckets[i] += v
+		n.Blocks += v
+	}
+	n.Bytes += c.bytes.Load()
+	l.Total += time.Duration(c.nanos.Load())
+}
+
+// A Latency is the distribution of the durations of reads.
+type Latency struct {
+	Buckets []int64       `json:"buckets"`  // reads at most as long as the bound of the same index and longer than the one before; one more for the rest
+	Total   time.Duration `json:"total_ns"` // the sum of all durations
+}
+
+// LatencyBounds returns the upper bounds of [Latency.Buckets], except the last,
+// which has none.
+func LatencyBounds() []time.Duration { return append([]time.Duration(nil), latencyBounds[:]...) }
+
+// Count returns the number of reads.
+func (l Latency) Count() int64 {
+	n := int64(0)
+	for _, v := range l.Buckets {
+		n += v
+	}
+	return n
+}
+
+// Quantile returns a duration that the share q of the reads did not exceed,
+// interpolated within its bucket; zero if there are none. Reads beyond the last
+// bound count as that bound.
+func (l Latency) Quantile(q float64) time.Duration {
+	rank := q * float64(l.Count())
+	below, lower := 0.0, time.Duration(0)
+	for i, bound := range latencyBounds {
+		if i >= len(l.Buckets) {
+			break
+		}
+		n := float64(l.Buckets[i])
+		if n > 0 && below+n >= rank {
+			return lower + time.Duration(float64(bound-lower)*(rank-below)/n)
+		}
+		below += n
+		lower = bound
+	}
+	if below == float64(l.Count()) {
+		return 0
+	}
+	return lower
+}
