@@ -33,8 +33,8 @@ func (r Report) Same() bool { return r.Different == 0 }
 
 // Compare holds an image against the directory tree at dir: names, types,
 // content, permissions, times, owners (as owner says AddDir took them), link counts and which
-// names are one file, targets, devices, extended attributes. What AddDir leaves
-// out is not missed. A tree that cannot be read is an error, a difference is not.
+// names are one file, targets, devices, and the extended attributes that AddDir
+// takes. What AddDir leaves out is not missed. A tree that cannot be read is an error, a difference is not.
 func Compare(ctx context.Context, dir string, img *FS, owner Ownership) (Report, error) {
 	root, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -131,6 +131,7 @@ func (c *comparison) attributes(name string, want *inode, got Attr) {
 	if want.isType(unix.S_IFLNK) && want.more.target != got.Target {
 		c.differ(name, "target %q, image %q", want.more.target, got.Target)
 	}
+	maps.DeleteFunc(got.Xattrs, func(key, _ string) bool { return !keepHostXattr(key) })
 	xs, _, err := encodeXattrs(got.Xattrs)
 	if err != nil || !slices.Equal(xs, want.xattrs()) {
 		c.differ(name, "attributes %q, image %q", want.xattrs(), slices.Sorted(maps.Keys(got.Xattrs)))

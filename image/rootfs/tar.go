@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,18 +29,18 @@ func (b *Builder) AddTar(ctx context.Context, r io.Reader) error {
 	if err := b.begin(); err != nil {
 		return err
 	}
-	in := &counter{ctx: ctx, r: r}
+	in := &watcher{ctx: ctx, r: r}
 	tr := tar.NewReader(in)
 	last := ""
 	for {
-		before := in.n
+		in.zeros = 0
 		hdr, err := tr.Next()
 		switch {
 		case err == io.EOF:
 			// A whole archive ends with blocks of zeros. One that is cut off
 			// between two entries is otherwise indistinguishable from a whole
 			// one, and would become an image with files missing.
-			if in.n-before < tarBlock {
+			if in.zeros < tarBlock {
 				return b.fail(after(last, fmt.Errorf("%w: the archive ends without its end mark: it is cut off", ErrMalformed)))
 			}
 			if _, err := io.CopyBuffer(io.Discard, in, b.spool.buf); err != nil {
@@ -222,8 +223,9 @@ func (b *Builder) fromHeader(hdr *tar.Header) (*inode, error) {
 		if n := len(hdr.Linkname); n == 0 || n >= pathMax {
 			return nil, fmt.Errorf("%w: symbolic link with a target of %d bytes, want 1 to %d", ErrMalformed, n, pathMax-1)
 		}
-		ino.ext().target = hdr.Linkname
+		ino.ext().target = strings.Clone(hdr.Linkname)
 		ino.size = int64(len(hdr.Linkname))
+		ino.mode = unix.S_IFLNK | 0o777 // Linux has no other, whatever the archive says
 	case unix.S_IFCHR, unix.S_IFBLK:
 		if ino.rdev, err = encodeDevice(hdr.Devmajor, hdr.Devminor); err != nil {
 			return nil, err
@@ -279,33 +281,37 @@ func encodeDevice(major, minor int64) (uint32, error) {
 	return uint32(minor&0xff | major<<8 | minor&^0xff<<12), nil
 }
 
-// A counter counts what is read, stops when the context ends, and remembers
-// whether a failure was the stream's.
-type counter struct {
-	ctx context.Context
-	r   io.Reader
-	n   int64
-	err error
+// A watcher stands below archive/tar: it stops when the context ends, remembers
+// whether a failure was the stream's, and counts the zeros that were read last.
+type watcher struct {
+	ctx   context.Context
+	r     io.Reader
+	zeros int
+	err   error
 }
 
-func (c *counter) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		c.err = err
+func (w *watcher) Read(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		w.err = err
 		return 0, err
 	}
-	n, err := c.r.Read(p)
-	c.n += int64(n)
+	n, err := w.r.Read(p)
+	if rest := len(bytes.TrimRight(p[:n], "\x00")); rest > 0 {
+		w.zeros = n - rest
+	} else {
+		w.zeros += n
+	}
 	if err != nil && err != io.EOF {
-		c.err = err
+		w.err = err
 	}
 	return n, err
 }
 
 // blame says whether err comes from below the archive or is the archive's own.
-func (c *counter) blame(err error) error {
+func (w *watcher) blame(err error) error {
 	switch {
-	case c.err != nil:
-		return c.err
+	case w.err != nil:
+		return w.err
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return fmt.Errorf("%w: it is cut off", ErrMalformed)
 	case errors.Is(err, tar.ErrHeader) || errors.Is(err, tar.ErrFieldTooLong):

@@ -99,6 +99,9 @@ func (ino *inode) path() string {
 type tree struct {
 	root  *inode
 	layer uint32 // the layer being added, from 1
+
+	stack []*inode // scratch of dir: the directories down to where it is
+	todo  []string // scratch of dir: the names still to walk, last first
 }
 
 func (t *tree) init() { t.root = newDir(nil, "") }
@@ -120,8 +123,9 @@ const (
 // with the tree as its root would: absolute targets start at the root, and ".."
 // stops there. Without makeMissing a directory that does not exist is nil.
 func (t *tree) dir(p string, how lookup) (*inode, error) {
-	stack := []*inode{t.root}
-	todo := pending(nil, p)
+	stack := append(t.stack[:0], t.root)
+	todo := pending(t.todo[:0], p)
+	defer func() { t.stack, t.todo = stack, todo }()
 	followed := 0
 	for len(todo) > 0 {
 		name := todo[len(todo)-1]
@@ -139,6 +143,7 @@ func (t *tree) dir(p string, how lookup) (*inode, error) {
 			if len(name) > nameMax {
 				return nil, fmt.Errorf("%w: directory name of %d bytes, at most %d", ErrMalformed, len(name), nameMax)
 			}
+			name = strings.Clone(name) // p may be long, and would live as long as the name
 			e = entry{newDir(cur, name), t.layer}
 			cur.more.names[name] = e
 		case e.ino.isType(unix.S_IFLNK):
@@ -164,11 +169,12 @@ func (t *tree) dir(p string, how lookup) (*inode, error) {
 
 // pending pushes the components of p, so that the first is taken first.
 func pending(todo []string, p string) []string {
-	parts := strings.Split(p, "/")
-	for i := len(parts) - 1; i >= 0; i-- {
-		if parts[i] != "" && parts[i] != "." {
-			todo = append(todo, parts[i])
+	for p != "" {
+		i := strings.LastIndexByte(p, '/')
+		if name := p[i+1:]; name != "" && name != "." {
+			todo = append(todo, name)
 		}
+		p = p[:max(i, 0)]
 	}
 	return todo
 }
@@ -182,6 +188,7 @@ func (t *tree) put(dir *inode, name string, ino *inode) {
 		dir.more.names[name] = entry{old.ino, t.layer}
 		return
 	}
+	name = strings.Clone(name) // it is a part of a path, which need not stay
 	if ino.parent == nil {
 		ino.parent, ino.name = dir, name
 	}

@@ -52,7 +52,7 @@ func encodeXattrs(named map[string]string) ([]xattr, int, error) {
 			return nil, 0, fmt.Errorf("%w: extended attribute %.64q with %d bytes of name and %d of value, at most %d and %d",
 				ErrUnsupported, name, len(name), len(value), xattrNameMax, xattrValueMax)
 		}
-		x.value = value
+		x.name, x.value = strings.Clone(x.name), strings.Clone(value) // parts of longer records
 		out = append(out, x)
 	}
 	slices.SortFunc(out, func(a, b xattr) int {
