@@ -25,19 +25,23 @@ func (a *attempt) moved() { a.timer.Reset(a.stall) }
 
 // do runs op until it succeeds, fails for good, or has used up the attempts its
 // kind of failure is worth. The error it returns has a kind of package block,
-// or is that of the caller's context.
+// or is that of the caller's context. A deadline that passes between attempts
+// yields the last attempt's error, which says more.
 func (b *bucket) do(ctx context.Context, op func(ctx context.Context, a *attempt) error) error {
 	total, cancel := context.WithTimeoutCause(ctx, b.timeouts.Total, errTotal)
 	defer cancel()
+	var f fault
 	for n := 1; ; n++ {
 		err := b.attempt(total, op)
-		if err == nil {
+		switch {
+		case err == nil:
 			return nil
-		}
-		if ctx.Err() != nil {
+		case errors.Is(ctx.Err(), context.DeadlineExceeded) && f.err != nil:
+			return f.err
+		case ctx.Err() != nil:
 			return ctx.Err()
 		}
-		f := b.explain(err)
+		f = b.explain(err)
 		if n >= f.attempts || !sleep(total, backoff(n)) {
 			return f.err
 		}

@@ -180,4 +180,5 @@ func checkSays(t *testing.T, what string, err error, says string) {
 	if !containsFold(fmt.Sprint(err), says) {
 		t.Errorf("%s: %v, want it to say %q", what, err, says)
 	}
+	checkSecretless(t, what, err)
 }

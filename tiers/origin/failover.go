@@ -75,7 +75,7 @@ func try[T any](ctx context.Context, f *failover, i int, ask func(i int) (T, err
 	started := time.Now()
 	v, err := ask(i)
 	switch {
-	case err != nil && ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil && !isKind(err):
 		// The caller left. That says nothing about the origin, unless the
 		// caller's deadline is shorter than our time-outs for one that hangs.
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) && time.Since(started) >= slowRead {

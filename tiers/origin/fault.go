@@ -2,7 +2,6 @@ package origin
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -65,8 +64,8 @@ func (b *bucket) explain(err error) fault {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		reason = u.Err // without the URL, which the subject has
 	}
-	if isTLS(err) {
-		return unavailable(once, "%v (name the authority that signed the store's certificate by ca=)", reason)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return unavailable(once, "the store's certificate is not trusted (name the authority that signed it by ca=): %v", reason)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return unavailable(twice, "%v", reason)
@@ -84,14 +83,16 @@ func (b *bucket) explainAnswer(e minio.ErrorResponse) fault {
 		return fault{fmt.Errorf("%w: "+format, append([]any{kind}, args...)...), attempts}
 	}
 	switch e.Code {
-	case minio.NoSuchKey:
+	case minio.NoSuchKey, minio.NoSuchBucket:
 		if missing(e) {
 			return make(block.ErrNotFound, once, "no such object")
 		}
-		return make(block.ErrUnavailable, once, "status 404 without an S3 error: is the endpoint an S3 store?")
-	case minio.NoSuchBucket:
+		if e.XMLName.Local == "" {
+			return make(block.ErrUnavailable, once, "status 404 without an S3 error: is the endpoint an S3 store?")
+		}
 		return make(block.ErrUnavailable, once, "the bucket %s does not exist", b.name)
-	case minio.InvalidAccessKeyID, minio.SignatureDoesNotMatch, "InvalidToken", "ExpiredToken", "ExpiredTokenException":
+	case minio.InvalidAccessKeyID, minio.SignatureDoesNotMatch, "InvalidToken", "ExpiredToken", "ExpiredTokenException",
+		"XAdminUserNotFound": // versitygw's word for an unknown access key
 		// Files and roles may hold new keys by now.
 		b.keys.credentials.Expire()
 		return make(block.ErrUnavailable, twice, "the store refused the credentials from %s: %s", b.keys.source, said)
@@ -122,13 +123,6 @@ func isOverload(e minio.ErrorResponse) bool {
 func isKind(err error) bool {
 	return errors.Is(err, block.ErrNotFound) || errors.Is(err, block.ErrCorrupt) ||
 		errors.Is(err, block.ErrUnavailable) || errors.Is(err, block.ErrOverloaded)
-}
-
-func isTLS(err error) bool {
-	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
-	_, verify := errors.AsType[*tls.CertificateVerificationError](err)
-	_, record := errors.AsType[tls.RecordHeaderError](err)
-	return unknown || verify || record || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
 }
 
 // code returns the S3 code of an error, or "".

@@ -1,0 +1,306 @@
+package origin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/block/blocktest"
+)
+
+// tally keeps what Observe was told.
+type tally struct {
+	mu    sync.Mutex
+	count map[string]int
+	bytes map[string]int64
+}
+
+func (t *tally) observe(op string, n int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.count == nil {
+		t.count, t.bytes = map[string]int{}, map[string]int64{}
+	}
+	t.count[op]++
+	t.bytes[op] += n
+}
+
+// flakyOrigin is a bucket behind a proxy that holds b.
+func flakyOrigin(t *testing.T, opts Options, b block.Block) (*Origin, *flaky) {
+	t.Helper()
+	withKeys(t, accessKey, secretKey)
+	store := newFlaky(t, gateway(t))
+	o := open(t, opts, "s3://images/p?endpoint="+store.url)
+	mustPut(t, o, b)
+	store.seen()
+	return o, store
+}
+
+// script lets the n-th request fail as told and passes all others.
+func script(faults ...injected) func(int, *http.Request) injected {
+	return func(n int, _ *http.Request) injected {
+		if n <= len(faults) {
+			return faults[n-1]
+		}
+		return injected{}
+	}
+}
+
+var slowDown = injected{status: http.StatusServiceUnavailable, body: s3Error("SlowDown", "Please reduce your request rate.")}
+
+func TestEveryCallIsOneRequest(t *testing.T) {
+	ctx := context.Background()
+	b := blocktest.Block(1, 256<<10)
+	defer b.Release()
+	var seen tally
+	o, store := flakyOrigin(t, Options{Observe: seen.observe}, b)
+	other := blocktest.Block(2, 1000)
+	defer other.Release()
+	calls := []struct {
+		name string
+		call func() error
+	}{
+		{"GET", func() error { blocktest.CheckRead(t, o, b, block.Origin); return nil }},
+		{"GET", func() error { blocktest.CheckError(t, o, block.ID{}, block.ErrNotFound); return nil }},
+		{"GET", func() error { _, err := o.HasBlock(ctx, b.ID()); return err }},
+		{"GET", func() error { _, err := o.HasBlock(ctx, block.ID{}); return err }},
+		{"PUT", func() error { _, err := o.PutBlock(ctx, other); return err }},
+		{"PUT", func() error { return o.PutRef(ctx, "r", block.ID{}) }},
+		{"GET", func() error { _, err := o.Ref(ctx, "r"); return err }},
+		{"GET", func() error { return o.Check(ctx) }},
+	}
+	for i, c := range calls {
+		if err := c.call(); err != nil {
+			t.Fatal(err)
+		}
+		if reqs := store.seen(); len(reqs) != 1 || reqs[0].Method != c.name {
+			t.Errorf("call %d: %d requests, want one %s", i, len(reqs), c.name)
+		}
+	}
+	if seen.count[OpGet] != 3 || seen.bytes[OpGet] != 256<<10+int64(len(block.ID{}.String())+1) ||
+		seen.count[OpHas] != 3 || seen.count[OpPut] != 3 || seen.bytes[OpPut] != 256<<10+1000+int64(len(block.ID{}.String())+1) {
+		t.Errorf("observed %v and bytes %v", seen.count, seen.bytes)
+	}
+}
+
+func TestSlowDownIsRetried(t *testing.T) {
+	b := blocktest.Block(1, 50_000)
+	defer b.Release()
+	o, store := flakyOrigin(t, Options{}, b)
+	store.script = script(slowDown, slowDown)
+	blocktest.CheckRead(t, o, b, block.Origin)
+	if n := len(store.seen()); n != 3 {
+		t.Errorf("%d requests, want 3", n)
+	}
+}
+
+func TestSlowDownForeverIsOverloadedWithinTheDeadline(t *testing.T) {
+	b := blocktest.Block(1, 50_000)
+	defer b.Release()
+	o, store := flakyOrigin(t, Options{}, b)
+	store.script = func(int, *http.Request) injected { return slowDown }
+	ctx, cancel := context.WithTimeout(context.Background(), 700*time.Millisecond)
+	defer cancel()
+	_, err := o.ReadBlock(ctx, b.ID())
+	if !errors.Is(err, block.ErrOverloaded) || errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("error %v, want ErrOverloaded", err)
+	}
+	if n := len(store.seen()); n < 2 || n > overload {
+		t.Errorf("%d requests, want 2 to %d", n, overload)
+	}
+}
+
+func TestServerErrors(t *testing.T) {
+	b := blocktest.Block(1, 50_000)
+	defer b.Release()
+	o, store := flakyOrigin(t, Options{}, b)
+	internal := injected{status: 500, body: s3Error("InternalError", "We encountered an internal error.")}
+	bare := injected{status: 502, body: "<html>Bad Gateway " + secretKey + " " + accessKey + "</html>"}
+	t.Run("passing", func(t *testing.T) {
+		store.script = script(internal, bare)
+		blocktest.CheckRead(t, o, b, block.Origin)
+		store.seen()
+	})
+	t.Run("lasting", func(t *testing.T) {
+		store.script = func(int, *http.Request) injected { return bare }
+		_, err := o.ReadBlock(context.Background(), b.ID())
+		if !errors.Is(err, block.ErrUnavailable) {
+			t.Errorf("error %v, want ErrUnavailable", err)
+		}
+		checkSays(t, "read", err, "502")
+		if n := len(store.seen()); n != often {
+			t.Errorf("%d requests, want %d", n, often)
+		}
+	})
+	t.Run("a store that echoes the keys", func(t *testing.T) {
+		store.script = func(_ int, r *http.Request) injected {
+			return injected{status: 400, body: s3Error("Odd", r.Header.Get("Authorization")+" "+secretKey)}
+		}
+		_, err := o.HasBlock(context.Background(), b.ID())
+		checkSays(t, "has", err, "[redacted]")
+	})
+}
+
+func TestCutConnectionIsResumed(t *testing.T) {
+	b := blocktest.Block(1, 700_000)
+	defer b.Release()
+	var seen tally
+	o, store := flakyOrigin(t, Options{Observe: seen.observe}, b)
+	store.script = script(injected{then: cut, limit: 200_000}, injected{then: cut}, injected{then: cut, limit: 300_000})
+	blocktest.CheckRead(t, o, b, block.Origin)
+	reqs := store.seen()
+	if len(reqs) != 4 || reqs[0].Header.Get("Range") != "" || reqs[3].Header.Get("Range") != "bytes=500000-" {
+		t.Errorf("%d requests, the last for %q", len(reqs), reqs[len(reqs)-1].Header.Get("Range"))
+	}
+	if seen.bytes[OpGet] != 700_000 {
+		t.Errorf("%d bytes observed", seen.bytes[OpGet])
+	}
+}
+
+func TestConnectionThatIsAlwaysCutIsUnavailable(t *testing.T) {
+	b := blocktest.Block(1, 700_000)
+	defer b.Release()
+	pool := block.NewPool(block.DefaultIdle)
+	o, store := flakyOrigin(t, Options{Pool: pool}, b)
+	store.script = func(int, *http.Request) injected { return injected{then: cut, limit: 10_000} }
+	_, err := o.ReadBlock(context.Background(), b.ID())
+	if !errors.Is(err, block.ErrUnavailable) {
+		t.Fatalf("error %v, want ErrUnavailable", err)
+	}
+	checkSays(t, "read", err, "cut after 40000 of 700000 bytes")
+	if n := len(store.seen()); n != often {
+		t.Errorf("%d requests, want %d", n, often)
+	}
+	if n := pool.InUse(); n != 0 {
+		t.Errorf("%d bytes of buffers lost", n)
+	}
+}
+
+func TestStalledConnection(t *testing.T) {
+	b := blocktest.Block(1, 300_000)
+	defer b.Release()
+	o, store := flakyOrigin(t, Options{Timeouts: Timeouts{Stall: 150 * time.Millisecond}}, b)
+	t.Run("in the body", func(t *testing.T) {
+		store.script = script(injected{then: stall, limit: 100_000})
+		blocktest.CheckRead(t, o, b, block.Origin)
+		store.seen()
+	})
+	t.Run("for good", func(t *testing.T) {
+		store.script = func(int, *http.Request) injected { return injected{then: stall} }
+		_, err := o.ReadBlock(context.Background(), b.ID())
+		if !errors.Is(err, block.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want ErrUnavailable alone", err)
+		}
+		checkSays(t, "read", err, "nothing moved")
+		store.seen()
+	})
+	t.Run("a caller who leaves", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		store.script = func(int, *http.Request) injected { cancel(); return injected{then: stall} }
+		_, err := o.ReadBlock(ctx, b.ID())
+		if !errors.Is(err, context.Canceled) || isKind(err) {
+			t.Errorf("error %v, want context.Canceled alone", err)
+		}
+	})
+}
+
+func TestTotalTimeout(t *testing.T) {
+	b := blocktest.Block(1, 300_000)
+	defer b.Release()
+	o, store := flakyOrigin(t, Options{Timeouts: Timeouts{Stall: time.Minute, Total: 200 * time.Millisecond}}, b)
+	store.script = func(int, *http.Request) injected { return injected{then: stall, limit: 1000} }
+	_, err := o.ReadBlock(context.Background(), b.ID())
+	if !errors.Is(err, block.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("error %v, want ErrUnavailable alone", err)
+	}
+	checkSays(t, "read", err, "not done within 200ms")
+}
+
+// A store that does not know conditions on PUT refuses them once, and is not
+// asked again.
+func TestStoreWithoutConditionalPut(t *testing.T) {
+	b, c := blocktest.Block(1, 1000), blocktest.Block(2, 1000)
+	defer b.Release()
+	defer c.Release()
+	o, store := flakyOrigin(t, Options{}, b)
+	store.script = func(_ int, r *http.Request) injected {
+		if r.Header.Get("If-None-Match") != "" {
+			return injected{status: 501, body: s3Error("NotImplemented", "no such header")}
+		}
+		return injected{}
+	}
+	mustPut(t, o, c)
+	blocktest.CheckRead(t, o, c, block.Origin)
+	store.seen()
+	if _, err := o.PutBlock(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(store.seen()); n != 1 {
+		t.Errorf("%d requests for the second PUT, want 1", n)
+	}
+}
+
+// plainStore answers every GET with its current object, with or without ranges.
+type plainStore struct {
+	etag, body string
+	ranges     bool
+}
+
+func (p *plainStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !p.ranges {
+		r.Header.Del("Range")
+	}
+	w.Header().Set("ETag", p.etag)
+	http.ServeContent(w, r, "", time.Unix(1, 0), bytes.NewReader([]byte(p.body)))
+}
+
+func TestResumeOfOtherStores(t *testing.T) {
+	withKeys(t, accessKey, secretKey)
+	body, other := string(blocktest.Bytes(1, 100_000)), string(blocktest.Bytes(2, 100_000))
+	for _, ranges := range []bool{true, false} {
+		t.Run(fmt.Sprintf("ranges %v", ranges), func(t *testing.T) {
+			origin := &plainStore{`"1"`, body, ranges}
+			store := newFlakyHandler(t, origin)
+			o := open(t, Options{}, "s3://images?endpoint="+store.url)
+			want := block.New([]byte(body), block.Origin)
+			defer want.Release()
+			store.script = script(injected{then: cut, limit: 40_000})
+			blocktest.CheckRead(t, o, want, block.Origin)
+			store.seen()
+			// Half of one object and half of another are never a block.
+			store.script = func(n int, _ *http.Request) injected {
+				if n == 1 {
+					return injected{then: cut, limit: 40_000}
+				}
+				origin.etag, origin.body = `"2"`, other
+				return injected{}
+			}
+			_, err := o.ReadBlock(context.Background(), want.ID())
+			if !errors.Is(err, block.ErrUnavailable) {
+				t.Errorf("error %v, want ErrUnavailable", err)
+			}
+			checkSays(t, "read", err, "replaced while it was read")
+		})
+	}
+}
+
+func TestStoreThatHidesTheLength(t *testing.T) {
+	withKeys(t, accessKey, secretKey)
+	store := newFlakyHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Last-Modified", time.Unix(1, 0).UTC().Format(http.TimeFormat))
+		w.(http.Flusher).Flush() // chunked from here on
+		fmt.Fprint(w, "bytes")
+	}))
+	o := open(t, Options{}, "s3://images?endpoint="+store.url)
+	_, err := o.ReadBlock(context.Background(), block.ID{})
+	if !errors.Is(err, block.ErrUnavailable) {
+		t.Errorf("error %v, want ErrUnavailable", err)
+	}
+	checkSays(t, "read", err, "how long")
+}
