@@ -36,7 +36,7 @@ func (t *Tier) lookupLocked(g *gate, key uint64) (block.Block, bool) {
 
 // beginWrite reports whether the caller may offer a block under the key, and
 // must then call endWrite: false if one is held, on its way, or the tier is
-// closed. Looking for a held one counts as a use of it.
+// closed. GetTTL looks without counting as a use, which Get does.
 func (t *Tier) beginWrite(g *gate, key uint64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -47,7 +47,7 @@ func (t *Tier) beginWrite(g *gate, key uint64) bool {
 	if _, busy := g.writing[key]; busy {
 		return false
 	}
-	if _, held := t.cache.Get(key); held {
+	if _, held := t.cache.GetTTL(key); held {
 		return false
 	}
 	g.writing[key] = struct{}{}

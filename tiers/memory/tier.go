@@ -43,9 +43,11 @@ const (
 	// meanBlock is the size for which ristretto's frequency sketch is laid out:
 	// a default block of 256 KiB is about this large once compressed. Ten
 	// counters a block, as ristretto asks for, then cost 0.05 % of the capacity.
+	// The sketch halves all frequencies after as many reads as it has counters:
+	// many more of them make the tier slow to forget what is no longer read.
 	meanBlock       = 64 << 10
 	countersPerItem = 10
-	minCounters     = 10_000
+	minCounters     = 1_000
 
 	// getBuffer is how many reads are batched before the policy learns of them.
 	getBuffer = 64
