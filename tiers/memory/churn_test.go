@@ -16,7 +16,7 @@ import (
 // all, stays within the budget, the offers under way and what the goroutines
 // hold themselves.
 func TestChurnKeepsTheBudget(t *testing.T) {
-	capacity, turns := int64(24<<20), int64(4)
+	capacity, turns := int64(16<<20), int64(3)
 	if figure.Full() {
 		capacity, turns = 1<<30, 20
 	}
@@ -62,7 +62,7 @@ func TestChurnKeepsTheBudget(t *testing.T) {
 	if got, limit := maxUsed.Load(), capacity+m.offering; got > limit {
 		t.Errorf("the tier referenced %d bytes, limit %d", got, limit)
 	}
-	if got := m.Used(); got > capacity || got < capacity*8/10 {
+	if got := m.Used(); got > capacity || got < capacity*7/10 {
 		t.Errorf("at rest %d of %d bytes are used", got, capacity)
 	}
 	if got := pool.InUse(); got != m.Used() {

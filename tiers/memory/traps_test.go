@@ -18,7 +18,7 @@ import (
 func TestReadAfterWriteHits(t *testing.T) {
 	pool := block.NewPool(0)
 	m := open(t, 64<<20)
-	for i := range uint64(4000) {
+	for i := range uint64(1000) {
 		b := named(pool, i, 10_000)
 		write(t, m, b)
 		b.Release()
@@ -35,7 +35,7 @@ func TestReadAfterWriteHits(t *testing.T) {
 func TestBurstOfWritesLosesNoReference(t *testing.T) {
 	pool := block.NewPool(0)
 	m := open(t, 256<<20)
-	const writers, each = 8, 1000
+	const writers, each = 8, 500
 	var wg sync.WaitGroup
 	for w := range uint64(writers) {
 		wg.Go(func() {
@@ -126,7 +126,7 @@ func TestEvictionDuringReadIsAMissNotAnotherBlock(t *testing.T) {
 	}
 	for range 4 {
 		wg.Go(func() {
-			for range 20_000 {
+			for range 5_000 {
 				k := rand.Uint64N(keys)
 				b, err := m.ReadBlock(context.Background(), idOf(k))
 				if err != nil {
