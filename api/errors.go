@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"connectrpc.com/connect"
@@ -79,12 +80,15 @@ func kindOfCode(code connect.Code) kind {
 // shortest that Retry-After can say.
 const overloadDelay = time.Second
 
+// retryAfter is overloadDelay in the form of the header.
+func retryAfter() string { return strconv.Itoa(int(overloadDelay / time.Second)) }
+
 // toConnect makes the wire's error of a service's.
 func toConnect(err error) *connect.Error {
 	k := kindOf(err)
 	wire := connect.NewError(k.code, err)
 	if k.code == connect.CodeResourceExhausted {
-		wire.Meta().Set("Retry-After", fmt.Sprint(int(overloadDelay/time.Second)))
+		wire.Meta().Set("Retry-After", retryAfter())
 	}
 	return wire
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -27,7 +28,7 @@ func compare(tb testing.TB, sides []side) map[string][]float64 {
 	tb.Helper()
 	rounds, span := 5, 60*time.Millisecond
 	if figure.Full() {
-		rounds, span = 25, 400*time.Millisecond
+		rounds, span = 21, 300*time.Millisecond
 	}
 	reads := map[string][]func() error{}
 	for _, s := range sides {
@@ -37,9 +38,10 @@ func compare(tb testing.TB, sides []side) map[string][]float64 {
 		rate(tb, s, reads[s.name], span/2) // warm up
 	}
 	rates := map[string][]float64{}
-	for round := range rounds {
-		for i := range sides {
-			s := sides[(i+round)%len(sides)]
+	order := rand.New(rand.NewPCG(1, 2)) // no side always follows the same other
+	for range rounds {
+		for _, i := range order.Perm(len(sides)) {
+			s := sides[i]
 			rates[s.name] = append(rates[s.name], rate(tb, s, reads[s.name], span))
 		}
 	}

@@ -152,17 +152,23 @@ func (h *rawHandler) fail(w http.ResponseWriter, err error) { h.failAs(w, kindOf
 func (h *rawHandler) failAs(w http.ResponseWriter, status int, err error) {
 	k := kindOf(err)
 	logFailure(h.log, k, err)
-	body, jsonErr := json.Marshal(errorBody{k.code, err.Error()})
-	if jsonErr != nil { // two strings always marshal
-		panic(jsonErr)
-	}
+	body := marshalError(k, err)
 	if k.code == connect.CodeResourceExhausted {
-		w.Header().Set("Retry-After", strconv.Itoa(int(overloadDelay/time.Second)))
+		w.Header().Set("Retry-After", retryAfter())
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
+}
+
+// marshalError returns an error as the Connect protocol writes it.
+func marshalError(k kind, err error) []byte {
+	body, jsonErr := json.Marshal(errorBody{k.code, err.Error()})
+	if jsonErr != nil { // two strings always marshal
+		panic(jsonErr)
+	}
+	return body
 }
 
 // logFailure logs what an operator must look at: damage, and errors that have

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -24,6 +25,12 @@ type Server struct {
 	handler *Handler
 	options ServerOptions
 	http    *http.Server
+	done    chan struct{} // closed when Shutdown is through
+
+	mu       sync.Mutex
+	stopped  bool
+	lane     *lane
+	listener net.Listener
 }
 
 // NewServer returns a server of h.
@@ -44,7 +51,7 @@ func NewServer(h *Handler, options ServerOptions) *Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	return &Server{handler: h, options: o, http: &http.Server{
+	return &Server{handler: h, options: o, done: make(chan struct{}), http: &http.Server{
 		Handler:           h,
 		Protocols:         &protocols,
 		ReadHeaderTimeout: o.HeaderTimeout,
@@ -58,17 +65,50 @@ func NewServer(h *Handler, options ServerOptions) *Server {
 	}}
 }
 
-// Serve accepts connections from l until Shutdown, and then returns nil.
+// Serve accepts connections from l until Shutdown, and then returns nil. It
+// closes l. A Server serves one listener.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(stallListener{l, s.options.StallTimeout}); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	lane := newLane(s.handler.raw, s.options, l.Addr())
+	if !s.start(lane, l) {
+		l.Close()
+		return nil
 	}
-	return nil
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { lane.sweep(stop) })
+	wg.Go(func() { _ = s.http.Serve(lane) }) // ends when the lane is closed
+	err := lane.accept(l)
+	if !s.handler.Draining() {
+		// The listener broke. What is in progress must not outlive Serve.
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		err = errors.Join(fmt.Errorf("serve %s: %w", l.Addr(), err), s.Shutdown(ended))
+	} else {
+		err = nil
+	}
+	<-s.done
+	close(stop)
+	wg.Wait()
+	return err
+}
+
+// start notes what Shutdown must end, unless it was called already.
+func (s *Server) start(lane *lane, l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	if s.lane != nil {
+		panic("api: a Server serves one listener")
+	}
+	s.lane, s.listener = lane, l
+	return true
 }
 
 // Shutdown drains: health says NOT_SERVING, then, after DrainDelay, no new
-// connection is accepted and every request in progress is answered. It returns
-// ctx's error when they do not end in time, and cuts them off.
+// connection is accepted and every request in progress is answered. When ctx
+// ends before they all are, it cuts them off and returns an error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.handler.Drain()
 	if s.options.DrainDelay > 0 {
@@ -77,9 +117,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	if err := s.http.Shutdown(ctx); err != nil {
-		s.http.Close()
-		return fmt.Errorf("drain: requests still in progress were cut off: %w", err)
+	s.mu.Lock()
+	first := !s.stopped
+	s.stopped = true
+	lane, l := s.lane, s.listener
+	s.mu.Unlock()
+	if !first || lane == nil {
+		return nil
 	}
-	return nil
+	defer close(s.done)
+	l.Close()
+	// The lane first: what it hands over while draining, net/http must accept.
+	err := lane.drain(ctx)
+	if httpErr := s.http.Shutdown(ctx); httpErr != nil {
+		s.http.Close()
+		err = errors.Join(err, fmt.Errorf("drain: requests in progress were cut off: %w", httpErr))
+	}
+	return err
 }

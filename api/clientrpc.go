@@ -1,0 +1,77 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/block"
+)
+
+// A Client is what the daemon's own services are, from afar.
+var (
+	_ Images = (*Client)(nil)
+	_ Admin  = (*Client)(nil)
+)
+
+// OpenImage begins a start of workload (may be empty) in the image that has
+// this name or manifest id. Close the response's session when the start is over.
+func (c *Client) OpenImage(ctx context.Context, image, workload string) (*cachedv1.OpenImageResponse, error) {
+	resp, err := c.images.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: image, Workload: workload})
+	return resp, c.explain(ctx, "open image "+image, err)
+}
+
+// CloseSession ends a session OpenImage began.
+func (c *Client) CloseSession(ctx context.Context, session string) error {
+	_, err := c.images.CloseSession(ctx, &cachedv1.CloseSessionRequest{SessionId: session})
+	return c.explain(ctx, "close session", err)
+}
+
+// GetImage implements [Images].
+func (c *Client) GetImage(ctx context.Context, image string) (*cachedv1.GetImageResponse, error) {
+	resp, err := c.images.GetImage(ctx, &cachedv1.GetImageRequest{Image: image})
+	return resp, c.explain(ctx, "get image "+image, err)
+}
+
+// ListImages implements [Images].
+func (c *Client) ListImages(ctx context.Context) ([]*cachedv1.ImageEntry, error) {
+	resp, err := c.images.ListImages(ctx, &cachedv1.ListImagesRequest{})
+	return resp.GetImages(), c.explain(ctx, "list images", err)
+}
+
+// Ledger implements [Admin].
+func (c *Client) Ledger(ctx context.Context) (*cachedv1.Ledger, error) {
+	resp, err := c.admin.GetLedger(ctx, &cachedv1.GetLedgerRequest{})
+	return resp.GetLedger(), c.explain(ctx, "get ledger", err)
+}
+
+// Status implements [Admin].
+func (c *Client) Status(ctx context.Context) (*cachedv1.GetStatusResponse, error) {
+	resp, err := c.admin.GetStatus(ctx, &cachedv1.GetStatusRequest{})
+	return resp, c.explain(ctx, "get status", err)
+}
+
+// explain turns what a Connect client returned into the errors of this package:
+// what the daemon said, or why it could not be asked.
+func (c *Client) explain(ctx context.Context, what string, err error) error {
+	var wire *connect.Error
+	var op *net.OpError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %s: %w", c.url, what, ctx.Err())
+	case errors.As(err, &op) && op.Op == "dial":
+		return fmt.Errorf("%s: %w", what, c.unreachable(op))
+	case errors.As(err, &wire) && connect.IsWireError(err):
+		seconds, _ := strconv.Atoi(wire.Meta().Get("Retry-After")) // absent: zero
+		return &remoteError{c.url, wire.Message(), kindOfCode(wire.Code()), time.Duration(seconds) * time.Second}
+	}
+	return fmt.Errorf("%s: %s: %w: %w", c.url, what, block.ErrUnavailable, err)
+}

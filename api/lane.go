@@ -1,0 +1,217 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// laneTick is how often the lane looks after its connections, and so how
+// exactly its time limits are kept.
+const laneTick = 20 * time.Millisecond
+
+// drainGrace is how long an idle connection may still begin a request after
+// draining began: one that its client has just sent must not fail.
+const drainGrace = 100 * time.Millisecond
+
+// A lane serves raw reads without net/http. Every connection begins in it and
+// stays as long as all its requests are raw reads; the first other one hands it
+// over to net/http, with every byte of that request, for good.
+//
+// net/http spends about a tenth of a 512 KiB read on what a raw read has no use
+// for: timers for each of its deadlines, a goroutine that watches for the peer
+// going away, maps of header fields, a second system call for the head. Here
+// the head and the block leave by one writev, and one sweep looks after the
+// limits of all connections (docs/adr/0004).
+type lane struct {
+	handler *rawHandler
+	options ServerOptions
+	address net.Addr
+	foreign chan net.Conn // to net/http
+	closed  chan struct{} // net/http accepts no more
+
+	tick     atomic.Int64
+	dateNow  atomic.Pointer[string]
+	draining atomic.Bool
+	closing  sync.Once
+	running  sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[*laneConn]struct{}
+}
+
+var _ net.Listener = (*lane)(nil) // of what net/http serves
+
+func newLane(h *rawHandler, o ServerOptions, address net.Addr) *lane {
+	l := &lane{
+		handler: h, options: o, address: address,
+		foreign: make(chan net.Conn), closed: make(chan struct{}),
+		conns: map[*laneConn]struct{}{},
+	}
+	l.tellTime(time.Now())
+	return l
+}
+
+// Accept implements [net.Listener]: the next connection handed over.
+func (l *lane) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.foreign:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements [net.Listener].
+func (l *lane) Close() error {
+	l.closing.Do(func() { close(l.closed) })
+	return nil
+}
+
+// Addr implements [net.Listener].
+func (l *lane) Addr() net.Addr { return l.address }
+
+// accept takes connections from listener until it is closed.
+func (l *lane) accept(listener net.Listener) error {
+	for pause := 5 * time.Millisecond; ; {
+		conn, err := listener.Accept()
+		switch {
+		case err == nil:
+			pause = 5 * time.Millisecond
+			l.begin(conn)
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ECONNABORTED):
+			l.handler.log.Warn("no connection can be accepted for now", "error", err, "retry", pause)
+			time.Sleep(pause)
+			pause = min(2*pause, time.Second)
+		default:
+			return err
+		}
+	}
+}
+
+// begin starts serving a new connection. Only one with a descriptor can be
+// watched; any other kind is net/http's from the start.
+func (l *lane) begin(conn net.Conn) {
+	c := newLaneConn(l, conn)
+	l.mu.Lock()
+	l.conns[c] = struct{}{}
+	l.mu.Unlock()
+	if c.fd == nil {
+		l.running.Go(func() {
+			defer l.forget(c)
+			l.handOver(c)
+		})
+		return
+	}
+	l.running.Go(c.run)
+}
+
+func (l *lane) forget(c *laneConn) {
+	l.mu.Lock()
+	delete(l.conns, c)
+	l.mu.Unlock()
+}
+
+// handOver gives a connection to net/http.
+func (l *lane) handOver(c *laneConn) {
+	conn := &replayConn{stallConn{Conn: c.net, timeout: l.options.StallTimeout}, append([]byte(nil), c.in[:c.w]...)}
+	select {
+	case l.foreign <- conn:
+	case <-l.closed:
+		c.net.Close()
+	}
+}
+
+// sweep keeps the clock and the connections' limits until stop is closed.
+func (l *lane) sweep(stop <-chan struct{}) {
+	ticker := time.NewTicker(laneTick)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			l.tellTime(now)
+			l.sweepOnce(l.tick.Add(1))
+		case <-stop:
+			return
+		}
+	}
+}
+
+func (l *lane) sweepOnce(now int64) {
+	l.mu.Lock()
+	var late, waiting []*laneConn
+	for c := range l.conns {
+		state, age := c.state(now)
+		switch {
+		case state == laneIdle && age > l.options.IdleTimeout,
+			state == laneHead && age > l.options.HeaderTimeout,
+			state == laneWriting && age > l.options.StallTimeout:
+			late = append(late, c)
+		case state == laneWaiting && age >= laneTick:
+			waiting = append(waiting, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range late {
+		c.net.Close()
+	}
+	for _, c := range waiting {
+		if c.gone() {
+			c.cancel()
+		}
+	}
+}
+
+// tellTime keeps the Date of responses.
+func (l *lane) tellTime(now time.Time) {
+	date := now.UTC().Format(http.TimeFormat)
+	if was := l.dateNow.Load(); was == nil || *was != date {
+		l.dateNow.Store(&date)
+	}
+}
+
+func (l *lane) date() string { return *l.dateNow.Load() }
+
+// drain lets every read in progress end and closes the connections. When ctx
+// ends first, they are cut off.
+func (l *lane) drain(ctx context.Context) error {
+	l.draining.Store(true)
+	l.each(func(c *laneConn) { c.net.SetReadDeadline(time.Now().Add(drainGrace)) })
+	ended := make(chan struct{})
+	go func() {
+		l.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	n := 0
+	l.each(func(c *laneConn) {
+		n++
+		c.cancel()
+		c.net.Close()
+	})
+	<-ended
+	return fmt.Errorf("drain: %d block reads in progress were cut off: %w", n, ctx.Err())
+}
+
+// each calls f for every connection, outside of the lock.
+func (l *lane) each(f func(*laneConn)) {
+	l.mu.Lock()
+	conns := make([]*laneConn, 0, len(l.conns))
+	for c := range l.conns {
+		conns = append(conns, c)
+	}
+	l.mu.Unlock()
+	for _, c := range conns {
+		f(c)
+	}
+}
