@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -50,6 +51,7 @@ func TestBadLayersAreRefused(t *testing.T) {
 		{"large attributes", entries(item{name: "f", xattrs: manyXattrs(5, 60_000)}), ErrUnsupported, "300"},
 		{"long attribute name", entries(item{name: "f", xattrs: map[string]string{"user." + strings.Repeat("n", 255): ""}}), ErrUnsupported, "260"},
 		{"device out of range", entries(item{name: "c", kind: tar.TypeChar, dev: [2]int64{1 << 12, 0}}), ErrUnsupported, "4096:0"},
+		{"sparse bomb", sparseBomb, ErrUnsupported, "1152921504606846976 bytes"},
 		{"unknown type", entries(item{name: "v", kind: 'V'}), ErrUnsupported, "'V'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -64,6 +66,30 @@ func TestBadLayersAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// sparseBomb is an archive of 2 KiB with a sparse file of 1 EiB.
+var sparseBomb = func() []byte {
+	block := func(name, kind, body string) []byte {
+		p := make([]byte, 512+align(len(body), 512))
+		copy(p, name)
+		copy(p[100:], "0000644\x000000000\x000000000\x00")
+		copy(p[124:], fmt.Sprintf("%011o\x0000000000000\x00        %s", len(body), kind))
+		copy(p[257:], "ustar\x0000")
+		copy(p[512:], body)
+		sum := 0
+		for _, b := range p[:512] {
+			sum += int(b)
+		}
+		copy(p[148:], fmt.Sprintf("%06o\x00 ", sum))
+		return p
+	}
+	records := ""
+	for _, r := range []string{"GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.name=f", "GNU.sparse.realsize=1152921504606846976"} {
+		records += fmt.Sprintf("%d %s\n", len(r)+4, r)
+	}
+	p := append(block("x", "x", records), block("f", "0", "1\n1152921504606846975\n1\n"+strings.Repeat("\x00", 512-24)+"e")...)
+	return append(p, make([]byte, 1024)...)
+}()
 
 func manyXattrs(n, size int) map[string]string {
 	named := map[string]string{}

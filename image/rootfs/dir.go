@@ -128,7 +128,9 @@ func (w *dirWalk) stat(host string) (*inode, error) {
 	case unix.S_IFDIR:
 		ino.ext().names = map[string]entry{}
 	case unix.S_IFREG:
-		ino.size = st.Size
+		if ino.size = st.Size; ino.size > fileMax {
+			return nil, fmt.Errorf("%s: %w: file of %d bytes, at most %d", host, ErrUnsupported, ino.size, int64(fileMax))
+		}
 		err = w.findHoles(ino, host)
 	case unix.S_IFLNK:
 		if ino.ext().target, err = os.Readlink(host); err != nil {

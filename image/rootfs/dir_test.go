@@ -197,7 +197,13 @@ func TestLayerOverDirectory(t *testing.T) {
 	if err := b.AddTar(t.Context(), strings.NewReader(string(makeLayer(t, fileItem("a/new", "n"), fileItem("b/.wh.first", ""), fileItem("c", "other"))))); err != nil {
 		t.Fatal(err)
 	}
-	fsys := open(t, toFile(t, finish(t, b)))
+	img := finish(t, b)
+	for x := range img.Extents() {
+		if x.Path() == "b/first" {
+			t.Error("an extent is named after a name that a layer removed")
+		}
+	}
+	fsys := open(t, toFile(t, img))
 	for name, size := range map[string]int64{"a/plain": 700 * 8, "a/new": 1, "b/second": 9, "c": 5} {
 		if a, err := fsys.Attr(name); err != nil || a.Size != size || a.Nlink != 1 {
 			t.Errorf("%s: %+v, %v", name, a, err)

@@ -11,11 +11,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A hostDir reads contents where they lie.
-type hostDir struct{ root string }
+// A hostDir reads contents where they lie: at the path that the inode has in the
+// tree, unless it is among those that an upper layer left only another name.
+type hostDir struct {
+	root   string
+	places map[*inode]string
+}
+
+func (h *hostDir) renamed(ino *inode) {
+	if h.places == nil {
+		h.places = map[*inode]string{}
+	}
+	h.places[ino] = ino.path()
+}
 
 func (h *hostDir) copyTo(ctx context.Context, w io.Writer, ino *inode, buf []byte) error {
-	host := filepath.Join(h.root, ino.path())
+	place, ok := h.places[ino]
+	if !ok {
+		place = ino.path()
+	}
+	host := filepath.Join(h.root, place)
 	if err := h.copyFile(ctx, w, ino, buf, host); err != nil {
 		return fmt.Errorf("%s: %w", host, err)
 	}

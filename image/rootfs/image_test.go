@@ -3,6 +3,7 @@ package rootfs
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -156,4 +157,27 @@ func BenchmarkStream(b *testing.B) {
 		}
 	}
 	figure.Report(b, "rootfs.stream.mb_s", float64(img.Size())*float64(b.N)/b.Elapsed().Seconds()/1e6, "MB/s")
+}
+
+// TestDirectoriesStayWhereFilesGrow: a file that grows moves contents and alters
+// inodes of files, but no byte of the directories. This is why they are apart.
+func TestDirectoriesStayWhereFilesGrow(t *testing.T) {
+	var items []item
+	for i := range 300 {
+		items = append(items, fileItem(fmt.Sprintf("d%02d/file%03d", i%17, i), strings.Repeat("x", 100*i)))
+	}
+	directories := func() ([]byte, int64) {
+		img := fromLayers(t, makeLayer(t, items...))
+		var out bytes.Buffer
+		if err := img.Stream(t.Context(), &out); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()[blockSize:img.filesAt], img.Size()
+	}
+	before, small := directories()
+	items[20].body = strings.Repeat("y", 20_000)
+	after, large := directories()
+	if !bytes.Equal(before, after) || small == large {
+		t.Errorf("directories changed with the size of a file (image %d and %d bytes)", small, large)
+	}
 }

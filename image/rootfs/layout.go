@@ -53,6 +53,11 @@ func (img *Image) collect(dir, parent *inode) {
 			img.stats.Links++
 		default:
 			ino.nlink = 1
+			if ino.parent != dir || ino.name != d.name {
+				// A later layer took the name it was put at first.
+				img.sources[ino.source].renamed(ino)
+				ino.parent, ino.name = dir, d.name
+			}
 			img.files = append(img.files, ino)
 			img.count(ino)
 		}

@@ -8,18 +8,28 @@ import (
 	"testing"
 )
 
-// A pattern is left bytes that are not zero and do not repeat within a block.
+// A pattern is left bytes without a zero among them, which repeat only after a
+// length that is prime to every block size.
 type pattern struct{ pos, left int64 }
+
+var patternTable = func() []byte {
+	p := make([]byte, 1<<20-3)
+	x := uint64(1)
+	for i := range p {
+		x = x*6364136223846793005 + 1442695040888963407
+		p[i] = byte(x>>56) | 1
+	}
+	return p
+}()
 
 func (p *pattern) Read(out []byte) (int, error) {
 	if p.left == 0 {
 		return 0, io.EOF
 	}
-	n := int(min(int64(len(out)), p.left))
-	for i := range n {
-		x := uint64(p.pos+int64(i)) / 8 * 0x9e3779b97f4a7c15
-		out[i] = byte(x>>(8*(uint(p.pos+int64(i))%8))) | 1
+	if int64(len(out)) > p.left {
+		out = out[:p.left]
 	}
+	n := copy(out, patternTable[p.pos%int64(len(patternTable)):])
 	p.pos += int64(n)
 	p.left -= int64(n)
 	return n, nil

@@ -10,10 +10,12 @@ import (
 // copySize is the unit in which contents are moved.
 const copySize = 1 << 20
 
-// A source copies the content of its inodes, holes left out, to w. buf has
-// copySize bytes.
+// A source holds the contents of inodes.
 type source interface {
+	// copyTo writes the content of ino, holes left out, to w. buf has copySize bytes.
 	copyTo(ctx context.Context, w io.Writer, ino *inode, buf []byte) error
+	// renamed says that ino is about to get another path in the image.
+	renamed(ino *inode)
 }
 
 // A spool holds the contents of layers in one file without a name, so that
@@ -82,6 +84,8 @@ func (s *spool) add(ctx context.Context, ino *inode, r io.Reader, size int64) er
 func (s *spool) copyTo(ctx context.Context, w io.Writer, ino *inode, buf []byte) error {
 	return copyRange(ctx, w, s.f, buf, extent{ino.at, stored(ino)})
 }
+
+func (s *spool) renamed(*inode) {}
 
 func (s *spool) close() error { return s.f.Close() }
 

@@ -113,6 +113,9 @@ func (b *Builder) addEntry(ctx context.Context, hdr *tar.Header, body io.Reader)
 		return err
 	}
 	if ino.isType(unix.S_IFREG) {
+		if hdr.Size > fileMax {
+			return fmt.Errorf("%w: file of %d bytes, at most %d", ErrUnsupported, hdr.Size, int64(fileMax))
+		}
 		if err := b.spool.add(ctx, ino, body, hdr.Size); err != nil {
 			return err
 		}

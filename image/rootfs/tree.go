@@ -9,16 +9,17 @@ import (
 )
 
 const (
-	nameMax  = 255  // bytes of one name: EROFS_NAME_LEN and NAME_MAX
-	pathMax  = 4096 // bytes of a path or link target: PATH_MAX
-	depthMax = 4096 // directories below each other, reached through symbolic links
-	linkMax  = 40   // symbolic links followed for one path: the kernel's MAXSYMLINKS
+	nameMax  = 255                    // bytes of one name: EROFS_NAME_LEN and NAME_MAX
+	pathMax  = 4096                   // bytes of a path or link target: PATH_MAX
+	depthMax = 4096                   // directories below each other, reached through symbolic links
+	fileMax  = maxBlocks << blockBits // bytes of a file: what an image can address, and a bound on what a sparse archive may unfold to
+	linkMax  = 40                     // symbolic links followed for one path: the kernel's MAXSYMLINKS
 )
 
 // An inode is one file system object. A million of them must fit, so what only
 // few need is in more.
 type inode struct {
-	parent  *inode // with name: the first place it was put at, for reading and for messages
+	parent  *inode // with name: the first place it was put at; in an image, its first path
 	name    string
 	more    *more
 	mtime   int64 // seconds
