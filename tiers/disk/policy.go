@@ -1,0 +1,113 @@
+package disk
+
+import "github.com/zonecache/cached/block"
+
+// The eviction policy is S3-FIFO (Yang et al., SOSP '23) on segments instead of
+// objects, because a disk wants to be written and freed in large pieces.
+//
+// A block seen for the first time goes to the small log. A segment's turn comes
+// when it is the oldest of its log: blocks read since then are hot and live on
+// in the main log, the others are evicted and remembered in the ghost. A block
+// that comes back while the ghost remembers it goes to the main log at once. A
+// scan therefore passes through the small log and never touches the main one,
+// which gives its hot blocks a second chance the same way.
+//
+// Keeping a hot block costs a write, and flash has few. So a segment at least
+// half of which is hot is spared whole, by moving it to the end of the main log
+// in name only; from others hot blocks are rewritten, hottest first, as far as
+// tokens go: one for every rewriteShare-th byte written for a new block.
+type policy struct {
+	logs   [logCount][]*segment // full and committed, oldest first
+	bytes  [logCount]int64
+	order  uint64
+	ghost  ghost
+	tokens int64 // bytes that may be rewritten
+	burst  int64 // most tokens saved up
+	spared int   // segments spared since one was dropped
+}
+
+const (
+	smallShare   = 10 // the small log has at least 1/10 of the space
+	rewriteShare = 13 // 1/13 = 7.7 % of what is written may be written again
+	spareShare   = 2  // a segment is spared when 1/2 of it is hot
+)
+
+// logFor returns where a block that the tier does not hold belongs.
+func (p *policy) logFor(id block.ID) logName {
+	if p.ghost.take(id) {
+		return mainLog
+	}
+	return smallLog
+}
+
+// wrote earns tokens for n bytes of new blocks.
+func (p *policy) wrote(n int) {
+	p.tokens = min(p.tokens+int64(n)/rewriteShare, p.burst)
+}
+
+// push makes s the newest of its log.
+func (p *policy) push(s *segment) {
+	p.logs[s.log] = append(p.logs[s.log], s)
+	p.bytes[s.log] += s.size
+}
+
+// nextOrder returns the rank of a segment that is opened or spared now.
+func (p *policy) nextOrder() uint64 {
+	p.order++
+	return p.order
+}
+
+// pop takes the segment whose turn it is, or nil when there is none.
+func (p *policy) pop() *segment {
+	log := mainLog
+	if len(p.logs[mainLog]) == 0 ||
+		p.bytes[smallLog]*smallShare > p.bytes[smallLog]+p.bytes[mainLog] {
+		log = smallLog
+	}
+	if len(p.logs[log]) == 0 {
+		return nil
+	}
+	s := p.logs[log][0]
+	p.logs[log][0] = nil
+	p.logs[log] = p.logs[log][1:]
+	p.bytes[log] -= s.size
+	return s
+}
+
+// len returns how many segments could be reclaimed.
+func (p *policy) len() int { return len(p.logs[smallLog]) + len(p.logs[mainLog]) }
+
+// spares reports whether s is to live on whole. Every round takes heat away,
+// but readers add it: after a round through all segments one must go.
+func (p *policy) spares(s *segment, hotBytes int64) bool {
+	if hotBytes*spareShare < s.used || p.spared > p.len() {
+		p.spared = 0
+		return false
+	}
+	p.spared++
+	return true
+}
+
+// spare moves s to the end of the main log. What enters it must prove itself
+// there; what already was there has one chance less.
+func (p *policy) spare(s *segment) {
+	if s.log == mainLog {
+		s.heat.cool()
+	} else {
+		s.heat.clear()
+	}
+	s.log = mainLog
+	s.order = p.nextOrder()
+	p.push(s)
+}
+
+// keep chooses which of the hot records, sorted hottest first, are rewritten,
+// and pays for them.
+func (p *policy) keep(hot []record) []record {
+	n := 0
+	for n < len(hot) && int64(hot[n].length) <= p.tokens {
+		p.tokens -= int64(hot[n].length)
+		n++
+	}
+	return hot[:n]
+}

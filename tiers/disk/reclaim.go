@@ -1,0 +1,156 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// A reclaimMode says why a segment is reclaimed.
+type reclaimMode uint8
+
+const (
+	rotate reclaimMode = iota // to write a new one: hot blocks live on
+	shrink                    // the space is needed by others: everything goes
+)
+
+// reclaim frees the segment whose turn it is, or spares it. The order of the
+// steps does not matter to a reader or after a crash: an entry without its
+// segment is a miss, a file without its record is removed by the next Open.
+func (w *writer) reclaim(mode reclaimMode) error {
+	s := w.policy.pop()
+	if s == nil {
+		return errNoRoom
+	}
+	live, err := w.live(s)
+	if err != nil {
+		w.policy.push(s)
+		return err
+	}
+	var hot []record
+	var hotBytes int64
+	for _, r := range live {
+		if mode == rotate && s.heat.level(r.offset) > 0 {
+			hot = append(hot, r)
+			hotBytes += int64(r.length)
+		}
+	}
+	batch := w.t.index.db.NewBatch()
+	defer func() { _ = batch.Close() }()
+	if mode == rotate && w.policy.spares(s, hotBytes) {
+		w.policy.spare(s)
+		if err := putSegment(batch, s, s.used); err != nil {
+			return err
+		}
+		return w.t.index.apply(batch, pebble.NoSync)
+	}
+	kept := w.rescue(s, hot)
+	if err := erase(batch, s.id, live); err != nil {
+		return err
+	}
+	if err := w.t.index.apply(batch, pebble.NoSync); err != nil {
+		return err
+	}
+	for _, r := range live {
+		if !kept[r.offset] {
+			w.policy.ghost.add(r.id)
+			w.t.counters.evicted.Add(1)
+			w.t.counters.evictedBytes.Add(int64(r.length))
+		}
+	}
+	return w.discard(s)
+}
+
+// live returns the records of s that the index still points at.
+func (w *writer) live(s *segment) ([]record, error) {
+	all, err := w.t.index.records(s.id)
+	if err != nil {
+		return nil, err
+	}
+	live := all[:0]
+	for _, r := range all {
+		l, ok, err := w.t.index.get(r.id)
+		if err != nil {
+			return nil, err
+		}
+		if ok && l == (location{s.id, r.offset, r.length}) {
+			live = append(live, r)
+		}
+	}
+	return live, nil
+}
+
+// rescue reads the hottest blocks of s into memory, where readers find them
+// until they are committed to the main log, and returns their offsets.
+func (w *writer) rescue(s *segment, hot []record) map[uint32]bool {
+	slices.SortStableFunc(hot, func(a, b record) int {
+		return int(s.heat.level(b.offset)) - int(s.heat.level(a.offset))
+	})
+	kept := map[uint32]bool{}
+	for _, r := range w.policy.keep(hot) {
+		b, err := w.t.readAt(s, r.id, location{s.id, r.offset, r.length})
+		if err != nil {
+			continue // counted; it goes with the segment
+		}
+		kept[r.offset] = true
+		w.moves = append(w.moves, b)
+		w.t.queue.adopt(b)
+	}
+	return kept
+}
+
+// erase removes a segment and its live blocks from the index.
+func erase(batch *pebble.Batch, segment uint64, live []record) error {
+	var errs []error
+	for _, r := range live {
+		key := blockKey(r.id)
+		errs = append(errs, batch.Delete(key[:], nil))
+	}
+	prefix := segmentKey(recordsPrefix, segment)
+	errs = append(errs, batch.DeleteRange(prefix[:], after(prefix[:]), nil))
+	for _, kind := range []byte{segmentPrefix, heatPrefix} {
+		key := segmentKey(kind, segment)
+		errs = append(errs, batch.Delete(key[:], nil))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("index batch: %w", err)
+	}
+	return nil
+}
+
+// discard closes and removes the file of s. A reader in it finishes; one that
+// comes later finds the segment gone.
+func (w *writer) discard(s *segment) error {
+	w.t.segments.remove(s)
+	errClose := s.file.Close()
+	err := w.t.files.Remove(segmentPath(w.t.segmentDir(), s.id))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(err, errClose) // its bytes stay counted until the next Open
+	}
+	w.segBytes -= s.size
+	w.t.used.Store(w.segBytes + w.indexBytes)
+	return errClose
+}
+
+// purgeOrphan removes one segment whose file was gone at Open from the index.
+func (w *writer) purgeOrphan() error {
+	if len(w.orphans) == 0 {
+		return nil
+	}
+	id := w.orphans[0]
+	w.orphans = w.orphans[1:]
+	live, err := w.live(&segment{id: id})
+	if err != nil {
+		return err
+	}
+	batch := w.t.index.db.NewBatch()
+	defer func() { _ = batch.Close() }()
+	if err := erase(batch, id, live); err != nil {
+		return err
+	}
+	w.t.counters.lost.Add(int64(len(live)))
+	return w.t.index.apply(batch, pebble.NoSync)
+}

@@ -1,0 +1,271 @@
+package disk
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/zonecache/cached/block"
+)
+
+const (
+	commitBytes = 16 << 20 // appended before a commit
+	takeBytes   = 8 << 20  // taken from the queue at a time
+)
+
+// The writer is the one goroutine that changes what is on the disk: it appends
+// accepted blocks to segments, commits them to the index, and reclaims segments.
+// Its fields belong to that goroutine.
+type writer struct {
+	t      *Tier
+	policy policy
+
+	appenders [logCount]appender
+	filled    []*segment // full, not yet committed
+	written   []placed   // appended, not yet committed
+	pendBytes int64      // of written
+	moves     []block.Block
+	batch     []block.Block // scratch
+	orphans   []uint64      // segments in the index whose file is gone
+
+	nextSegment uint64
+	segBytes    int64
+	indexBytes  int64
+
+	settles chan chan struct{}
+	stop    chan struct{}
+	stopped sync.WaitGroup
+}
+
+// A placed block has been appended and awaits its commit.
+type placed struct {
+	record
+	seg *segment
+}
+
+func newWriter(t *Tier) *writer {
+	return &writer{t: t, nextSegment: 1, settles: make(chan chan struct{}), stop: make(chan struct{})}
+}
+
+func (w *writer) start() { w.stopped.Go(w.run) }
+
+func (w *writer) run() {
+	tick := time.NewTicker(w.t.opts.FlushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.stop:
+			w.work(w.finish)
+			return
+		case <-tick.C:
+			w.t.health.retry(w.t.opts.now())
+			w.work(w.tend)
+		case done := <-w.settles:
+			w.work(w.commit)
+			close(done)
+		case <-w.t.queue.wake:
+			w.work(nil)
+		}
+	}
+}
+
+// work appends all that is queued, then does what comes after. Whatever fails
+// makes the tier sick, and costs the blocks not yet committed.
+func (w *writer) work(then func() error) {
+	err := w.appendQueued()
+	if err == nil && then != nil {
+		err = then()
+	}
+	if err != nil {
+		w.giveUp(err)
+	}
+}
+
+// tend is the regular work: commit, purge, keep the watermark.
+func (w *writer) tend() error {
+	if err := w.commit(); err != nil {
+		return err
+	}
+	if err := w.purgeOrphan(); err != nil {
+		return err
+	}
+	return w.keepFree()
+}
+
+func (w *writer) finish() error {
+	if w.t.index.failed.Load() {
+		return nil
+	}
+	if err := w.commit(); err != nil {
+		return err
+	}
+	return w.saveState()
+}
+
+func (w *writer) close() {
+	close(w.stop)
+	w.stopped.Wait()
+}
+
+func (w *writer) settle() {
+	done := make(chan struct{})
+	stopped := w.stop
+	select {
+	case w.settles <- done:
+	case <-stopped:
+		return
+	}
+	<-done
+}
+
+func (w *writer) appendQueued() error {
+	for {
+		var forgets map[block.ID]location
+		w.batch, forgets = w.t.queue.take(w.batch[:0], takeBytes)
+		if err := w.forget(forgets); err != nil {
+			return err
+		}
+		if len(w.batch) == 0 {
+			return nil
+		}
+		for _, b := range w.batch {
+			if err := w.accept(b); err != nil {
+				return err
+			}
+		}
+		clear(w.batch)
+	}
+}
+
+// accept appends a queued block, unless the tier has it. The block stays
+// pending until committed.
+func (w *writer) accept(b block.Block) error {
+	id, n := b.ID(), b.Len()
+	if _, ok, err := w.t.index.get(id); err != nil || ok {
+		w.t.queue.done(id)
+		return nil // an index that fails to read is given up, not a write error
+	}
+	err := w.place(b, w.policy.logFor(id))
+	if errors.Is(err, errNoRoom) {
+		w.t.queue.done(id)
+		w.t.counters.lost.Add(1)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.policy.wrote(n)
+	w.t.budget.spend(int64(n))
+	if err := w.placeMoves(); err != nil {
+		return err
+	}
+	if w.pendBytes >= commitBytes {
+		return w.commit()
+	}
+	return nil
+}
+
+// placeMoves appends the hot blocks of reclaimed segments to the main log. It
+// may reclaim more, which adds moves: the policy's tokens bound them.
+func (w *writer) placeMoves() error {
+	for len(w.moves) > 0 {
+		b := w.moves[0]
+		w.moves = w.moves[1:]
+		err := w.place(b, mainLog)
+		if errors.Is(err, errNoRoom) {
+			w.t.queue.done(b.ID())
+			w.t.counters.lost.Add(1)
+			continue
+		}
+		if err != nil {
+			w.t.queue.done(b.ID())
+			return err
+		}
+		w.t.counters.bytesRewritten.Add(int64(b.Len()))
+		w.t.budget.spend(int64(b.Len()))
+	}
+	w.moves = nil
+	return nil
+}
+
+// place appends b to a log, opening its next segment if needed.
+func (w *writer) place(b block.Block, log logName) error {
+	a := &w.appenders[log]
+	if !a.fits(b.Len()) {
+		if err := w.fill(a); err != nil {
+			return err
+		}
+		if err := w.openSegment(log); err != nil {
+			return err
+		}
+	}
+	r := record{id: b.ID(), offset: uint32(a.end()), length: uint32(b.Len())}
+	if err := a.append(b.Bytes()); err != nil {
+		return err
+	}
+	w.written = append(w.written, placed{r, a.seg})
+	w.pendBytes += int64(r.length)
+	return nil
+}
+
+// fill ends the open segment; its last commit is still to come.
+func (w *writer) fill(a *appender) error {
+	if a.seg == nil {
+		return nil
+	}
+	if err := a.flush(); err != nil {
+		return err
+	}
+	w.filled = append(w.filled, a.seg)
+	a.close()
+	return nil
+}
+
+// giveUp drops what is not committed, so that the next try starts on fresh
+// segments. The block that failed may lie on bad sectors.
+func (w *writer) giveUp(err error) {
+	t := w.t
+	t.counters.writeErrors.Add(1)
+	if t.health.fall(err, t.opts.now()) {
+		t.log.Error("disk: writing failed; serving what is there, declining new blocks, trying again later",
+			"dir", t.opts.Dir, "error", err)
+	}
+	lost := len(w.written) + len(w.moves)
+	for _, p := range w.written {
+		t.queue.done(p.id)
+	}
+	for _, b := range w.moves {
+		t.queue.done(b.ID())
+	}
+	w.written, w.moves, w.pendBytes = w.written[:0], nil, 0
+	abandoned := w.filled
+	w.filled = nil
+	for i := range w.appenders {
+		if s := w.appenders[i].seg; s != nil {
+			abandoned = append(abandoned, s)
+			w.appenders[i].close()
+		}
+	}
+	for _, s := range abandoned {
+		if s.used > 0 {
+			w.policy.push(s) // what was committed stays readable
+			continue
+		}
+		if err := w.discard(s); err != nil {
+			t.log.Warn("disk: removing an abandoned segment", "segment", s.id, "error", err)
+		}
+	}
+	clear(w.batch)
+	for {
+		// Queued blocks would only meet the same error.
+		w.batch, _ = t.queue.take(w.batch[:0], takeBytes)
+		if len(w.batch) == 0 {
+			break
+		}
+		lost += len(w.batch)
+		for _, b := range w.batch {
+			t.queue.done(b.ID())
+		}
+	}
+	t.counters.lost.Add(int64(lost))
+}
