@@ -48,12 +48,12 @@ func Compare(ctx context.Context, dir string, img *FS, owner Ownership) (Report,
 	}
 	defer b.Close()
 	c := &comparison{
-		ctx: ctx, img: img,
-		host:  &dirWalk{b: b, ctx: ctx, links: map[[2]uint64]*inode{}},
+		img:   img,
+		host:  &dirWalk{b: b, links: map[[2]uint64]*inode{}},
 		names: map[*inode]int{}, inodes: map[*inode]uint64{}, nlinks: map[*inode]int{},
 		bufs: [2][]byte{make([]byte, copySize), make([]byte, copySize)},
 	}
-	if err := c.compare(".", root); err != nil {
+	if err := c.compare(ctx, ".", root); err != nil {
 		return c.report, fmt.Errorf("rootfs: compare: %w", err)
 	}
 	for ino, n := range c.names {
@@ -66,7 +66,6 @@ func Compare(ctx context.Context, dir string, img *FS, owner Ownership) (Report,
 }
 
 type comparison struct {
-	ctx    context.Context
 	img    *FS
 	host   *dirWalk
 	names  map[*inode]int    // files with several names: how many were met
@@ -83,11 +82,11 @@ func (c *comparison) differ(name, format string, args ...any) {
 }
 
 // compare compares name, which is host on this machine, and what is below it.
-func (c *comparison) compare(name, host string) error {
-	if err := c.ctx.Err(); err != nil {
+func (c *comparison) compare(ctx context.Context, name, host string) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	want, err := c.host.stat(host)
+	want, err := c.host.stat(ctx, host)
 	if err != nil {
 		return err
 	}
@@ -111,9 +110,9 @@ func (c *comparison) compare(name, host string) error {
 	c.attributes(name, want, got)
 	switch want.mode & unix.S_IFMT {
 	case unix.S_IFDIR:
-		return c.directory(name, host)
+		return c.directory(ctx, name, host)
 	case unix.S_IFREG:
-		return c.file(name, host, want, info)
+		return c.file(ctx, name, host, want, info)
 	}
 	return nil
 }
@@ -148,7 +147,7 @@ func (c *comparison) attributes(name string, want *inode, got Attr) {
 }
 
 // directory compares the names in a directory, then what they stand for.
-func (c *comparison) directory(name, host string) error {
+func (c *comparison) directory(ctx context.Context, name, host string) error {
 	list, err := os.ReadDir(host)
 	if err != nil {
 		return err
@@ -170,14 +169,14 @@ func (c *comparison) directory(name, host string) error {
 		}
 	}
 	for _, base := range want {
-		if err := c.compare(path.Join(name, base), filepath.Join(host, base)); err != nil {
+		if err := c.compare(ctx, path.Join(name, base), filepath.Join(host, base)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *comparison) file(name, host string, want *inode, info fs.FileInfo) error {
+func (c *comparison) file(ctx context.Context, name, host string, want *inode, info fs.FileInfo) error {
 	c.report.Files++
 	if want.size != info.Size() {
 		c.differ(name, "%d bytes, image %d", want.size, info.Size())
@@ -197,7 +196,7 @@ func (c *comparison) file(name, host string, want *inode, info fs.FileInfo) erro
 	}
 	defer f.Close()
 	for off := int64(0); off < want.size; {
-		if err := c.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		n := min(copySize, want.size-off)

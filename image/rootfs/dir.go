@@ -36,8 +36,8 @@ func (b *Builder) AddDir(ctx context.Context, path string) error {
 		return b.fail(err)
 	}
 	b.sources = append(b.sources, &hostDir{root: root})
-	w := &dirWalk{b: b, ctx: ctx, source: uint16(len(b.sources) - 1), links: map[[2]uint64]*inode{}}
-	if err := w.addRoot(root); err != nil {
+	w := &dirWalk{b: b, source: uint16(len(b.sources) - 1), links: map[[2]uint64]*inode{}}
+	if err := w.addRoot(ctx, root); err != nil {
 		return b.fail(err)
 	}
 	return nil
@@ -46,13 +46,12 @@ func (b *Builder) AddDir(ctx context.Context, path string) error {
 // A dirWalk adds one directory tree.
 type dirWalk struct {
 	b      *Builder
-	ctx    context.Context
 	source uint16
 	links  map[[2]uint64]*inode // device and inode number of files with several names
 }
 
-func (w *dirWalk) addRoot(host string) error {
-	ino, err := w.stat(host)
+func (w *dirWalk) addRoot(ctx context.Context, host string) error {
+	ino, err := w.stat(ctx, host)
 	if err != nil {
 		return err
 	}
@@ -60,17 +59,17 @@ func (w *dirWalk) addRoot(host string) error {
 		return fmt.Errorf("%s is not a directory", host)
 	}
 	w.b.tree.root.describe(ino)
-	return w.fill(w.b.tree.root, host)
+	return w.fill(ctx, w.b.tree.root, host)
 }
 
 // fill adds what host holds to dir.
-func (w *dirWalk) fill(dir *inode, host string) error {
+func (w *dirWalk) fill(ctx context.Context, dir *inode, host string) error {
 	list, err := os.ReadDir(host)
 	if err != nil {
 		return vanished(err)
 	}
 	for _, item := range list {
-		if err := w.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		name := item.Name()
@@ -78,7 +77,7 @@ func (w *dirWalk) fill(dir *inode, host string) error {
 		if len(name) > nameMax {
 			return fmt.Errorf("%s: %w: name of %d bytes", child, ErrUnsupported, len(name))
 		}
-		ino, err := w.stat(child)
+		ino, err := w.stat(ctx, child)
 		if err != nil {
 			return err
 		}
@@ -89,7 +88,7 @@ func (w *dirWalk) fill(dir *inode, host string) error {
 		}
 		w.b.tree.put(dir, name, ino)
 		if ino.isDir() {
-			if err := w.fill(dir.more.names[name].ino, child); err != nil {
+			if err := w.fill(ctx, dir.more.names[name].ino, child); err != nil {
 				return err
 			}
 		}
@@ -98,7 +97,7 @@ func (w *dirWalk) fill(dir *inode, host string) error {
 }
 
 // stat makes the inode of a host file; nil for a socket.
-func (w *dirWalk) stat(host string) (*inode, error) {
+func (w *dirWalk) stat(ctx context.Context, host string) (*inode, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(host, &st); err != nil {
 		return nil, vanished(&fs.PathError{Op: "lstat", Path: host, Err: err})
@@ -131,7 +130,7 @@ func (w *dirWalk) stat(host string) (*inode, error) {
 		if ino.size = st.Size; ino.size > fileMax {
 			return nil, fmt.Errorf("%s: %w: file of %d bytes, at most %d", host, ErrUnsupported, ino.size, int64(fileMax))
 		}
-		err = w.findHoles(ino, host)
+		err = w.findHoles(ctx, ino, host)
 	case unix.S_IFLNK:
 		if ino.ext().target, err = os.Readlink(host); err != nil {
 			return nil, vanished(err)
@@ -161,7 +160,7 @@ func (w *dirWalk) stat(host string) (*inode, error) {
 
 // findHoles looks for chunks of zeros in a large file. One read of 4 KiB decides
 // for nearly every chunk, so this does not read the file twice.
-func (w *dirWalk) findHoles(ino *inode, host string) error {
+func (w *dirWalk) findHoles(ctx context.Context, ino *inode, host string) error {
 	chunk := chunkSize(ino.size)
 	if ino.size < chunk {
 		return nil
@@ -173,10 +172,10 @@ func (w *dirWalk) findHoles(ino *inode, host string) error {
 	defer f.Close()
 	var found *holes
 	for off := int64(0); off < ino.size; off += chunk {
-		if err := w.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
-		zero, err := zeroRange(w.ctx, f, w.b.spool.buf, extent{off, min(chunk, ino.size-off)})
+		zero, err := zeroRange(ctx, f, w.b.spool.buf, extent{off, min(chunk, ino.size-off)})
 		if err != nil {
 			return err
 		}
@@ -206,7 +205,7 @@ func zeroRange(ctx context.Context, f *os.File, buf []byte, x extent) (bool, err
 		}
 		n = min(n, end-x.off)
 		if _, err := f.ReadAt(buf[:n], x.off); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = fmt.Errorf("%w: it became shorter", ErrChanged)
 			}
 			return false, err

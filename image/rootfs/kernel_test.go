@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,13 +27,13 @@ func mountImage(t *testing.T, name string) string {
 	}
 	dir := t.TempDir()
 	err := unix.Mount(name, dir, "erofs", unix.MS_RDONLY, "") // the file itself, from Linux 6.12 on
-	if err == unix.ENOTBLK {
+	if errors.Is(err, unix.ENOTBLK) {
 		var out []byte
 		if out, err = exec.Command(testtool.Debian(t, "mount"), "-t", "erofs", "-o", "loop,ro", name, dir).CombinedOutput(); err != nil {
 			err = fmt.Errorf("%w: %s", err, out)
 		}
 	}
-	if err == unix.ENODEV || err == unix.EPERM {
+	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EPERM) {
 		t.Skipf("this kernel mounts no EROFS here: %v", err)
 	}
 	if err != nil {

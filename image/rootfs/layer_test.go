@@ -29,6 +29,7 @@ func fileItem(name, body string) item { return item{name: name, body: body} }
 func symlinkItem(name, target string) item {
 	return item{name: name, kind: tar.TypeSymlink, link: target}
 }
+
 func linkItem(name, target string) item { return item{name: name, kind: tar.TypeLink, link: target} }
 
 // makeLayer returns the items as a tar archive.

@@ -287,7 +287,7 @@ func encodeDevice(major, minor int64) (uint32, error) {
 // A watcher stands below archive/tar: it stops when the context ends, remembers
 // whether a failure was the stream's, and counts the zeros that were read last.
 type watcher struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // archive/tar calls Read, which has no other way to learn it; it lives as long as one AddTar
 	r     io.Reader
 	zeros int
 	err   error
