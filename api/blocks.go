@@ -30,8 +30,9 @@ var _ cachedv1connect.BlockServiceHandler = (*blockService)(nil)
 // The lease travels in the context since connect-go has no other way from a
 // method to the handler around it.
 type lease struct {
-	gate  *gate
-	block block.Block
+	gate    *gate
+	block   block.Block
+	writing func() // called when the response is about to be written
 }
 
 type leaseKey struct{}
@@ -45,9 +46,9 @@ func (l *lease) end() {
 }
 
 // withLease wraps the Connect handler of a blockService.
-func withLease(next http.Handler) http.Handler {
+func (h *Handler) withLease(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var l lease
+		l := lease{writing: func() { limitStream(w, r, h.limits.StallTimeout) }}
 		defer l.end()
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), leaseKey{}, &l)))
 	})
@@ -87,6 +88,7 @@ func (s *blockService) readBlock(ctx context.Context, req *cachedv1.ReadBlockReq
 	if err != nil {
 		return nil, err
 	}
+	l.writing()
 	return &cachedv1.ReadBlockResponse{
 		Content:     b.Bytes()[from:to:to],
 		Id:          req.GetId(),

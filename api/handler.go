@@ -21,20 +21,20 @@ const maxRequest = 64 << 10
 type Handler struct {
 	mux      *http.ServeMux
 	raw      *rawHandler
-	rpc      http.Handler // BlockService in proto and JSON
 	draining atomic.Bool
+	limits   ServerOptions // set by NewServer; zero: no time limits
 }
 
 // NewHandler returns the handler of the services.
 func NewHandler(services Services, options Options) *Handler {
 	o := options.withDefaults()
 	g := &gate{limit: int64(o.MaxInFlight)}
-	h := &Handler{mux: http.NewServeMux(), raw: &rawHandler{reader: services.Blocks, gate: g, log: o.Logger}}
+	h := &Handler{mux: http.NewServeMux()}
+	h.raw = &rawHandler{reader: services.Blocks, gate: g, log: o.Logger, limits: &h.limits}
 	limits := connect.WithHandlerOptions(noCompression(), connect.WithReadMaxBytes(maxRequest))
 
 	path, rpc := cachedv1connect.NewBlockServiceHandler(&blockService{services.Blocks, g, o.Logger}, limits)
-	h.rpc = withLease(rpc)
-	h.mux.Handle(path, h.rpc)
+	h.mux.Handle(path, h.withLease(rpc))
 	h.mux.HandleFunc(blocksPath, h.raw.serveAlias)
 
 	images := newImageService(services.Images, o)
@@ -52,11 +52,12 @@ func NewHandler(services Services, options Options) *Handler {
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// The most frequent request does not pass the router, whose matching allocates.
+	// The router ignores queries, and Connect has this path too.
 	if r.URL.Path == readBlockPath && r.Method == http.MethodGet && isRaw(r.URL.RawQuery) {
 		h.raw.serveProcedure(w, r)
 		return
 	}
+	limitBody(w, r, h.limits.HeaderTimeout)
 	h.mux.ServeHTTP(w, r)
 }
 

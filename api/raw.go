@@ -30,6 +30,7 @@ type rawHandler struct {
 	reader block.Reader
 	gate   *gate
 	log    *slog.Logger
+	limits *ServerOptions
 }
 
 // serveProcedure answers GET /cached.v1.BlockService/ReadBlock?encoding=raw.
@@ -56,7 +57,7 @@ func (h *rawHandler) serveProcedure(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	describe(w.Header(), b, to-from)
-	h.write(w, b.Bytes()[from:to])
+	h.write(w, r, b.Bytes()[from:to])
 }
 
 // serveAlias answers GET and HEAD of /blocks/<id> as HTTP clients expect of a
@@ -107,7 +108,7 @@ func (h *rawHandler) writeRange(w http.ResponseWriter, r *http.Request, b block.
 	w.Header()["Cache-Control"] = immutable
 	w.WriteHeader(status)
 	if r.Method == http.MethodGet {
-		h.write(w, b.Bytes()[from:to])
+		h.write(w, r, b.Bytes()[from:to])
 	}
 }
 
@@ -143,7 +144,10 @@ func describe(header http.Header, b block.Block, n int) {
 
 // write sends the bytes straight from the block's buffer. An error means that
 // the client went away, which is its own affair.
-func (h *rawHandler) write(w http.ResponseWriter, p []byte) { _, _ = w.Write(p) }
+func (h *rawHandler) write(w http.ResponseWriter, r *http.Request, p []byte) {
+	limitStream(w, r, h.limits.StallTimeout)
+	_, _ = w.Write(p)
+}
 
 // fail answers with an error, in the status its kind has.
 func (h *rawHandler) fail(w http.ResponseWriter, err error) { h.failAs(w, kindOf(err).status, err) }

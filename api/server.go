@@ -33,7 +33,7 @@ type Server struct {
 	listener net.Listener
 }
 
-// NewServer returns a server of h.
+// NewServer returns a server of h, which no other Server serves.
 func NewServer(h *Handler, options ServerOptions) *Server {
 	o := options
 	if o.HeaderTimeout <= 0 {
@@ -48,6 +48,7 @@ func NewServer(h *Handler, options ServerOptions) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	h.limits = o
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
