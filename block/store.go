@@ -40,11 +40,11 @@ type Store interface {
 var (
 	// ErrNotFound: the tier does not hold the block. In an upper tier this is a
 	// miss; from the whole chain it means no such block exists anywhere.
-	ErrNotFound = errors.New("block not found")
+	ErrNotFound = errors.New("not found")
 	// ErrCorrupt: bytes were found but are not the block that was asked for.
-	ErrCorrupt = errors.New("block corrupt")
+	ErrCorrupt = errors.New("corrupt")
 	// ErrUnavailable: the medium did not answer; the block may exist.
-	ErrUnavailable = errors.New("block unavailable")
+	ErrUnavailable = errors.New("unavailable")
 	// ErrOverloaded: the medium refuses work for now; try again later.
 	ErrOverloaded = errors.New("overloaded")
 )

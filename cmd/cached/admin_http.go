@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/zonecache/cached/api/cachedv1"
+)
+
+//go:embed status.html.tmpl
+var statusPage string
+
+// adminPages are what operators look at with a browser, curl or Prometheus.
+type adminPages struct {
+	metrics  *prometheus.Registry
+	notReady func() []string
+	status   func(context.Context) (*cachedv1.GetStatusResponse, error)
+	ledger   func(context.Context) (*cachedv1.Ledger, error)
+	log      *slog.Logger
+}
+
+func (a *adminPages) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("ok\n")) // the caller has gone
+	})
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	page := template.Must(template.New("status").Funcs(statusFuncs).Parse(statusPage))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { a.page(w, r, page) })
+	return mux
+}
+
+// readyz answers 503 with the reasons while the daemon can serve only what it
+// holds already.
+func (a *adminPages) readyz(w http.ResponseWriter, _ *http.Request) {
+	reasons := a.notReady()
+	w.Header().Set("Content-Type", "application/json")
+	if len(reasons) > 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(struct {
+		Ready    bool     `json:"ready"`
+		NotReady []string `json:"not_ready"`
+	}{len(reasons) == 0, append([]string{}, reasons...)})
+}
+
+func (a *adminPages) page(w http.ResponseWriter, r *http.Request, page *template.Template) {
+	status, err := a.status(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	ledger, err := a.ledger(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Refresh", "5")
+	if err := page.Execute(w, struct {
+		Status *cachedv1.GetStatusResponse
+		Report statsReport
+	}{status, newStatsReport(ledger)}); err != nil {
+		a.log.Debug("status page", "error", err)
+	}
+}

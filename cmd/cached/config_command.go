@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+)
+
+func newConfigCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Print or check the daemon's configuration",
+		Long: `Settings come from a YAML file, then the environment, then flags; later ones win.
+The flag --l1-size is CACHED_L1_SIZE in the environment and l1: {size: ...} in the
+file. Unknown keys in the file are errors.`,
+	}
+	cmd.AddCommand(newConfigPrintCommand(), newConfigValidateCommand())
+	return cmd
+}
+
+func newConfigPrintCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "print",
+		Short: "Print the whole configuration in effect, as a file that can be used",
+		Args:  cobra.NoArgs,
+	}
+	load := addConfigFlags(cmd, bindFlags)
+	asJSON := cmd.Flags().Bool("json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := load()
+		if err != nil {
+			return err
+		}
+		doc, err := yaml.Marshal(c)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			var tree map[string]any // the YAML keys, not Go's field names
+			if err := yaml.Unmarshal(doc, &tree); err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), tree)
+		}
+		_, err = cmd.OutOrStdout().Write(doc)
+		return err
+	}
+	return cmd
+}
+
+func newConfigValidateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "validate",
+		Short: "Check the configuration and say what is wrong with it",
+		Args:  cobra.NoArgs,
+	}
+	load := addConfigFlags(cmd, bindFlags)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if _, err := load(); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")
+		return err
+	}
+	return cmd
+}

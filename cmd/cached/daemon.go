@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/zonecache/cached/account"
+	"github.com/zonecache/cached/api"
+)
+
+// A daemon is the two servers around a node.
+type daemon struct {
+	rpc    *api.Server
+	admin  *http.Server
+	health *health
+	failed chan error // what a server ended with before it was told to
+}
+
+func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr string) (*daemon, error) {
+	d := &daemon{health: newHealth(n.origin, log), failed: make(chan error, 2)}
+	books := &adminService{node: n, health: d.health, started: time.Now(), listen: listenAddr, admin: adminAddr}
+	handler := api.NewHandler(
+		api.Services{Blocks: n.zone, Images: &imageService{n.catalog}, Admin: books},
+		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Logger: log},
+	)
+	d.rpc = api.NewServer(handler, api.ServerOptions{Logger: log})
+
+	metrics := prometheus.NewRegistry()
+	if err := errors.Join(
+		metrics.Register(n.ledger.Collector(account.Gauges{Tiers: n.sizes()})),
+		metrics.Register(collectors.NewGoCollector()),
+		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
+	); err != nil {
+		return nil, err
+	}
+	pages := &adminPages{metrics: metrics, notReady: d.health.notReady, status: books.Status, ledger: books.Ledger, log: log}
+	d.admin = &http.Server{Handler: pages.handler(), ReadHeaderTimeout: 10 * time.Second}
+	return d, nil
+}
+
+// serve answers on both listeners until drain.
+func (d *daemon) serve(rpc, admin net.Listener) {
+	go func() { d.failed <- d.rpc.Serve(rpc) }()
+	go func() { d.failed <- d.admin.Serve(admin) }()
+}
+
+// drain turns readiness off, lets reads in progress end, and closes the servers.
+func (d *daemon) drain(timeout time.Duration) error {
+	d.health.drain()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	err := d.rpc.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("reads were still in progress %s after SIGTERM and were cut off", timeout)
+	}
+	return errors.Join(err, d.admin.Close())
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/zonecache/cached/tiers/origin"
+)
+
+// health knows whether the daemon is ready: whether it can serve blocks it does
+// not hold yet.
+type health struct {
+	origin *origin.Origin
+	log    *slog.Logger
+
+	mu       sync.Mutex
+	draining bool
+	checked  bool
+	problems []string // one for each origin, "" when it answers
+}
+
+const (
+	healthyInterval = 15 * time.Second // between checks of origins that answer
+	failingInterval = 2 * time.Second  // until they answer again
+	checkTimeout    = 5 * time.Second
+)
+
+func newHealth(o *origin.Origin, log *slog.Logger) *health {
+	return &health{origin: o, log: log, problems: make([]string, len(o.Origins()))}
+}
+
+// watch checks the origins until ctx ends.
+func (h *health) watch(ctx context.Context) {
+	for {
+		interval := healthyInterval
+		if !h.check(ctx) {
+			interval = failingInterval
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(interval):
+		}
+	}
+}
+
+// check asks every origin and reports whether all answered.
+func (h *health) check(ctx context.Context) bool {
+	all := true
+	for i, o := range h.origin.Origins() {
+		checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
+		err := o.Check(checkCtx)
+		cancel()
+		if ctx.Err() != nil {
+			return true
+		}
+		h.note(i, o.String(), err)
+		all = all && err == nil
+	}
+	h.mu.Lock()
+	h.checked = true
+	h.mu.Unlock()
+	return all
+}
+
+func (h *health) note(i int, url string, err error) {
+	h.mu.Lock()
+	was := h.problems[i]
+	h.problems[i] = ""
+	if err != nil {
+		h.problems[i] = err.Error()
+	}
+	now := h.problems[i]
+	h.mu.Unlock()
+	switch {
+	case now != "" && now != was:
+		h.log.Warn("origin does not answer; serving what is cached", "origin", url, "error", now)
+	case now == "" && was != "":
+		h.log.Info("origin answers again", "origin", url)
+	}
+}
+
+// drain makes the daemon not ready for good.
+func (h *health) drain() {
+	h.mu.Lock()
+	h.draining = true
+	h.mu.Unlock()
+}
+
+// notReady returns why the daemon is not ready; nothing means it is. One origin
+// that answers is enough.
+func (h *health) notReady() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return []string{"draining: the daemon is about to stop"}
+	}
+	if !h.checked {
+		return []string{"starting: the origin was not asked yet"}
+	}
+	var reasons []string
+	for _, p := range h.problems {
+		if p == "" {
+			return nil
+		}
+		reasons = append(reasons, fmt.Sprintf("only cached blocks are served: %s", p))
+	}
+	return reasons
+}
+
+// originProblems returns the last problem of each origin, "" when it answers.
+func (h *health) originProblems() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]string(nil), h.problems...)
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"runtime/debug"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/zonecache/cached/block"
+)
+
+// heapTarget is where the collector starts to work harder. Blocks lie outside of
+// the Go heap, so what remains (indexes, connections) is small.
+const heapTarget = 96 << 20
+
+// minHeap is the least the daemon can work with beside its blocks.
+const minHeap = 64 << 20
+
+// setMemoryLimits keeps the process within the L1 budget plus a fixed overhead.
+// A limit that was given by GOMEMLIMIT covers the blocks too, which the Go
+// runtime does not see: they are taken off it.
+func setMemoryLimits(l1 int64) error {
+	given := debug.SetMemoryLimit(-1)
+	limit := int64(heapTarget)
+	if given != math.MaxInt64 {
+		limit = given - l1 - block.DefaultIdle
+		if limit < minHeap {
+			return fmt.Errorf("GOMEMLIMIT=%s leaves %s beside an L1 of %s: raise it or lower --l1-size",
+				humanize.IBytes(uint64(given)), humanize.IBytes(uint64(max(limit, 0))), humanize.IBytes(uint64(l1)))
+		}
+	}
+	debug.SetMemoryLimit(limit)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+	return nil
+}

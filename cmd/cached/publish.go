@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/zonecache/cached/image"
+	"github.com/zonecache/cached/image/source"
+	"github.com/zonecache/cached/tiers/origin"
+)
+
+func newPublishCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "publish SOURCE --name NAME",
+		Short: "Cut an image into blocks and store what the origin lacks",
+		Long: `Cut an image into content-addressed blocks, upload those the origin does not have,
+and let NAME point at the result. SOURCE is one of
+
+  dir:PATH                    a directory tree
+  tar:FILE[.gz|.zst]          a tree in a tar archive
+  oci:LAYOUT[:tag]            an image in an OCI layout
+  oci-archive:FILE            the same as one tar file
+  docker-archive:FILE         what docker save writes
+  docker://REF                an image in a registry; credentials as docker and podman keep them
+  file:PATH                   any bytes, such as a virtual machine's memory
+
+Trees and container images become one read-only EROFS file system. The same source
+gives the same manifest id on any machine. An interrupted publish is resumed by
+repeating it; the name moves last. No daemon is needed.`,
+		Example: `  cached publish dir:/srv/app --name app:v1
+  cached publish docker://registry.example/team/app:v1 --name app:v1 \
+    --origin 's3://images?endpoint=https://minio.example:9000&region=eu-1'`,
+		Args: cobra.ExactArgs(1),
+	}
+	load := addConfigFlags(cmd, bindOriginFlags)
+	name := cmd.Flags().String("name", "", "`NAME` of the image (required)")
+	platform := cmd.Flags().String("platform", "", "`OS/ARCH[/VARIANT]` to take from a multi-platform image (default: this machine's)")
+	asJSON := cmd.Flags().Bool("json", false, "print the result as JSON and no progress")
+	if err := cmd.MarkFlagRequired("name"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := load()
+		if err != nil {
+			return err
+		}
+		src, err := source.Parse(args[0], source.Options{Platform: *platform})
+		if err != nil {
+			return err
+		}
+		bar := newProgress(cmd.ErrOrStderr(), *asJSON)
+		res, err := publishTo(cmd.Context(), cfg, src, *name, bar)
+		bar.finish()
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return printJSON(cmd.OutOrStdout(), newPublished(*name, res))
+		}
+		return printResult(cmd.OutOrStdout(), *name, res)
+	}
+	return cmd
+}
+
+// publishTo publishes src to the first configured origin.
+func publishTo(ctx context.Context, cfg Config, src image.Source, name string, bar *progress) (res image.Result, err error) {
+	if err := prepareOrigin(cfg); err != nil {
+		return res, err
+	}
+	log := cfg.Log.newLogger(os.Stderr)
+	err = withOrigin(ctx, cfg, func(o *origin.Origin) error {
+		res, err = image.Publish(ctx, src, image.PublishOptions{
+			Name: name, Target: o, Logger: log,
+			Progress: func(p image.Progress) {
+				stage := string(p.Stage)
+				if p.Detail != "" {
+					stage += ", " + p.Detail
+				}
+				bar.update(stage, p.Done, p.Total)
+			},
+		})
+		return err
+	})
+	return res, err
+}
+
+// A published is a result as scripts read it.
+type published struct {
+	Name          string  `json:"name"`
+	Manifest      string  `json:"manifest_id"`
+	Size          int64   `json:"size"`
+	Stored        int64   `json:"stored_size"`
+	Blocks        int     `json:"blocks"`
+	NewBlocks     int     `json:"new_blocks"`
+	NewBytes      int64   `json:"new_bytes"`
+	SharedBlocks  int     `json:"shared_blocks"`
+	SharedBytes   int64   `json:"shared_bytes"`
+	SharedPercent float64 `json:"shared_percent"`
+	Repeated      int     `json:"repeated_blocks"`
+	Seconds       float64 `json:"seconds"`
+}
+
+func newPublished(name string, r image.Result) published {
+	return published{name, r.Manifest.String(), r.Raw, r.Stored, r.Blocks, r.New.Blocks, r.New.Stored,
+		r.Shared.Blocks, r.Shared.Stored, r.SharedPercent(), r.Repeated.Blocks, (r.Prepare + r.Upload).Seconds()}
+}
+
+func printResult(w io.Writer, name string, r image.Result) error {
+	bytes := func(n int64) string { return humanize.IBytes(uint64(n)) }
+	_, err := fmt.Fprintf(w, `%s is %s
+  image      %s in %d blocks, stored as %s
+  new        %d blocks, %s uploaded
+  shared     %d blocks, %s the origin had already (%.1f %% of the stored bytes)
+  repeated   %d blocks within the image, %s of its bytes
+  took       %.1f s to read the source, %.1f s to cut, compress and upload (%s/s)
+`, name, r.Manifest, bytes(r.Raw), r.Blocks, bytes(r.Stored),
+		r.New.Blocks, bytes(r.New.Stored), r.Shared.Blocks, bytes(r.Shared.Stored), r.SharedPercent(),
+		r.Repeated.Blocks, bytes(r.Repeated.Raw), r.Prepare.Seconds(), r.Upload.Seconds(),
+		bytes(int64(float64(r.Raw)/max(r.Upload.Seconds(), 1e-3))))
+	return err
+}
+
+// prepareOrigin creates the folder that is published to. Only the default one is
+// created with its parents: those of another may be a disk that is not mounted.
+func prepareOrigin(cfg Config) error {
+	if dir := cfg.ownOrigin(); dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("origin: %w", err)
+		}
+		return nil
+	}
+	if dir, ok := strings.CutPrefix(cfg.Origins[0], "file://"); ok && filepath.IsAbs(dir) {
+		return makeDir("origin", filepath.Clean(dir))
+	}
+	return nil
+}

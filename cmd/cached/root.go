@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/zonecache/cached/api"
+)
+
+const rootLong = `cached makes cold starts fast: images are published once as content-addressed
+blocks into an object store, and every host reads them block by block through
+memory (L1), local disk (L2) and the store (L4), each block checked against its
+name on the way in.
+
+Start here:
+  cached demo                                  see it work on this machine, in a minute
+  cached publish dir:/srv/app --name app:v1    cut a tree into blocks and store them
+  cached serve                                 run this host's daemon
+  cached read app:v1 > app.erofs               read the image back through the daemon
+  cached stats                                 who served what: hit rate by tier
+
+Without any setting the object store is a folder in the data directory. Use
+--origin 's3://BUCKET?endpoint=https://HOST:PORT&region=R' (or CACHED_ORIGIN) for
+an S3-compatible one.`
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "cached",
+		Short:         "A zone-level block cache for serverless cold starts",
+		Long:          rootLong,
+		Version:       versionText(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetVersionTemplate("cached {{.Version}}\n")
+	root.AddCommand(
+		newServeCommand(), newPublishCommand(), newImagesCommand(), newReadCommand(),
+		newStatsCommand(), newStatusCommand(), newConfigCommand(), newDemoCommand(),
+		newVersionCommand(),
+	)
+	return root
+}
+
+func newVersionCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this binary",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]string{"version": versionText(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "cached %s (%s, %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// versionText is what the build was told, or what the module's own build
+// information says after `go install`.
+func versionText() string {
+	if version == "devel" {
+		if bi, ok := debug.ReadBuildInfo(); ok && bi.Main.Version != "" && bi.Main.Version != "(devel)" {
+			return bi.Main.Version
+		}
+	}
+	return version
+}
+
+// addServerFlag gives cmd the address of the daemon to talk to.
+func addServerFlag(cmd *cobra.Command) *string {
+	url := os.Getenv(envPrefix + "SERVER")
+	if url == "" {
+		url = api.DefaultURL
+	}
+	return cmd.Flags().String("server", url, "`URL` of the daemon (env CACHED_SERVER)")
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

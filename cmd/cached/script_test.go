@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/block/blocktest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(mainRunner{m}, map[string]func(){
+		"cached": func() { os.Exit(run(os.Args[1:])) },
+	})
+}
+
+// mainRunner runs the tests under the leak checks; as the binary itself, none.
+type mainRunner struct{ m *testing.M }
+
+func (r mainRunner) Run() int { return blocktest.Run(r.m) }
+
+// TestScripts runs the binary as a user does; see testdata/script.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			addr, err := freeAddress()
+			if err != nil {
+				return err
+			}
+			admin, err := freeAddress()
+			if err != nil {
+				return err
+			}
+			env.Setenv("ADDR", addr)
+			env.Setenv("ADMIN", admin)
+			env.Setenv("CACHED_SERVER", "http://"+addr)
+			env.Setenv("DATA", env.WorkDir+"/data")
+			env.Setenv("HOME", env.WorkDir+"/home")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"get":       scriptGet,
+			"waitready": func(ts *testscript.TestScript, _ bool, _ []string) { waitFor(ts, func(r, up bool) bool { return r }) },
+			"waitnotready": func(ts *testscript.TestScript, _ bool, _ []string) {
+				waitFor(ts, func(r, up bool) bool { return up && !r })
+			},
+			"waitup": func(ts *testscript.TestScript, _ bool, _ []string) { waitFor(ts, func(r, up bool) bool { return up }) },
+		},
+	})
+}
+
+// waitFor polls the script's daemon until its state is as wanted.
+func waitFor(ts *testscript.TestScript, wanted func(ready, up bool) bool) {
+	client, err := api.NewClient(ts.Getenv("CACHED_SERVER"), api.ClientOptions{})
+	ts.Check(err)
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	for {
+		status, err := client.Status(ctx)
+		if wanted(err == nil && len(status.GetNotReady()) == 0, err == nil) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("the daemon did not get there in %s: %v %v", startTimeout, status, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// scriptGet fetches a URL: get [-status CODE] URL.
+func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
+	want := "200"
+	if len(args) == 3 && args[0] == "-status" {
+		want, args = args[1], args[2:]
+	}
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: get [-status CODE] URL")
+	}
+	resp, err := http.Get(args[0])
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if got := fmt.Sprint(resp.StatusCode); got != want {
+		ts.Fatalf("GET %s: status %s, want %s: %s", args[0], got, want, body)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	_, err = ts.Stdout().Write(body)
+	ts.Check(err)
+}

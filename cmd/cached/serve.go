@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func newServeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run this host's daemon: serve blocks from memory, disk and the origin",
+		Long: `Run this host's daemon. It serves blocks over Connect, gRPC, gRPC-Web and plain
+HTTP on --listen, and /metrics, /healthz, /readyz, /debug/pprof and a status page on
+--admin. Both are loopback unless told otherwise.
+
+SIGTERM drains: readiness turns false, reads in progress end, L2 is written out.
+The disk cache survives a restart, and a kill -9 loses at most the last second.
+
+The daemon starts and serves what it holds while the origin cannot be reached;
+/readyz and 'cached status' say so.`,
+		Example: `  cached serve
+  cached serve --l1-size 8GiB --l2-size 400GiB --data-dir /mnt/nvme/cached \
+    --origin 's3://images?endpoint=https://minio.example:9000&region=eu-1'`,
+		Args: cobra.NoArgs,
+	}
+	load := addConfigFlags(cmd, bindFlags)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := load()
+		if err != nil {
+			return err
+		}
+		return serve(cmd.Context(), cfg, cfg.Log.newLogger(os.Stderr))
+	}
+	return cmd
+}
+
+// serve runs the daemon until ctx ends, then drains it.
+func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+	if err := setMemoryLimits(int64(cfg.L1.Size)); err != nil {
+		return err
+	}
+	if err := prepareDirs(cfg); err != nil {
+		return err
+	}
+	listener, err := listen("listen", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	adminListener, err := listen("admin", cfg.Admin)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	node, err := wire(ctx, cfg, log)
+	if err != nil {
+		return errors.Join(err, listener.Close(), adminListener.Close())
+	}
+	defer func() { err = errors.Join(err, node.close()) }()
+
+	d, err := newDaemon(cfg, node, log, listener.Addr().String(), adminListener.Addr().String())
+	if err != nil {
+		return errors.Join(err, listener.Close(), adminListener.Close())
+	}
+	watched := make(chan struct{})
+	watchCtx, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	go func() { defer close(watched); d.health.watch(watchCtx) }()
+	defer func() { stopWatching(); <-watched }()
+
+	d.serve(listener, adminListener)
+	log.Info("serving", "blocks", "http://"+listener.Addr().String(), "admin", "http://"+adminListener.Addr().String(),
+		"l1", cfg.L1.Size.String(), "l2", cfg.L2.Size.String(), "l2_dir", cfg.L2.Dir, "origin", node.origin.String())
+
+	select {
+	case err = <-d.failed:
+		log.Error("a server failed", "error", err)
+	case <-ctx.Done():
+		log.Info("draining", "timeout", cfg.Shutdown.DrainTimeout)
+	}
+	return errors.Join(err, d.drain(cfg.Shutdown.DrainTimeout))
+}
+
+// listen opens a TCP address and explains the usual mistakes.
+func listen(key, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: %s is in use, perhaps by another cached; choose another with --%s", key, addr, key)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return l, nil
+}
+
+// prepareDirs creates the directories of the daemon. Their parents must exist
+// unless they are the defaults: a missing parent of a configured path usually
+// means that a disk is not mounted, and filling the root disk is worse than not
+// starting.
+func prepareDirs(cfg Config) error {
+	if cfg.DataDir == Default().DataDir {
+		if err := os.MkdirAll(filepath.Dir(cfg.DataDir), 0o755); err != nil {
+			return fmt.Errorf("data-dir: %w", err)
+		}
+	}
+	if err := makeDir("data-dir", cfg.DataDir); err != nil {
+		return err
+	}
+	if cfg.L2.Size > 0 {
+		if err := makeDir("l2.dir", cfg.L2.Dir); err != nil {
+			return err
+		}
+	}
+	if dir := cfg.ownOrigin(); dir != "" {
+		return makeDir("origin", dir)
+	}
+	return nil
+}
+
+func makeDir(key, dir string) error {
+	switch err := os.Mkdir(dir, 0o755); {
+	case err == nil, errors.Is(err, os.ErrExist):
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%s: %s does not exist; mount the disk or create it first", key, filepath.Dir(dir))
+	case errors.Is(err, syscall.EROFS):
+		return nil // a read-only disk still serves what it holds
+	default:
+		return fmt.Errorf("%s: %w", key, err)
+	}
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/api/cachedv1"
+)
+
+func newStatusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what the daemon is and whether it is well",
+		Args:  cobra.NoArgs,
+	}
+	server := addServerFlag(cmd)
+	asJSON := cmd.Flags().Bool("json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		client, err := api.NewClient(*server, api.ClientOptions{})
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		status, err := client.Status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			doc, err := protojson.MarshalOptions{Multiline: true, EmitUnpopulated: true, UseProtoNames: true}.Marshal(status)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), string(doc))
+			return err
+		}
+		return printStatus(cmd.OutOrStdout(), status)
+	}
+	return cmd
+}
+
+func printStatus(w io.Writer, s *cachedv1.GetStatusResponse) error {
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	if len(s.GetNotReady()) == 0 {
+		fmt.Fprintln(tw, "state\tready")
+	}
+	for _, reason := range s.GetNotReady() {
+		fmt.Fprintf(tw, "NOT READY\t%s\n", reason)
+	}
+	fmt.Fprintf(tw, "version\t%s\n", s.GetVersion())
+	fmt.Fprintf(tw, "up\t%s\n", s.GetUptime().AsDuration().Round(time.Second))
+	fmt.Fprintf(tw, "blocks\thttp://%s\n", s.GetListenAddress())
+	fmt.Fprintf(tw, "admin\thttp://%s\n", s.GetAdminAddress())
+	fmt.Fprintf(tw, "sessions\t%d open\n", s.GetOpenSessions())
+	for _, u := range s.GetTiers() {
+		if u.GetCapacityBytes() > 0 {
+			fmt.Fprintf(tw, "%s\t%s of %s\n", tierName(u.GetTier()), humanize.IBytes(u.GetUsedBytes()), humanize.IBytes(u.GetCapacityBytes()))
+		}
+	}
+	for _, o := range s.GetOrigins() {
+		state := "answers"
+		if !o.GetHealthy() {
+			state = "FAILING: " + o.GetProblem()
+		}
+		fmt.Fprintf(tw, "origin\t%s\t%s\n", o.GetUrl(), state)
+	}
+	return tw.Flush()
+}

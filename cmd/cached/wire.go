@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/zonecache/cached/account"
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/tiers"
+	"github.com/zonecache/cached/tiers/disk"
+	"github.com/zonecache/cached/tiers/memory"
+	"github.com/zonecache/cached/tiers/origin"
+)
+
+// A node is everything one daemon reads blocks through.
+type node struct {
+	ledger  *account.Ledger
+	l1      *memory.Tier
+	l2      *disk.Tier // nil when L2 is off
+	origin  *origin.Origin
+	catalog *catalog
+
+	zone block.Reader // what this host's containers ask
+}
+
+// wire opens the tiers and joins them. This is the architecture diagram: the
+// order of concerns on a block's way is decided here and nowhere else.
+func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
+	n := &node{ledger: account.New(account.Options{})}
+	if err := n.open(ctx, cfg, log); err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+
+	// One flight per block across all who miss; each origin's bytes are checked
+	// below the fail-over (see open), so that wrong ones are read elsewhere.
+	l4 := tiers.Flight(n.ledger.Reader(block.Origin, tiers.Limit(n.origin, cfg.Limits.OriginReads)))
+	below := l4
+	if n.l2 != nil {
+		below = tiers.ReadThrough(n.ledger.Store(block.Disk, n.l2), l4, tiers.Always)
+	}
+	// The flight fills L1 before it ends; the Fallback outside of it lets a hit
+	// take off without one.
+	zone := tiers.Fallback(n.ledger.Reader(block.Memory, n.l1), tiers.Flight(tiers.ReadThrough(n.l1, below, tiers.Always)))
+	n.zone = n.ledger.Requests(zone)
+	return n, nil
+}
+
+func (n *node) open(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+	if n.l1, err = memory.New(memory.Options{Capacity: int64(cfg.L1.Size)}); err != nil {
+		return fmt.Errorf("l1: %w", err)
+	}
+	if cfg.L2.Size > 0 {
+		n.l2, err = disk.Open(disk.Options{
+			Dir:               cfg.L2.Dir,
+			Capacity:          int64(cfg.L2.Size),
+			MinFree:           int64(cfg.L2.MinFree),
+			WriteBudgetPerDay: int64(cfg.L2.WriteBudgetPerDay),
+			Logger:            log.With("tier", "l2"),
+		})
+		if err != nil {
+			return fmt.Errorf("l2: %w", err)
+		}
+	}
+	n.origin, err = origin.Open(ctx, cfg.Origins, origin.Options{
+		Logger:  log.With("tier", "l4"),
+		Observe: n.ledger.OriginRequest,
+		Wrap: func(name string, r block.Reader) block.Reader {
+			return n.ledger.Integrity(block.Origin, tiers.Verify(r))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	n.catalog, err = openCatalog(ctx, n.origin, cfg, log)
+	return err
+}
+
+// close ends the tiers, nearest first: what L1 holds needs no saving, what L2
+// has accepted is written out.
+func (n *node) close() error {
+	var errs []error
+	if n.l1 != nil {
+		errs = append(errs, n.l1.Close())
+	}
+	if n.l2 != nil {
+		errs = append(errs, n.l2.Close())
+	}
+	if n.catalog != nil {
+		errs = append(errs, n.catalog.close())
+	}
+	if n.origin != nil {
+		errs = append(errs, n.origin.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// sizes returns the tiers that are bounded in bytes.
+func (n *node) sizes() map[block.Tier]account.Size {
+	sizes := map[block.Tier]account.Size{block.Memory: n.l1}
+	if n.l2 != nil {
+		sizes[block.Disk] = n.l2
+	}
+	return sizes
+}
