@@ -19,10 +19,7 @@ func (w *writer) openSegment(log logName) error {
 	w.nextSegment++
 	path := segmentPath(w.t.segmentDir(), id)
 	file, err := w.t.files.Create(path, size)
-	for range 2 {
-		if !errors.Is(err, syscall.ENOSPC) || w.policy.len() == 0 {
-			break
-		}
+	if errors.Is(err, syscall.ENOSPC) && w.policy.len() > 0 {
 		// Others filled the disk: live on in the space we have.
 		if err := w.reclaim(shrink); err != nil {
 			return err
