@@ -2,12 +2,14 @@ package rootfs
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/zonecache/cached/internal/figure"
@@ -78,6 +80,23 @@ func TestExtentsTileTheImage(t *testing.T) {
 	for range img.Extents() {
 		break // the iterator must bear it
 	}
+}
+
+func TestStreamsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	makeTree(t, dir, treeNames)
+	img := fromDir(t, dir, Options{})
+	want := digest(t, img)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			sum := sha256.New()
+			if err := img.Stream(t.Context(), sum); err != nil || [32]byte(sum.Sum(nil)) != want {
+				t.Errorf("a stream beside others: %v", err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestEmptyImage(t *testing.T) {

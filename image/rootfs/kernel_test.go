@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,6 +80,32 @@ func same(t *testing.T, dir string, fsys *FS) {
 	if !report.Same() {
 		t.Fatalf("%d differences:\n%.4000s", report.Different, strings.Join(report.Mismatches, "\n"))
 	}
+}
+
+// TestLargeAttributes have areas that span blocks, behind inodes whose tail must
+// not.
+func TestLargeAttributes(t *testing.T) {
+	large := map[string]string{"user.a": strings.Repeat("a", 4000), "user.b": strings.Repeat("b", 60_000), "user.c": ""}
+	var items []item
+	for i := range 40 {
+		small := map[string]string{"user.x": strings.Repeat("x", 97*i)}
+		items = append(items,
+			item{name: fmt.Sprintf("d%02d", i), kind: tar.TypeDir, xattrs: small},
+			fileItem(fmt.Sprintf("d%02d/%s", i, strings.Repeat("n", 5*i+1)), "x"),
+			item{name: fmt.Sprintf("s%02d", i), kind: tar.TypeSymlink, link: strings.Repeat("t", 100*i+1), xattrs: map[string]string{"trusted.x": small["user.x"]}},
+			item{name: fmt.Sprintf("h%02d", i), body: strings.Repeat("\x00", 1<<20) + "end", xattrs: small},
+		)
+	}
+	items = append(items, item{name: "large", body: "x", xattrs: large}, item{name: "large-dir", kind: tar.TypeDir, xattrs: large}, fileItem("large-dir/x", ""))
+	name := toFile(t, fromLayers(t, makeLayer(t, items...)))
+	fsys := open(t, name)
+	for _, p := range []string{"large", "large-dir"} {
+		if a, err := fsys.Attr(p); err != nil || !maps.Equal(a.Xattrs, large) {
+			t.Errorf("%s: %v, %d attributes", p, err, len(a.Xattrs))
+		}
+	}
+	t.Run("fsck", func(t *testing.T) { checkImage(t, name) })
+	t.Run("kernel", func(t *testing.T) { same(t, mountImage(t, name), fsys) })
 }
 
 func TestFsckIsClean(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"testing"
 	"time"
@@ -111,7 +112,8 @@ func TestMillionEntries(t *testing.T) {
 	}
 
 	// The large directory is found whole, by name and by listing.
-	fsys := open(t, toFile(t, img))
+	file := toFile(t, img)
+	fsys := open(t, file)
 	list, err := fsys.ReadDir("usr/share/large")
 	if err != nil || len(list) != n/10 {
 		t.Fatalf("large directory lists %d entries (%v), want %d", len(list), err, n/10)
@@ -122,4 +124,16 @@ func TestMillionEntries(t *testing.T) {
 			t.Fatalf("%s: %+v, %v; listed as %q", name, a, err, list[i].Name())
 		}
 	}
+	t.Run("fsck", func(t *testing.T) { checkImage(t, file) })
+	t.Run("kernel", func(t *testing.T) {
+		list, err := os.ReadDir(filepath.Join(mountImage(t, file), "usr/share/large"))
+		if err != nil || len(list) != n/10 {
+			t.Fatalf("the kernel lists %d entries, %v", len(list), err)
+		}
+		for i := 0; i < n/10; i += 997 {
+			if _, err := list[i].Info(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
