@@ -42,7 +42,7 @@ func limitBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
 	}
 	rc := http.NewResponseController(w)
 	if rc.SetReadDeadline(time.Now().Add(timeout)) == nil {
-		r.Body = &timedBody{r.Body, rc}
+		r.Body = &timedBody{r.Body, w, rc}
 	}
 }
 
@@ -50,14 +50,19 @@ func limitBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
 // goes on reading to see the peer leave and would take the deadline for that.
 type timedBody struct {
 	io.ReadCloser
+	w  http.ResponseWriter
 	rc *http.ResponseController
 }
 
 // Read implements [io.Reader].
 func (b *timedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
+	switch err {
+	case nil:
+	case io.EOF:
 		_ = b.rc.SetReadDeadline(time.Time{}) // a broken connection shows by itself
+	default:
+		b.w.Header().Set("Connection", "close") // the rest of the body would be taken for a request
 	}
 	return n, err
 }

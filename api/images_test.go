@@ -1,0 +1,126 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/block/blocktest"
+)
+
+// oneImage knows one image by name.
+type oneImage struct {
+	name  string
+	image *cachedv1.GetImageResponse
+}
+
+func (o oneImage) GetImage(_ context.Context, image string) (*cachedv1.GetImageResponse, error) {
+	if image != o.name {
+		return nil, notFound("image %q does not exist", image)
+	}
+	return o.image, nil
+}
+
+func (o oneImage) ListImages(context.Context) ([]*cachedv1.ImageEntry, error) {
+	return []*cachedv1.ImageEntry{{Name: o.name, ManifestId: o.image.ManifestId}}, nil
+}
+
+// books is an Admin with fixed answers.
+type books struct{ err error }
+
+func (b books) Ledger(context.Context) (*cachedv1.Ledger, error) {
+	return &cachedv1.Ledger{InFlight: 3}, b.err
+}
+
+func (b books) Status(context.Context) (*cachedv1.GetStatusResponse, error) {
+	return &cachedv1.GetStatusResponse{Version: "v1"}, b.err
+}
+
+func TestImagesAndSessions(t *testing.T) {
+	// A manifest larger than any limit on messages that libraries have by default.
+	manifest := &cachedv1.Manifest{Version: 1, MediaType: "x/y", Annotations: map[string]string{"k": "v"}}
+	for i := range 120_000 {
+		id := block.Sum(fmt.Append(nil, i))
+		manifest.Blocks = append(manifest.Blocks, &cachedv1.BlockRef{Id: id[:], StoredLength: 7, Length: 9, Encoding: cachedv1.Encoding_ENCODING_ZSTD})
+	}
+	image := &cachedv1.GetImageResponse{ManifestId: block.Sum(nil).String(), Manifest: manifest, Stale: true}
+	fake := blocktest.NewFake(block.Memory)
+	c := connectTo(t, serve(t, Services{Blocks: fake, Images: oneImage{"flask:v1", image}, Admin: books{}}, Options{MaxSessions: 2}), ClientOptions{})
+
+	got, err := c.GetImage(t.Context(), "flask:v1")
+	if err != nil || !proto.Equal(got, image) {
+		t.Fatalf("GetImage: %v", err)
+	}
+	list, err := c.ListImages(t.Context())
+	if err != nil || len(list) != 1 || list[0].Name != "flask:v1" {
+		t.Fatalf("ListImages: %v, %v", list, err)
+	}
+	var sessions []string
+	for range 3 {
+		opened, err := c.OpenImage(t.Context(), "flask:v1", "app")
+		if err != nil || !proto.Equal(opened.Manifest, manifest) || !opened.Stale || opened.ManifestId != image.ManifestId {
+			t.Fatalf("OpenImage: %v", err)
+		}
+		sessions = append(sessions, opened.SessionId)
+	}
+	status, err := c.Status(t.Context())
+	if err != nil || status.OpenSessions != 2 || status.Version != "v1" {
+		t.Fatalf("Status: %v, %v", status, err)
+	}
+	ledger, err := c.Ledger(t.Context())
+	if err != nil || ledger.InFlight != 3 {
+		t.Fatalf("Ledger: %v, %v", ledger, err)
+	}
+	if err := c.CloseSession(t.Context(), sessions[2]); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"closed twice": c.CloseSession(t.Context(), sessions[2]),
+		"forgotten":    c.CloseSession(t.Context(), sessions[0]),
+		"no image":     second(c.GetImage(t.Context(), "flask:v2")),
+		"cannot open":  second(c.OpenImage(t.Context(), "flask:v2", "")),
+	} {
+		if !errors.Is(err, ErrNotFound) || !errors.Is(err, block.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, err := range map[string]error{
+		"no name":       second(c.GetImage(t.Context(), "")),
+		"long name":     second(c.GetImage(t.Context(), strings.Repeat("x", 300))),
+		"long workload": second(c.OpenImage(t.Context(), "flask:v1", strings.Repeat("x", 300))),
+	} {
+		if !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAdminErrors(t *testing.T) {
+	c := connectTo(t, serve(t, Services{Admin: books{block.ErrUnavailable}}, Options{}), ClientOptions{})
+	for _, err := range []error{second(c.Ledger(t.Context())), second(c.Status(t.Context()))} {
+		if !errors.Is(err, block.ErrUnavailable) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestTiersAndCausesConvert(t *testing.T) {
+	for _, tier := range append(block.Tiers[:], block.Unknown) {
+		if got := TierFromProto(TierToProto(tier)); got != tier {
+			t.Errorf("%s became %s", tier, got)
+		}
+	}
+	for _, cause := range block.Causes {
+		if got, err := CauseFromProto(CauseToProto(cause)); err != nil || got != cause {
+			t.Errorf("%s became %s, %v", cause, got, err)
+		}
+	}
+}
