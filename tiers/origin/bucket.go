@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/minio/minio-go/v7"
@@ -102,7 +103,10 @@ func (b *bucket) put(ctx context.Context, key string, data []byte, how putHow) (
 		if conditional {
 			opts.SetMatchETagExcept("*")
 		}
-		body := &progress{r: bytes.NewReader(data), a: a}
+		body := &upload{r: bytes.NewReader(data), a: a}
+		// The transport may go on reading the body after it returned an answer
+		// or an error, but the bytes are borrowed from our caller.
+		defer body.end()
 		_, err := b.core.PutObject(ctx, b.name, b.prefix+key, body, int64(len(data)), "", hex.EncodeToString(sum[:]), opts)
 		switch {
 		case err == nil:
@@ -161,13 +165,26 @@ func (b *bucket) close() error {
 	return nil
 }
 
-// A progress reader tells an attempt of every piece that was taken from it.
-type progress struct {
-	r io.Reader
-	a *attempt
+// An upload is the body of a PUT. It tells its attempt of every piece that was
+// taken, and gives nothing once it has ended.
+type upload struct {
+	mu sync.Mutex
+	r  *bytes.Reader // nil after the end
+	a  *attempt
 }
 
-func (p *progress) Read(buf []byte) (int, error) {
-	p.a.moved()
-	return p.r.Read(buf)
+func (u *upload) Read(p []byte) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.r == nil {
+		return 0, io.ErrClosedPipe
+	}
+	u.a.moved()
+	return u.r.Read(p)
+}
+
+func (u *upload) end() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.r = nil
 }

@@ -27,21 +27,21 @@ type circuit struct {
 	announce bool      // the failure was logged
 }
 
-// enter reports whether the origin may be asked. If not, it returns why, and
-// whether it may be asked all the same when nothing else is left.
-func (c *circuit) enter(now time.Time) (why error, desperate bool) {
+// enter returns nil when the origin may be asked; else why not, and whether it
+// may be asked all the same when nothing else is left.
+func (c *circuit) enter(now time.Time) (desperate bool, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.pauses == 0:
-		return nil, false
+		return false, nil
 	case now.Before(c.until):
-		return c.lastErr, c.pauses < lastResort
+		return c.pauses < lastResort, c.lastErr
 	}
 	// This read is the probe; until it returns the others pass by.
 	c.pauses++
 	c.until = now.Add(pause(c.pauses))
-	return nil, false
+	return false, nil
 }
 
 // failed notes a failure and reports whether it is the first of a row.

@@ -47,7 +47,7 @@ func firstAnswer[T any](ctx context.Context, f *failover, ask func(i int) (T, er
 	outcomes := make([]error, len(f.readers))
 	var later []int
 	for i, c := range f.circuits {
-		if why, desperate := c.enter(time.Now()); why != nil {
+		if desperate, why := c.enter(time.Now()); why != nil {
 			outcomes[i] = fmt.Errorf("%w (not asked again yet)", why)
 			if desperate {
 				later = append(later, i)
@@ -113,19 +113,19 @@ func verdict(outcomes []error) error {
 	if len(outcomes) == 1 {
 		return outcomes[0]
 	}
-	main := outcomes[0]
-	for _, err := range outcomes[1:] {
-		if rank(err) > rank(main) {
-			main = err
+	worst := 0
+	for i, err := range outcomes {
+		if rank(err) > rank(outcomes[worst]) {
+			worst = i
 		}
 	}
-	var others []string
-	for _, err := range outcomes {
-		if err != main {
-			others = append(others, err.Error())
+	var others strings.Builder
+	for i, err := range outcomes {
+		if i != worst {
+			others.WriteString("; and " + err.Error())
 		}
 	}
-	return fmt.Errorf("%w; and %s", main, strings.Join(others, "; and "))
+	return fmt.Errorf("%w%s", outcomes[worst], others.String())
 }
 
 func rank(err error) int {

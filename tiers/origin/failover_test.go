@@ -76,7 +76,7 @@ func TestFailoverVerdict(t *testing.T) {
 			defer b.Release()
 			var readers []block.Reader
 			for _, err := range tt.outcomes {
-				if err == found {
+				if errors.Is(err, found) {
 					f := blocktest.NewFake(block.Origin, b.Retain())
 					defer f.Close()
 					readers = append(readers, f)
@@ -85,13 +85,13 @@ func TestFailoverVerdict(t *testing.T) {
 				}
 			}
 			o := fakes(t, nil, readers...)
-			if tt.want == found {
+			if errors.Is(tt.want, found) {
 				blocktest.CheckRead(t, o, b, block.Origin)
 				return
 			}
 			_, err := o.ReadBlock(context.Background(), b.ID())
 			for _, kind := range []error{block.ErrNotFound, block.ErrCorrupt, block.ErrUnavailable, block.ErrOverloaded} {
-				if errors.Is(err, kind) != (kind == tt.want) {
+				if errors.Is(err, kind) != errors.Is(tt.want, kind) {
 					t.Errorf("%v: matches %v: %v", err, kind, errors.Is(err, kind))
 				}
 			}
@@ -113,7 +113,7 @@ func TestFailingOriginIsLeftAlone(t *testing.T) {
 		start := time.Now()
 		for range reads {
 			blocktest.CheckRead(t, o, b, block.Origin)
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 		asked, waited := bad.reads.Load(), time.Since(start)-reads*time.Millisecond
 		if asked < 2 || asked > 8 || waited != time.Duration(asked)*bad.after {
@@ -123,7 +123,7 @@ func TestFailingOriginIsLeftAlone(t *testing.T) {
 			t.Errorf("its failure was logged %d times:\n%s", n, logged.String())
 		}
 		bad.err, bad.after = block.ErrNotFound, 0 // it is back
-		time.Sleep(maxPause)
+		<-time.After(maxPause)
 		before := bad.reads.Load()
 		for range 10 {
 			blocktest.CheckRead(t, o, b, block.Origin)
@@ -151,7 +151,7 @@ func TestOnlyOriginThatFails(t *testing.T) {
 		}
 		_, err := o.ReadBlock(context.Background(), block.ID{})
 		checkSays(t, "read", err, "not asked again yet")
-		time.Sleep(maxPause)
+		<-time.After(maxPause)
 		before := bad.reads.Load()
 		blocktest.CheckError(t, o, block.ID{}, block.ErrUnavailable)
 		if n := bad.reads.Load() - before; n != 1 {

@@ -79,36 +79,36 @@ func (b *bucket) explainAnswer(e minio.ErrorResponse) fault {
 		said += ": " + e.Message
 	}
 	said = clip(b.keys.redact(said))
-	make := func(kind error, attempts int, format string, args ...any) fault {
+	as := func(kind error, attempts int, format string, args ...any) fault {
 		return fault{fmt.Errorf("%w: "+format, append([]any{kind}, args...)...), attempts}
 	}
 	switch e.Code {
 	case minio.NoSuchKey, minio.NoSuchBucket:
 		if missing(e) {
-			return make(block.ErrNotFound, once, "no such object")
+			return as(block.ErrNotFound, once, "no such object")
 		}
 		if e.XMLName.Local == "" {
-			return make(block.ErrUnavailable, once, "status 404 without an S3 error: is the endpoint an S3 store?")
+			return as(block.ErrUnavailable, once, "status 404 without an S3 error: is the endpoint an S3 store?")
 		}
-		return make(block.ErrUnavailable, once, "the bucket %s does not exist", b.name)
+		return as(block.ErrUnavailable, once, "the bucket %s does not exist", b.name)
 	case minio.InvalidAccessKeyID, minio.SignatureDoesNotMatch, "InvalidToken", "ExpiredToken", "ExpiredTokenException",
 		"XAdminUserNotFound": // versitygw's word for an unknown access key
 		// Files and roles may hold new keys by now.
 		b.keys.credentials.Expire()
-		return make(block.ErrUnavailable, twice, "the store refused the credentials from %s: %s", b.keys.source, said)
+		return as(block.ErrUnavailable, twice, "the store refused the credentials from %s: %s", b.keys.source, said)
 	case minio.AccessDenied:
-		return make(block.ErrUnavailable, once,
+		return as(block.ErrUnavailable, once,
 			"access denied with the credentials from %s (reads need s3:GetObject and s3:ListBucket): %s", b.keys.source, said)
 	case "ConditionalRequestConflict", "OperationAborted": // another writer of the same object
-		return make(block.ErrUnavailable, often, "%s", said)
+		return as(block.ErrUnavailable, often, "%s", said)
 	}
 	switch {
 	case isOverload(e):
-		return make(block.ErrOverloaded, overload, "%s", said)
+		return as(block.ErrOverloaded, overload, "%s", said)
 	case e.StatusCode >= 500 || e.StatusCode == http.StatusRequestTimeout || e.Code == "RequestTimeout":
-		return make(block.ErrUnavailable, often, "status %d: %s", e.StatusCode, said)
+		return as(block.ErrUnavailable, often, "status %d: %s", e.StatusCode, said)
 	}
-	return make(block.ErrUnavailable, once, "status %d: %s", e.StatusCode, said)
+	return as(block.ErrUnavailable, once, "status %d: %s", e.StatusCode, said)
 }
 
 func isOverload(e minio.ErrorResponse) bool {

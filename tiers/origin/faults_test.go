@@ -246,6 +246,36 @@ func TestStoreWithoutConditionalPut(t *testing.T) {
 	}
 }
 
+// What is published is the caller's again when the call returns, even while the
+// transport has not noticed the end of the request. The race detector watches.
+func TestPutLetsGoOfItsBytes(t *testing.T) {
+	withKeys(t, accessKey, secretKey)
+	for name, answer := range map[string]func(w http.ResponseWriter, cancel func(), returned <-chan struct{}){
+		"an early answer": func(w http.ResponseWriter, _ func(), _ <-chan struct{}) {
+			w.WriteHeader(http.StatusPreconditionFailed)
+			fmt.Fprint(w, s3Error("PreconditionFailed", "it is there"))
+		},
+		"a caller who leaves": func(_ http.ResponseWriter, cancel func(), returned <-chan struct{}) {
+			cancel()
+			<-returned // a server does not notice a closed connection before it has read the body
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			returned := make(chan struct{})
+			store := newFlakyHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, cancel, returned) }))
+			o := open(t, Options{}, "s3://images?endpoint="+store.url)
+			p := make([]byte, 32<<20)
+			_ = o.PutManifest(ctx, block.Sum(p), p) // its outcome does not matter
+			close(returned)
+			for i := range p {
+				p[i] = 1
+			}
+		})
+	}
+}
+
 // plainStore answers every GET with its current object, with or without ranges.
 type plainStore struct {
 	etag, body string

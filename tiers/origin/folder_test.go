@@ -118,17 +118,17 @@ func TestFolderOddFiles(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("secret"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	place := func(id block.ID, make func(path string) error) {
+	place := func(id block.ID, create func(path string) error) {
 		path := filepath.Join(dir, blockKey(id))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), make(path)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), create(path)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	o := open(t, Options{}, "file://"+dir)
 	tests := []struct {
-		name string
-		make func(path string) error
-		want error
+		name   string
+		create func(path string) error
+		want   error
 	}{
 		{"a directory", func(p string) error { return os.Mkdir(p, 0o755) }, block.ErrCorrupt},
 		{"a FIFO", func(p string) error { return syscall.Mkfifo(p, 0o644) }, block.ErrCorrupt},
@@ -139,7 +139,7 @@ func TestFolderOddFiles(t *testing.T) {
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			id := block.ID{byte(i)}
-			place(id, tt.make)
+			place(id, tt.create)
 			blocktest.CheckError(t, o, id, tt.want)
 		})
 	}

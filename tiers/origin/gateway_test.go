@@ -3,7 +3,7 @@ package origin
 import (
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -41,8 +41,10 @@ func withKeys(t testing.TB, access, secret string) {
 	if !ok {
 		t.Fatal("no Setenv")
 	}
-	for _, name := range []string{"AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION",
-		"AWS_DEFAULT_REGION", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"} {
+	for _, name := range []string{
+		"AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION",
+		"AWS_DEFAULT_REGION", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE",
+	} {
 		setter.Setenv(name, "")
 	}
 	setter.Setenv("HOME", t.TempDir())
@@ -66,7 +68,7 @@ func gateway(t testing.TB, flags ...string) string {
 	return addr
 }
 
-// A fault says what the proxy does to a request; the zero fault passes it on.
+// An injected fault says what the proxy does to a request; the zero fault passes it on.
 type injected struct {
 	status int    // answer with this status
 	body   string // and this body
@@ -102,7 +104,7 @@ func newFlaky(t testing.TB, addr string) *flaky {
 			r.Out.Host = r.In.Host // it is signed
 		},
 		Transport: transport,
-		ErrorLog:  log.New(io.Discard, "", 0),
+		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	})
 }
 
@@ -124,7 +126,7 @@ func newFlakyHandler(t testing.TB, next http.Handler) *flaky {
 			next.ServeHTTP(w, r)
 		}
 	}))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.Start()
 	t.Cleanup(server.Close)
 	f.url = server.URL

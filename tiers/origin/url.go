@@ -151,8 +151,9 @@ func parseEndpoint(s string) (string, error) {
 // checkWord keeps what stands in headers and file sections to plain names.
 func checkWord(s string) error {
 	for _, c := range s {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.", c)) {
-			return errors.New("use letters, digits, -, _ and .")
+		plain := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !plain && !strings.ContainsRune("-_.", c) {
+			return errors.New("use letters, digits and any of - _ . only")
 		}
 	}
 	if len(s) > 64 {
