@@ -175,6 +175,17 @@ func checkUnavailable(t *testing.T, o *Origin, says string) {
 	}
 }
 
+// checkFails is checkUnavailable for origins that take their time to fail.
+func checkFails(t *testing.T, o *Origin, says string) {
+	t.Helper()
+	blocktest.CheckError(t, o, block.ID{}, block.ErrUnavailable)
+	err := o.Check(context.Background())
+	if !errors.Is(err, block.ErrUnavailable) || errors.Is(err, block.ErrNotFound) {
+		t.Errorf("check: %v, want ErrUnavailable", err)
+	}
+	checkSays(t, "check", err, says)
+}
+
 func checkSays(t *testing.T, what string, err error, says string) {
 	t.Helper()
 	if !containsFold(fmt.Sprint(err), says) {

@@ -266,7 +266,7 @@ func TestPutLetsGoOfItsBytes(t *testing.T) {
 			returned := make(chan struct{})
 			store := newFlakyHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, cancel, returned) }))
 			o := open(t, Options{}, "s3://images?endpoint="+store.url)
-			p := make([]byte, 32<<20)
+			p := make([]byte, 8<<20)
 			_ = o.PutManifest(ctx, block.Sum(p), p) // its outcome does not matter
 			close(returned)
 			for i := range p {
