@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"testing"
+
+	"connectrpc.com/connect"
+	"google.golang.org/grpc"
+
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/api/cachedv1/cachedv1connect"
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/block/blocktest"
+	"github.com/zonecache/cached/internal/figure"
+)
+
+// TestProveGRPCRate measures ReadBlock over gRPC beside grpc-go serving the
+// same message, both read by their own client, and both by grpc-go's.
+func TestProveGRPCRate(t *testing.T) {
+	b := blocktest.Block(1, 256<<10)
+	defer b.Release()
+	ours, theirs := serve(t, Services{Blocks: inMemory(b)}, Options{}), grpcServer(t, b)
+	rates := compare(t, []side{
+		connectSide(t, "connect", ours, b), grpcGoSide("grpc-go", theirs, b),
+		grpcGoSide("mixed", ours, b), connectSide(t, "mixed back", theirs, b),
+	})
+	figure.Report(t, "api.grpc.vs_grpcgo", ratio(rates, "connect", "grpc-go"), "x")
+	figure.Report(t, "api.grpc.server_vs_grpcgo", ratio(rates, "mixed", "grpc-go"), "x")
+	figure.Report(t, "api.grpc.gbps", median(rates["connect"])/1e9, "GB/s")
+}
+
+func readRequestFor(b block.Block) *cachedv1.ReadBlockRequest {
+	return &cachedv1.ReadBlockRequest{Id: b.ID().String()}
+}
+
+func checkContent(resp *cachedv1.ReadBlockResponse, b block.Block) error {
+	if len(resp.Content) != b.Len() {
+		return fmt.Errorf("%d bytes, want %d", len(resp.Content), b.Len())
+	}
+	return nil
+}
+
+func connectSide(tb testing.TB, name, url string, b block.Block) side {
+	return side{name, b.Len(), func(testing.TB) func() error {
+		hc := h2cClient(tb, TunedHTTP2())
+		rpc := cachedv1connect.NewBlockServiceClient(hc, url, connect.WithGRPC(), connect.WithAcceptCompression("gzip", nil, nil))
+		return func() error {
+			resp, err := rpc.ReadBlock(context.Background(), readRequestFor(b))
+			if err != nil {
+				return err
+			}
+			return checkContent(resp, b)
+		}
+	}}
+}
+
+func grpcGoSide(name, url string, b block.Block) side {
+	return side{name, b.Len(), func(tb testing.TB) func() error {
+		conn := grpcConn(tb, url)
+		return func() error {
+			var resp cachedv1.ReadBlockResponse
+			if err := conn.Invoke(context.Background(), readBlockPath, readRequestFor(b), &resp); err != nil {
+				return err
+			}
+			return checkContent(&resp, b)
+		}
+	}}
+}
+
+// grpcServer serves ReadBlock by grpc-go in the same way: one block in memory.
+func grpcServer(tb testing.TB, b block.Block) string {
+	reader := inMemory(b)
+	s := grpc.NewServer()
+	s.RegisterService(&grpc.ServiceDesc{
+		ServiceName: "cached.v1.BlockService", HandlerType: (*any)(nil),
+		Methods: []grpc.MethodDesc{{MethodName: "ReadBlock", Handler: func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+			var req cachedv1.ReadBlockRequest
+			if err := decode(&req); err != nil {
+				return nil, err
+			}
+			id, err := block.ParseID(req.Id)
+			if err != nil {
+				return nil, err
+			}
+			got, err := reader.ReadBlock(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			defer got.Release() // the test's own reference keeps the bytes
+			return &cachedv1.ReadBlockResponse{Content: got.Bytes(), Id: req.Id, Tier: TierToProto(got.From), BlockLength: uint64(got.Len())}, nil
+		}}},
+	}, struct{}{})
+	l := listen(tb)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	tb.Cleanup(func() {
+		s.Stop()
+		<-done
+	})
+	return "http://" + l.Addr().String()
+}
+
+// TestProveServerAllocations counts what the server allocates for a raw read,
+// which must not depend on the block's size. The reading side allocates nothing.
+func TestProveServerAllocations(t *testing.T) {
+	for _, tt := range []struct {
+		size int
+		name string
+	}{{256 << 10, "api.raw.server_allocs_256k"}, {512 << 10, "api.raw.server_allocs_512k"}} {
+		b := blocktest.Block(1, tt.size)
+		read := cachedSide(t, b).open(t)
+		allocs := allocations(t, 500, read)
+		b.Release()
+		if allocs > 10 {
+			t.Errorf("%d bytes: %.1f allocations a read, want at most 10", tt.size, allocs)
+		}
+		figure.Report(t, tt.name, allocs, "allocs/op")
+	}
+}
+
+// allocations returns the mean number of allocations in the whole process for
+// one call of read.
+func allocations(t *testing.T, n int, read func() error) float64 {
+	t.Helper()
+	runtime.GC() // now, rather than in the middle
+	var before, after runtime.MemStats
+	for i := range n + 50 {
+		if i == 50 {
+			runtime.ReadMemStats(&before)
+		}
+		if err := read(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / float64(n)
+}
+
