@@ -184,6 +184,13 @@ func TestStalledClientsAreCutOff(t *testing.T) {
 	s := NewServer(h, ServerOptions{StallTimeout: 200 * time.Millisecond, HeaderTimeout: 200 * time.Millisecond, IdleTimeout: 200 * time.Millisecond})
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
+	var lane *lane
+	waitFor(t, "Serve", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		lane = s.lane
+		return lane != nil
+	})
 	for name, send := range map[string]string{
 		"stalled in the lane":     strings.Repeat("GET "+readBlockPath+"?encoding=raw&id="+b.ID().String()+" HTTP/1.1\r\nHost: x\r\n\r\n", 20),
 		"stalled in net/http":     strings.Repeat("GET "+blocksPath+b.ID().String()+" HTTP/1.1\r\nHost: x\r\n\r\n", 20),
@@ -199,9 +206,9 @@ func TestStalledClientsAreCutOff(t *testing.T) {
 				waitFor(t, "the read", func() bool { return h.raw.gate.in.Load() == 1 })
 			}
 			waitFor(t, "the server to give up", func() bool {
-				s.lane.mu.Lock()
-				defer s.lane.mu.Unlock()
-				return len(s.lane.conns) == 0 && h.raw.gate.in.Load() == 0
+				lane.mu.Lock()
+				defer lane.mu.Unlock()
+				return len(lane.conns) == 0 && h.raw.gate.in.Load() == 0
 			})
 			if strings.HasPrefix(name, "stalled") {
 				return // the kernel still holds much of what was written

@@ -26,6 +26,9 @@ const rateClients = 8
 // machine disturbs them alike, and returns bytes per second by round for each.
 func compare(tb testing.TB, sides []side) map[string][]float64 {
 	tb.Helper()
+	if raceDetector {
+		tb.Skip("rates mean nothing under the race detector, which makes copying slow")
+	}
 	rounds, span := 5, 60*time.Millisecond
 	if figure.Full() {
 		rounds, span = 21, 300*time.Millisecond

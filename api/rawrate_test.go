@@ -55,7 +55,9 @@ func netHTTPSide(tb testing.TB, b block.Block) side {
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Content-Length", length)
-		_, _ = w.Write(b.Bytes())
+		own := b.Retain() // as every server of pooled memory must
+		defer own.Release()
+		_, _ = w.Write(own.Bytes())
 	})}
 	go s.Serve(l)
 	tb.Cleanup(func() { s.Close() })
@@ -127,8 +129,11 @@ func tcpSide(tb testing.TB, b block.Block) side {
 					if _, err := io.ReadFull(c, request[:]); err != nil {
 						return
 					}
-					reply := net.Buffers{head[:], b.Bytes()}
-					if _, err := reply.WriteTo(c); err != nil {
+					own := b.Retain()
+					reply := net.Buffers{head[:], own.Bytes()}
+					_, err := reply.WriteTo(c)
+					own.Release()
+					if err != nil {
 						return
 					}
 				}

@@ -137,4 +137,3 @@ func allocations(t *testing.T, n int, read func() error) float64 {
 	runtime.ReadMemStats(&after)
 	return float64(after.Mallocs-before.Mallocs) / float64(n)
 }
-

@@ -159,7 +159,11 @@ func TestServeEndsWhenTheListenerBreaks(t *testing.T) {
 	s := NewServer(NewHandler(Services{}, Options{}), ServerOptions{})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
-	waitFor(t, "Serve", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.lane != nil })
+	waitFor(t, "Serve", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.lane != nil
+	})
 	l.Close()
 	if err := <-served; err == nil {
 		t.Error("Serve returned nil")
