@@ -15,6 +15,9 @@ tool     = go run ./internal/testtool/install
 # gotestsum prints go test's own lines and, at the end, every failed and skipped test with its reason.
 gotest   = $(TOOLS)/gotestsum --format standard-quiet --
 
+# Tests build the tools they need themselves; these are built beforehand, because a first build takes a minute or more.
+testtools = versitygw grpcurl
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,19 +46,19 @@ clean: ## remove what was built, except the tools
 test: test-plain test-strict ## all tests, then again with the race detector and the ownership checks; lists what was skipped
 
 .PHONY: test-plain
-test-plain: tool-gotestsum ## all tests once
+test-plain: tool-tests ## all tests once
 	$(gotest) $(ARGS) $(PKG)
 
 .PHONY: test-strict
-test-strict: tool-gotestsum ## all tests with the race detector and the ownership checks at once
+test-strict: tool-tests ## all tests with the race detector and the ownership checks at once
 	$(gotest) -race -tags invariants $(ARGS) $(PKG)
 
 .PHONY: test-race
-test-race: tool-gotestsum ## all tests with the race detector
+test-race: tool-tests ## all tests with the race detector
 	$(gotest) -race $(ARGS) $(PKG)
 
 .PHONY: test-invariants
-test-invariants: tool-gotestsum ## all tests with poisoned frees, leak reports and double-release traces
+test-invariants: tool-tests ## all tests with poisoned frees, leak reports and double-release traces
 	$(gotest) -tags invariants $(ARGS) $(PKG)
 
 .PHONY: lint
@@ -96,6 +99,10 @@ tools: ## build every pinned tool (several minutes the first time)
 	$(tool) $$($(tool) | awk '{print $$1}')
 
 # Building a tool that is there already takes 0.1 s.
+.PHONY: tool-tests
+tool-tests:
+	@$(tool) gotestsum $(testtools) >/dev/null
+
 .PHONY: tool-buf
 tool-buf:
 	@$(tool) buf protoc-gen-go protoc-gen-connect-go >/dev/null

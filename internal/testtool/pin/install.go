@@ -74,11 +74,12 @@ func (t Tool) isBuilt(path string) bool {
 
 // build puts the tool at path by renaming, so that nobody runs half a binary.
 func (t Tool) build(ctx context.Context, path string) error {
-	fresh := filepath.Join(filepath.Dir(path), "."+t.Name+".new")
+	// A name of our own: the go command of a killed install may still be writing.
+	fresh := fmt.Sprintf("%s/.%s.new.%d", filepath.Dir(path), t.Name, os.Getpid())
 	defer os.Remove(fresh)
 	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-o", fresh, t.Package)
 	cmd.Dir = t.Dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "PWD="+t.Dir)
+	cmd.Env = append(startEnviron(), "CGO_ENABLED=0", "GOWORK=off", "PWD="+t.Dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("pin: build %s@%s: %w\n%s", t.Package, t.Version, err, strings.TrimSpace(string(out)))
 	}
@@ -89,4 +90,15 @@ func (t Tool) build(ctx context.Context, path string) error {
 		return fmt.Errorf("pin: build %s: %w", t.Package, err)
 	}
 	return nil
+}
+
+// startEnviron returns the environment this process was started with. A test
+// that has moved HOME since must not send the go command to an empty cache,
+// where it would download and compile everything again.
+func startEnviron() []string {
+	text, err := os.ReadFile("/proc/self/environ")
+	if err != nil {
+		return os.Environ()
+	}
+	return strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
 }

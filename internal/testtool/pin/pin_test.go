@@ -94,6 +94,7 @@ func TestInstall(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "bin")
 	t.Setenv(BinEnv, dir)
+	t.Setenv("HOME", filepath.Join(dir, "nonesuch")) // a test that moves HOME still builds from the user's cache
 
 	var wg sync.WaitGroup
 	for range 4 {
@@ -124,7 +125,10 @@ func TestInstall(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Size() < 1<<20 {
 		t.Fatalf("a broken binary was not replaced (%v)", err)
 	}
-	left, err := filepath.Glob(filepath.Join(dir, ".*.new"))
+	if _, err := os.Stat(os.Getenv("HOME")); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("the go command worked in the test's HOME (%v)", err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, ".*.new.*"))
 	if err != nil || len(left) > 0 {
 		t.Fatalf("left behind: %v, %v", left, err)
 	}
