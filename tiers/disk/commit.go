@@ -13,9 +13,10 @@ import (
 // courtesy to the hit rate, for a read trusts neither.
 func (w *writer) commit() error {
 	for i := range w.appenders {
-		if err := w.appenders[i].flush(); err != nil {
-			return err
-		}
+		w.appenders[i].flush()
+	}
+	if err := w.stages.wait(); err != nil {
+		return err
 	}
 	if len(w.written) == 0 {
 		return nil

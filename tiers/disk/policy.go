@@ -28,7 +28,7 @@ type policy struct {
 
 const (
 	smallShare   = 10 // the small log has at least 1/10 of the space
-	rewriteShare = 13 // 1/13 = 7.7 % of what is written may be written again
+	rewriteShare = 16 // 6 % of what is written may be written again
 	spareShare   = 2  // a segment is spared when 1/2 of it is hot
 )
 

@@ -36,7 +36,7 @@ type proveSize struct {
 
 func proveSizes() proveSize {
 	if figure.Full() {
-		return proveSize{data: 4 * gib, slice: 3 * time.Second, write: 2 * gib, rounds: 5}
+		return proveSize{data: 4 * gib, slice: 3 * time.Second, write: 2 * gib, rounds: 3}
 	}
 	return proveSize{data: 128 * mib, slice: 200 * time.Millisecond, write: 96 * mib, rounds: 1}
 }

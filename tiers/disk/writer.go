@@ -20,6 +20,7 @@ type writer struct {
 	t      *Tier
 	policy policy
 
+	stages    *stages
 	appenders [logCount]appender
 	filled    []*segment // full, not yet committed
 	written   []placed   // appended, not yet committed
@@ -44,7 +45,17 @@ type placed struct {
 }
 
 func newWriter(t *Tier) *writer {
-	return &writer{t: t, nextSegment: 1, settles: make(chan chan struct{}), stop: make(chan struct{})}
+	w := &writer{
+		t:           t,
+		stages:      newStages(int(min(stageSize, segmentSize(t.opts.Capacity)))),
+		nextSegment: 1,
+		settles:     make(chan chan struct{}),
+		stop:        make(chan struct{}),
+	}
+	for i := range w.appenders {
+		w.appenders[i].stages = w.stages
+	}
+	return w
 }
 
 func (w *writer) start() { w.stopped.Go(w.run) }
@@ -192,33 +203,26 @@ func (w *writer) placeMoves() error {
 func (w *writer) place(b block.Block, log logName) error {
 	a := &w.appenders[log]
 	if !a.fits(b.Len()) {
-		if err := w.fill(a); err != nil {
-			return err
-		}
+		w.fill(a)
 		if err := w.openSegment(log); err != nil {
 			return err
 		}
 	}
 	r := record{id: b.ID(), offset: uint32(a.end()), length: uint32(b.Len())}
-	if err := a.append(b.Bytes()); err != nil {
-		return err
-	}
+	a.append(b.Bytes())
 	w.written = append(w.written, placed{r, a.seg})
 	w.pendBytes += int64(r.length)
 	return nil
 }
 
 // fill ends the open segment; its last commit is still to come.
-func (w *writer) fill(a *appender) error {
+func (w *writer) fill(a *appender) {
 	if a.seg == nil {
-		return nil
+		return
 	}
-	if err := a.flush(); err != nil {
-		return err
-	}
+	a.flush()
 	w.filled = append(w.filled, a.seg)
 	a.close()
-	return nil
 }
 
 // giveUp drops what is not committed, so that the next try starts on fresh
@@ -230,6 +234,7 @@ func (w *writer) giveUp(err error) {
 		t.log.Error("disk: writing failed; serving what is there, declining new blocks, trying again later",
 			"dir", t.opts.Dir, "error", err)
 	}
+	_ = w.stages.wait() // it will not be committed, whatever became of it
 	lost := len(w.written) + len(w.moves)
 	for _, p := range w.written {
 		t.queue.done(p.id)
