@@ -64,7 +64,7 @@ test-invariants: tool-tests ## all tests with poisoned frees, leak reports and d
 .PHONY: lint
 lint: tool-golangci-lint ## golangci-lint (floors, owners, style) and go vet of the other build tags
 	go vet -tags invariants $(PKG)
-	$(TOOLS)/golangci-lint run $(PKG)
+	$(TOOLS)/golangci-lint run --allow-parallel-runners $(PKG)
 
 .PHONY: fmt
 fmt: tool-golangci-lint ## format all Go code
