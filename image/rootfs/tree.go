@@ -37,13 +37,14 @@ type inode struct {
 }
 
 type more struct {
-	names  map[string]entry // directory, while layers are added
-	sorted []dirent         // directory, once laid out: with "." and ".."
-	tail   int              // directory: index in sorted of the first entry of the inline tail
-	inline bool             // entries or target stand behind the inode
-	xattrs []xattr
-	target string
-	holes  *holes
+	names    map[string]entry // directory, while layers are added
+	hiddenAt uint32           // directory: the last layer that hid what lower ones put there
+	sorted   []dirent         // directory, once laid out: with "." and ".."
+	tail     int              // directory: index in sorted of the first entry of the inline tail
+	inline   bool             // entries or target stand behind the inode
+	xattrs   []xattr
+	target   string
+	holes    *holes
 }
 
 // An entry is a name in a directory; the layer decides what whiteouts hide.

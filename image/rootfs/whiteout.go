@@ -75,6 +75,10 @@ func (t *tree) hide(dir *inode, name string) {
 
 // hideAll removes everything lower layers put into dir.
 func (t *tree) hideAll(dir *inode) {
+	if dir.more.hiddenAt == t.layer {
+		return // what is there now is this layer's; an archive may repeat itself a million times
+	}
+	dir.more.hiddenAt = t.layer
 	for name := range dir.more.names {
 		t.hide(dir, name)
 	}
