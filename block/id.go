@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"strings"
 
 	"github.com/zeebo/blake3"
@@ -20,6 +21,9 @@ type ID [32]byte
 
 // Sum returns the ID of p.
 func Sum(p []byte) ID { return blake3.Sum256(p) }
+
+// NewHash returns the digest behind [Sum] for bytes that come in a stream.
+func NewHash() hash.Hash { return blake3.New() }
 
 // ParseID reads the text form "blake3:<64 lower-case hex digits>".
 func ParseID(s string) (ID, error) {

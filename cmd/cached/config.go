@@ -214,16 +214,8 @@ func (s *Size) Set(text string) error {
 // Type implements pflag.Value.
 func (*Size) Type() string { return "size" }
 
-// UnmarshalYAML reads a size from a string or a plain number.
-func (s *Size) UnmarshalYAML(n *yaml.Node) error {
-	if n.Kind != yaml.ScalarNode {
-		return fmt.Errorf("line %d: want a size such as 256MiB", n.Line)
-	}
-	if err := s.Set(n.Value); err != nil {
-		return fmt.Errorf("line %d: %w", n.Line, err)
-	}
-	return nil
-}
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *Size) UnmarshalText(p []byte) error { return s.Set(string(p)) }
 
-// MarshalYAML writes what String does.
-func (s Size) MarshalYAML() (any, error) { return s.String(), nil }
+// MarshalText implements [encoding.TextMarshaler].
+func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil } //nolint:unparam // the interface has the error

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"github.com/zeebo/blake3"
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/image"
@@ -23,7 +23,7 @@ func (d *demo) publish(ctx context.Context) error {
 	cfg := Default()
 	cfg.DataDir = d.dir
 	cfg.complete()
-	bar := newProgress(d.errOut, false)
+	bar := newProgress(d.errOut)
 	defer bar.finish()
 	src, err := source.Parse(d.source, source.Options{})
 	if err != nil {
@@ -77,12 +77,12 @@ func (d *demo) pass(ctx context.Context, daemon *demoDaemon, name string) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, img.Close()) }()
-	bar := newProgress(d.errOut, false)
+	bar := newProgress(d.errOut)
 	defer bar.finish()
-	hash := blake3.New()
+	digest := block.NewHash()
 	began := time.Now()
-	p.bytes, err = img.CopyRange(img.ctx, writerFunc(func(b []byte) (int, error) {
-		n, err := hash.Write(b)
+	p.bytes, err = img.CopyRange(img.context(ctx), writerFunc(func(b []byte) (int, error) {
+		n, err := digest.Write(b)
 		p.bytes += int64(n)
 		bar.update("reading "+name, p.bytes, img.Size())
 		return n, err
@@ -91,7 +91,7 @@ func (d *demo) pass(ctx context.Context, daemon *demoDaemon, name string) (err e
 		return err
 	}
 	p.took = time.Since(began)
-	if got := block.ID(hash.Sum(nil)); got != d.digest {
+	if got := block.ID(digest.Sum(nil)); got != d.digest {
 		return fmt.Errorf("read %s: the image's bytes hash to %s, published were %s", name, got, d.digest)
 	}
 	if p.after, err = daemon.report(ctx); err != nil {
@@ -141,7 +141,7 @@ func (d *demoDaemon) report(ctx context.Context) (statsReport, error) {
 // A hashedSource hashes what is read from a source.
 type hashedSource struct {
 	image.Source
-	hash *blake3.Hasher
+	hash hash.Hash
 }
 
 // Open implements [image.Source].
@@ -150,7 +150,7 @@ func (s *hashedSource) Open(ctx context.Context, report func(image.Progress)) (*
 	if err != nil {
 		return nil, err
 	}
-	s.hash = blake3.New()
+	s.hash = block.NewHash()
 	c.Bytes = hashedBytes{c.Bytes, s.hash}
 	return c, nil
 }
@@ -159,7 +159,7 @@ func (s *hashedSource) sum() block.ID { return block.ID(s.hash.Sum(nil)) }
 
 type hashedBytes struct {
 	contentBytes
-	hash *blake3.Hasher
+	hash hash.Hash
 }
 
 // contentBytes is the type of image.Content.Bytes.

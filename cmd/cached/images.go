@@ -66,8 +66,10 @@ type listedImage struct {
 func newImageRows(entries []*cachedv1.ImageEntry) []listedImage {
 	rows := make([]listedImage, len(entries))
 	for i, e := range entries {
-		rows[i] = listedImage{e.GetName(), e.GetManifestId(), e.GetMediaType(), e.GetSize(), e.GetBlocks(), e.GetStoredSize(),
-			e.GetUpdated().AsTime().Format("2006-01-02T15:04:05Z07:00"), e.GetProblem()}
+		rows[i] = listedImage{
+			e.GetName(), e.GetManifestId(), e.GetMediaType(), e.GetSize(), e.GetBlocks(), e.GetStoredSize(),
+			e.GetUpdated().AsTime().Format("2006-01-02T15:04:05Z07:00"), e.GetProblem(),
+		}
 	}
 	return rows
 }

@@ -23,7 +23,8 @@ func main() {
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	// A second Ctrl-C ends the process at once; a second SIGTERM changes nothing.
+	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 	root := newRootCommand()
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {

@@ -16,7 +16,7 @@ type openedImage struct {
 	*image.Reader
 	client  *api.Client
 	session string
-	ctx     context.Context // carries on whose behalf blocks are read
+	name    string
 }
 
 // openImage opens nameOrID at the daemon, for one start, and checks its manifest.
@@ -28,7 +28,7 @@ func openImage(ctx context.Context, client *api.Client, nameOrID string) (*opene
 	if err != nil {
 		return nil, err
 	}
-	o := &openedImage{client: client, session: resp.GetSessionId(), ctx: block.WithCall(ctx, block.Call{Image: nameOrID})}
+	o := &openedImage{client: client, session: resp.GetSessionId(), name: nameOrID}
 	m, err := manifestFromProto(resp.GetManifest(), resp.GetManifestId())
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", client.URL(), err), o.Close())
@@ -42,9 +42,14 @@ func openImage(ctx context.Context, client *api.Client, nameOrID string) (*opene
 	return o, nil
 }
 
+// context returns ctx for reads on the image's behalf.
+func (o *openedImage) context(ctx context.Context) context.Context {
+	return block.WithCall(ctx, block.Call{Image: o.name})
+}
+
 // ReadAt implements io.ReaderAt on behalf of the image.
 func (o *openedImage) ReadAt(p []byte, off int64) (int, error) {
-	return o.ReadAtContext(o.ctx, p, off)
+	return o.ReadAtContext(o.context(context.Background()), p, off)
 }
 
 // Close ends the session. The client stays open.
@@ -54,6 +59,6 @@ func (o *openedImage) Close() error {
 		err = o.Reader.Close()
 	}
 	// A daemon that is gone has forgotten the session.
-	_ = o.client.CloseSession(context.WithoutCancel(o.ctx), o.session)
+	_ = o.client.CloseSession(context.Background(), o.session)
 	return err
 }

@@ -20,15 +20,14 @@ type progress struct {
 	bar   *progressbar.ProgressBar // nil: plain lines
 	stage string
 	last  time.Time
-	quiet bool
 }
 
 // plainInterval is how often plain progress is printed.
 const plainInterval = 5 * time.Second
 
-func newProgress(w io.Writer, quiet bool) *progress {
-	p := &progress{w: w, quiet: quiet, last: time.Now()}
-	if f, ok := w.(*os.File); ok && !quiet && term.IsTerminal(int(f.Fd())) {
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: w, last: time.Now()}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.bar = progressbar.NewOptions64(-1,
 			progressbar.OptionSetWriter(w), progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true),
 			progressbar.OptionSetWidth(24), progressbar.OptionThrottle(100*time.Millisecond),
@@ -43,7 +42,6 @@ func (p *progress) update(stage string, done, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.quiet:
 	case p.bar != nil:
 		if stage != p.stage {
 			p.bar.Reset()

@@ -55,7 +55,10 @@ repeating it; the name moves last. No daemon is needed.`,
 		if err != nil {
 			return err
 		}
-		bar := newProgress(cmd.ErrOrStderr(), *asJSON)
+		bar := newProgress(cmd.ErrOrStderr())
+		if *asJSON {
+			bar = newProgress(io.Discard)
+		}
 		res, err := publishTo(cmd.Context(), cfg, src, *name, bar)
 		bar.finish()
 		if err != nil {
@@ -108,8 +111,10 @@ type published struct {
 }
 
 func newPublished(name string, r image.Result) published {
-	return published{name, r.Manifest.String(), r.Raw, r.Stored, r.Blocks, r.New.Blocks, r.New.Stored,
-		r.Shared.Blocks, r.Shared.Stored, r.SharedPercent(), r.Repeated.Blocks, (r.Prepare + r.Upload).Seconds()}
+	return published{
+		name, r.Manifest.String(), r.Raw, r.Stored, r.Blocks, r.New.Blocks, r.New.Stored,
+		r.Shared.Blocks, r.Shared.Stored, r.SharedPercent(), r.Repeated.Blocks, (r.Prepare + r.Upload).Seconds(),
+	}
 }
 
 func printResult(w io.Writer, name string, r image.Result) error {

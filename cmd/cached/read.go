@@ -54,7 +54,7 @@ A container image is one EROFS file system: mount -t erofs -o loop,ro FILE DIR.`
 			return fmt.Errorf("read %s: bytes %d to %d: past the end, the image has %d bytes", args[0], *offset, *offset+max(n, 0), img.Size())
 		}
 		return writeTo(*output, cmd.OutOrStdout(), func(w io.Writer) error {
-			_, err := img.CopyRange(img.ctx, w, *offset, n)
+			_, err := img.CopyRange(img.context(cmd.Context()), w, *offset, n)
 			return err
 		})
 	}

@@ -87,7 +87,8 @@ func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: get [-status CODE] URL")
 	}
-	resp, err := http.Get(args[0])
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(args[0])
 	ts.Check(err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
@@ -95,7 +96,6 @@ func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
 	if got := fmt.Sprint(resp.StatusCode); got != want {
 		ts.Fatalf("GET %s: status %s, want %s: %s", args[0], got, want, body)
 	}
-	http.DefaultClient.CloseIdleConnections()
 	_, err = ts.Stdout().Write(body)
 	ts.Check(err)
 }

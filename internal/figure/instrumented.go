@@ -1,0 +1,6 @@
+//go:build race || invariants
+
+package figure
+
+// Instrumented: the build checks itself, so that sizes and speeds mean nothing.
+const Instrumented = true
