@@ -1,6 +1,83 @@
 package main
 
+// The commands behind the goals. Each runs alone, at full size (CACHED_PROVE=1).
+const (
+	goTest = "go test -count=1 -timeout=40m -v "
+
+	rawRate     = goTest + "-run TestProveRawRate ./api"
+	grpcRate    = goTest + "-run TestProveGRPCRate ./api"
+	allocations = goTest + "-run TestProveServerAllocations ./api"
+	clients     = goTest + "-run 'Grpcurl|Curl|Plain|Reflection|Health' ./api"
+	flight      = goTest + "-run Flight ./tiers"
+	chain       = goTest + "-run 'Chain|OriginReadOnce' ./tiers"
+	resident    = goTest + "-run Resident ./cmd/cached"
+	drain       = goTest + "-run SIGTERM ./cmd/cached"
+	wrongBytes  = goTest + "-run WrongBytes ./cmd/cached"
+	commands    = goTest + "-run Scripts ./cmd/cached"
+	traps       = goTest + "./tiers/memory"
+	diskRead    = goTest + "-run TestProveReadsAndRestartBesideFIO ./tiers/disk"
+	diskWrite   = goTest + "-run TestProveWritesBesideFIO ./tiers/disk"
+	diskBounds  = goTest + "-run TestBoundsAreKept ./tiers/disk"
+	diskWear    = goTest + "-run TestWriteAmplification ./tiers/disk"
+	diskScan    = goTest + "-run TestScanDoesNotFlush ./tiers/disk"
+	diskKill    = goTest + "-run TestKillAtRandomMoments ./tiers/disk"
+	diskFaults  = goTest + "-run 'Full|ReadOnly|Corrupt|Truncat|Damaged|Missing|Lock|Two' ./tiers/disk"
+	versions    = goTest + "-run TestVersionsShareBlocks ./image/source"
+	bounded     = goTest + "-run TestPublishInBoundedMemory ./image/source"
+	speed       = goTest + "-run TestPublishAtTheSpeedOfZstd ./image/source"
+	sources     = goTest + "-run 'Manifest|Resume|Registry|Layout|Archive|Tar|Platform' ./image ./image/source"
+	flattened   = goTest + "-run 'Flatten|Attributes|SameLayers|Kernel|Bad|Umoci|Fsck' ./image/rootfs"
+	million     = goTest + "-run TestMillionEntries ./image/rootfs"
+	stores      = goTest + "./tiers/origin"
+	demonstrate = "make demo"
+)
+
 // mainGoals are the goals of one node, end to end.
 var mainGoals = []goal{
-	{name: "64 readers of one cold block: origin reads", figure: "flight.origin_reads_for_64_readers", op: exactly, bound: 1, unit: "reads", command: "go test ./tiers -count=1 -v -run Flight"},
+	{name: "demo: publish, read cold, warm, restarted, every byte compared", command: demonstrate},
+
+	{name: "L1 read, raw, 512 KiB, 8 clients, beside plain net/http", figure: "api.raw.vs_nethttp", op: atLeast, bound: 0.95, unit: "x", command: rawRate},
+	{name: "the same beside nginx at its best (sendfile)", figure: "api.raw.vs_nginx", op: atLeast, bound: 0.9, unit: "x", command: rawRate},
+	{name: "the same beside raw TCP writev", figure: "api.raw.vs_tcp", op: shown, unit: "x", command: rawRate},
+	{name: "L1 read, raw", figure: "api.raw.gbps", op: shown, unit: "GB/s", command: rawRate},
+	{name: "allocations for a raw read of 256 KiB", figure: "api.raw.server_allocs_256k", op: atMost, bound: 10, unit: "allocs", command: allocations},
+	{name: "allocations for a raw read of 512 KiB", figure: "api.raw.server_allocs_512k", op: atMost, bound: 10, unit: "allocs", command: allocations},
+	{name: "proto over gRPC/h2c beside grpc-go unary", figure: "api.grpc.vs_grpcgo", op: atLeast, bound: 1, unit: "x", command: grpcRate},
+	{name: "grpcurl, curl and a Connect client read blocks", command: clients},
+
+	{name: "64 readers of one cold block: origin reads", figure: "flight.origin_reads_for_64_readers", op: exactly, bound: 1, unit: "reads", command: flight},
+	{name: "origin read once per block, however readers overlap", command: chain},
+
+	{name: "daemon's resident memory of L1 + 25 % + 128 MiB", figure: "serve.resident_peak_of_allowed", op: atMost, bound: 1, unit: "x", command: resident},
+	{name: "L1: bytes held over its budget under churn", figure: "memory.churn.over_budget_ratio", op: atMost, bound: 1.125, unit: "x", command: traps},
+	{name: "L1: ristretto's traps", command: traps},
+	{name: "SIGTERM under load: reads broken off", figure: "serve.drain_broken_reads", op: exactly, bound: 0, unit: "reads", command: drain},
+
+	{name: "L2 cold random read, depth 4, beside fio", figure: "disk.read.vs_fio", op: atLeast, bound: 0.85, unit: "x", command: diskRead},
+	{name: "L2 cold random read", figure: "disk.read.mb_per_s", op: shown, unit: "MB/s", command: diskRead},
+	{name: "restart with a full L2: first block", figure: "disk.restart.first_block_s", op: atMost, bound: 1, unit: "s", command: diskRead},
+	{name: "L2 write beside fio (1 GB/s where fio writes 2)", figure: "disk.write.vs_fio", op: atLeast, bound: 0.5, unit: "x", command: diskWrite},
+	{name: "L2 write", figure: "disk.write.mb_per_s", op: shown, unit: "MB/s", command: diskWrite},
+	{name: "L2 peak of its budget while twice it is written", figure: "disk.budget.peak_ratio", op: atMost, bound: 1, unit: "x", command: diskBounds},
+	{name: "L2 write amplification at the disk", figure: "disk.write_amplification", op: atMost, bound: 1.1, unit: "x", command: diskWear},
+	{name: "L2 hit rate of a working set through a scan", figure: "disk.scan.hit_rate", op: shown, unit: "", command: diskScan},
+	{name: "the same trace, plain FIFO", figure: "disk.scan.fifo_hit_rate", op: shown, unit: "", command: diskScan},
+	{name: "the same trace, plain LRU", figure: "disk.scan.lru_hit_rate", op: shown, unit: "", command: diskScan},
+	{name: "kill -9 under load: kills", figure: "disk.kill9.kills", op: atLeast, bound: 100, unit: "kills", command: diskKill},
+	{name: "kill -9 under load: wrong bytes", figure: "disk.kill9.wrong_bytes", op: exactly, bound: 0, unit: "blocks", command: diskKill},
+	{name: "kill -9 under load: stores that did not open", figure: "disk.kill9.open_failures", op: exactly, bound: 0, unit: "opens", command: diskKill},
+	{name: "flipped bit, truncated file, full disk, read-only disk, two daemons", command: diskFaults},
+
+	{name: "v2 with one package touched: stored bytes uploaded", figure: "publish.v2_new_share_percent", op: atMost, bound: 1.5, unit: "%", command: versions},
+	{name: "publish of 4 GiB: resident memory", figure: "publish.rss_mib", op: atMost, bound: 512, unit: "MiB", command: bounded},
+	{name: "publish beside zstd of the same bytes on all cores", figure: "publish.vs_zstd", op: atLeast, bound: 0.8, unit: "x", command: speed},
+	{name: "publish", figure: "publish.mb_per_s", op: shown, unit: "MB/s", command: speed},
+	{name: "manifests: deterministic, resumed, every kind of source, a real registry", command: sources},
+	{name: "flattening: whiteouts, links, xattrs, devices; kernel, fsck, umoci agree", command: flattened},
+	{name: "image with a million entries: resident memory", figure: "rootfs.million_entries.rss_mib", op: atMost, bound: 512, unit: "MiB", command: million},
+	{name: "image with a million entries: entries", figure: "rootfs.million_entries.count", op: atLeast, bound: 1e6, unit: "entries", command: million},
+
+	{name: "folder and a real S3 server: wrong key, missing bucket, SlowDown, cut connections, fail-over", command: stores},
+	{name: "wrong bytes in the origin: named, never served, read elsewhere", command: wrongBytes},
+	{name: "the commands and their mistakes, as a user types them", command: commands},
 }
