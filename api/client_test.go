@@ -196,16 +196,17 @@ func TestClientHonoursItsContext(t *testing.T) {
 	c := connectTo(t, url, ClientOptions{})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	blocktestError(t, c, ctx, context.DeadlineExceeded)
+	failsWith(ctx, t, c, context.DeadlineExceeded)
 	ctx, cancel = context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
-	blocktestError(t, c, ctx, context.Canceled)
-	blocktestError(t, c, ctx, context.Canceled) // before anything is sent
+	failsWith(ctx, t, c, context.Canceled)
+	failsWith(ctx, t, c, context.Canceled) // before anything is sent
 	impatient := connectTo(t, url, ClientOptions{Timeout: 20 * time.Millisecond})
-	blocktestError(t, impatient, t.Context(), block.ErrUnavailable)
+	failsWith(t.Context(), t, impatient, block.ErrUnavailable)
 }
 
-func blocktestError(t *testing.T, c *Client, ctx context.Context, want error) {
+func failsWith(ctx context.Context, t *testing.T, c *Client, want error) {
+	t.Helper()
 	t.Helper()
 	if _, err := c.ReadBlock(ctx, block.Sum(nil)); !errors.Is(err, want) {
 		t.Fatalf("error %v, want %v", err, want)

@@ -55,6 +55,7 @@ func newLane(h *rawHandler, o ServerOptions, address net.Addr) *lane {
 		conns: map[*laneConn]struct{}{},
 	}
 	l.tellTime(time.Now())
+	l.running.Add(1) // accept, so that nothing begins once drain has waited for all
 	return l
 }
 
@@ -77,8 +78,9 @@ func (l *lane) Close() error {
 // Addr implements [net.Listener].
 func (l *lane) Addr() net.Addr { return l.address }
 
-// accept takes connections from listener until it is closed.
+// accept takes connections from listener until it is closed. It is called once.
 func (l *lane) accept(listener net.Listener) error {
+	defer l.running.Done()
 	for pause := 5 * time.Millisecond; ; {
 		conn, err := listener.Accept()
 		switch {
@@ -87,7 +89,7 @@ func (l *lane) accept(listener net.Listener) error {
 			l.begin(conn)
 		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ECONNABORTED):
 			l.handler.log.Warn("no connection can be accepted for now", "error", err, "retry", pause)
-			time.Sleep(pause)
+			<-time.After(pause)
 			pause = min(2*pause, time.Second)
 		default:
 			return err
@@ -102,6 +104,9 @@ func (l *lane) begin(conn net.Conn) {
 	l.mu.Lock()
 	l.conns[c] = struct{}{}
 	l.mu.Unlock()
+	if l.draining.Load() { // and drain may have looked before c was there
+		c.endSoon()
+	}
 	if c.fd == nil {
 		l.running.Go(func() {
 			defer l.forget(c)
@@ -182,7 +187,7 @@ func (l *lane) date() string { return *l.dateNow.Load() }
 // ends first, they are cut off.
 func (l *lane) drain(ctx context.Context) error {
 	l.draining.Store(true)
-	l.each(func(c *laneConn) { c.net.SetReadDeadline(time.Now().Add(drainGrace)) })
+	l.each((*laneConn).endSoon)
 	ended := make(chan struct{})
 	go func() {
 		l.running.Wait()

@@ -62,7 +62,7 @@ func TestLaneConnections(t *testing.T) {
 					t.Fatalf("response %d: %v", i, err)
 				}
 				body, err := io.ReadAll(resp.Body)
-				if err != nil || !bytes.Equal(body, b.Bytes()) || resp.StatusCode != 200 {
+				if err != nil || !bytes.Equal(body, b.Bytes()) || resp.StatusCode != http.StatusOK {
 					t.Fatalf("response %d: %s, %d bytes, %v", i, resp.Status, len(body), err)
 				}
 			}
@@ -167,7 +167,7 @@ func TestOverload(t *testing.T) {
 		t.Errorf("third read: %v, retry after %s", err, RetryAfter(err))
 	}
 	resp := get(t, plainClient(t), "GET", url+blocksPath+b.ID().String())
-	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "1" {
+	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "1" {
 		t.Errorf("fourth read: %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
 	}
 	close(reader.release)

@@ -28,7 +28,7 @@ type laneConn struct {
 	lane   *lane
 	net    net.Conn
 	fd     syscall.RawConn
-	ctx    context.Context // ends when the peer is seen to be gone
+	ctx    context.Context //nolint:containedctx // the connection's, not a call's: ends when the peer is seen to be gone
 	cancel context.CancelFunc
 	doing  atomic.Uint64 // laneState + laneStates * the tick at which it began
 	last   bool          // the response being written says Connection: close
@@ -64,7 +64,7 @@ func (c *laneConn) run() {
 		req, result := parseLaneHead(c.in[:c.w])
 		switch result {
 		case headForeign:
-			c.net.SetReadDeadline(time.Time{})
+			_ = c.net.SetReadDeadline(time.Time{}) // fails on a broken connection only, which net/http finds
 			c.lane.handOver(c)
 			return
 		case headPartial:
@@ -148,6 +148,11 @@ func (c *laneConn) write(head, body []byte) error {
 	_, err := c.bufs.WriteTo(c.net)
 	c.vec = [2][]byte{}
 	return err
+}
+
+// endSoon makes the connection end when it stays idle for a moment.
+func (c *laneConn) endSoon() {
+	_ = c.net.SetReadDeadline(time.Now().Add(drainGrace)) // fails on a broken connection only
 }
 
 // gone reports whether the peer has closed the connection. Bytes of a next

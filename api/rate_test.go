@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -96,7 +95,7 @@ func ratio(rates map[string][]float64, a, b string) float64 {
 func median(v []float64) float64 {
 	v = slices.Sorted(slices.Values(v))
 	if len(v) == 0 {
-		panic(fmt.Sprint("median of nothing"))
+		panic("median of nothing")
 	}
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -161,7 +162,7 @@ func FuzzRawQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string) {
 		r, err := parseRawQuery(query)
 		if err != nil {
-			if kindOf(err).err != ErrInvalid {
+			if !errors.Is(err, ErrInvalid) {
 				t.Fatalf("%q: %v is not ErrInvalid", query, err)
 			}
 			return

@@ -128,7 +128,7 @@ func (resp *rawResponse) field(name, value []byte) error {
 	case equalFold(name, "Retry-After"):
 		// A date is allowed here too; it then counts as no advice.
 		if s, err := parseLength(value); err == nil {
-			resp.retryAfter = min(time.Duration(s), 3600) * time.Second
+			resp.retryAfter = time.Duration(min(s, 3600) * int64(time.Second))
 		}
 	}
 	return nil

@@ -219,9 +219,12 @@ func serve(tb testing.TB, services Services, options Options) string {
 // waitFor polls until ok, for at most ten seconds.
 func waitFor(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	late := time.After(10 * time.Second)
+	for !ok() {
+		select {
+		case <-late:
 			tb.Fatalf("%s: waited ten seconds in vain", what)
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }

@@ -73,22 +73,26 @@ func (c *Client) readOn(ctx context.Context, conn *rawConn, req rawRequest) (*bl
 	if own := time.Now().Add(c.options.Timeout); !stated {
 		deadline = own
 	}
-	conn.net.SetDeadline(deadline)
+	_ = conn.net.SetDeadline(deadline) // fails on a broken connection only, which the exchange finds
 	stop := func() bool { return true }
 	if ctx.Done() != nil {
-		stop = context.AfterFunc(ctx, func() { conn.net.SetDeadline(time.Unix(1, 0)) })
+		stop = context.AfterFunc(ctx, func() { _ = conn.net.SetDeadline(time.Unix(1, 0)) })
 	}
-	conn.out = c.appendRequest(conn.out[:0], req, deadline, stated)
-	buf, tier, again, err := c.exchange(conn, req)
+	var timeout time.Duration
+	if stated {
+		timeout = max(time.Until(deadline), time.Millisecond)
+	}
+	conn.out = c.appendRequest(conn.out[:0], req, timeout)
+	got, err := c.exchange(conn, req)
 	// Once the context has ended its function may still be about to set a
 	// deadline, which must not meet the connection's next request.
-	if stop() && again {
+	if stop() && got.again {
 		c.conns.put(conn)
 	} else {
 		conn.net.Close()
 	}
 	if err == nil {
-		return buf, tier, nil
+		return got.buf, got.tier, nil
 	}
 	if cause := ctx.Err(); cause != nil {
 		err = cause
@@ -105,58 +109,65 @@ func (c *Client) readOn(ctx context.Context, conn *rawConn, req rawRequest) (*bl
 	return nil, 0, fmt.Errorf("%s: read %s: %w: %w", c.url, req.id, block.ErrUnavailable, err)
 }
 
-// appendRequest writes the request's head.
-func (c *Client) appendRequest(p []byte, req rawRequest, deadline time.Time, stated bool) []byte {
+// appendRequest writes the request's head; a timeout of zero is not stated.
+func (c *Client) appendRequest(p []byte, req rawRequest, timeout time.Duration) []byte {
 	p = append(p, "GET "+readBlockPath+"?"...)
 	p = appendRawQuery(p, req)
 	p = append(append(p, " HTTP/1.1\r\nHost: "...), c.host...)
-	if stated {
-		p = append(p, "\r\nConnect-Timeout-Ms: "...)
-		p = strconv.AppendInt(p, max(time.Until(deadline).Milliseconds(), 1), 10)
+	if timeout > 0 {
+		p = append(p, "\r\n"+timeoutHeader+": "...)
+		p = strconv.AppendInt(p, min(timeout, maxTimeout).Milliseconds(), 10)
 	}
 	return append(p, "\r\n\r\n"...)
 }
 
-// exchange sends conn's request and reads the response; again says whether the
-// connection can be used once more.
-func (c *Client) exchange(conn *rawConn, req rawRequest) (buf *block.Buffer, tier block.Tier, again bool, err error) {
+// An exchanged is what came of one exchange on a connection.
+type exchanged struct {
+	buf   *block.Buffer // nil after an error
+	tier  block.Tier
+	again bool // the connection can carry another request
+}
+
+// exchange sends conn's request and reads the response.
+func (c *Client) exchange(conn *rawConn, req rawRequest) (exchanged, error) {
 	resp, err := conn.roundTrip()
 	if err != nil {
-		return nil, 0, false, err
+		return exchanged{}, err
 	}
 	if resp.chunked {
-		return nil, 0, false, errors.New("the response has no stated length: is this a cached daemon?")
+		return exchanged{}, errors.New("the response has no stated length: is this a cached daemon?")
 	}
 	if resp.status != http.StatusOK {
 		return c.exchangeError(conn, resp)
 	}
 	if resp.length < 0 || resp.length > block.MaxSize {
-		return nil, 0, false, fmt.Errorf("the response states a length of %d bytes: a block has at most %d", resp.length, block.MaxSize)
+		return exchanged{}, fmt.Errorf("the response states a length of %d bytes: a block has at most %d", resp.length, block.MaxSize)
 	}
 	if want := req.part.length; want != 0 && uint64(resp.length) != want {
-		return nil, 0, false, fmt.Errorf("the response has %d bytes, asked for %d", resp.length, want)
+		return exchanged{}, fmt.Errorf("the response has %d bytes, asked for %d", resp.length, want)
 	}
-	if tier, err = block.ParseTier(resp.tier); err != nil {
-		return nil, 0, false, fmt.Errorf("the response's %s: %w: is this a cached daemon?", tierHeader, err)
+	tier, err := block.ParseTier(resp.tier)
+	if err != nil {
+		return exchanged{}, fmt.Errorf("the response's %s: %w: is this a cached daemon?", tierHeader, err)
 	}
-	buf = c.options.Pool.Get(int(resp.length))
+	buf := c.options.Pool.Get(int(resp.length))
 	if err := conn.readBody(buf.Bytes()); err != nil {
 		buf.Release()
-		return nil, 0, false, fmt.Errorf("the response of %d bytes broke off: %w", resp.length, err)
+		return exchanged{}, fmt.Errorf("the response of %d bytes broke off: %w", resp.length, err)
 	}
-	return buf, tier, conn.clean() && !resp.closing, nil
+	return exchanged{buf, tier, conn.clean() && !resp.closing}, nil
 }
 
 // exchangeError reads the error a response carries.
-func (c *Client) exchangeError(conn *rawConn, resp rawResponse) (*block.Buffer, block.Tier, bool, error) {
+func (c *Client) exchangeError(conn *rawConn, resp rawResponse) (exchanged, error) {
 	if resp.length < 0 || resp.length > maxErrorBody {
-		return nil, 0, false, c.remote(resp, nil)
+		return exchanged{}, c.remote(resp, nil)
 	}
 	body := make([]byte, resp.length)
 	if err := conn.readBody(body); err != nil {
-		return nil, 0, false, err
+		return exchanged{}, err
 	}
-	return nil, 0, conn.clean() && !resp.closing, c.remote(resp, body)
+	return exchanged{again: conn.clean() && !resp.closing}, c.remote(resp, body)
 }
 
 // An errorBody is the Connect protocol's JSON of an error.
