@@ -33,7 +33,7 @@ var candidates = []cut{
 	{"fastcdc-v1.0.0", 128 << 10, 512 << 10, 1 << 20},
 	{"jc-v1.1.0", 16 << 10, 64 << 10, 512 << 10},
 	{"jc-v1.1.0", 32 << 10, 128 << 10, 1 << 20},
-	{"fixed", 256 << 10, 256 << 10, 256 << 10},
+	{"fixed-v1.0.0", 256 << 10, 256 << 10, 256 << 10},
 }
 
 // TestCutTable prints what each way to cut costs: for a tree and a second version
