@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,6 +95,9 @@ func killOnce(t *testing.T, dir string, rng *rand.Rand) {
 	}
 	_ = in.Close()
 	_ = cmd.Wait()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		t.Errorf("child ended by itself: %v", cmd.ProcessState)
+	}
 }
 
 // A kill -9 at any moment loses at most what was not yet committed.

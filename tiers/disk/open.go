@@ -143,6 +143,9 @@ func (t *Tier) openIndex() error {
 			return err
 		}
 	}
+	if !t.readOnly {
+		t.makeRoomToOpen()
+	}
 	if t.index, err = t.pebble(); err == nil {
 		return nil
 	}
@@ -154,6 +157,21 @@ func (t *Tier) openIndex() error {
 	}
 	t.index, err = t.pebble()
 	return err
+}
+
+// makeRoomToOpen gives up the oldest segments on a full disk: Pebble writes when
+// it opens, and repeats a refused flush for ever.
+func (t *Tier) makeRoomToOpen() {
+	entries, err := os.ReadDir(t.segmentDir()) // sorted by name, so by age
+	for ; err == nil && len(entries) > 0; entries = entries[1:] {
+		free, ferr := t.files.Free(t.opts.Dir)
+		if ferr != nil || free >= 4*memTableSize(t.opts.Capacity) {
+			return
+		}
+		path := filepath.Join(t.segmentDir(), entries[0].Name())
+		t.log.Warn("disk: the file system is full; giving up the oldest segment to open", "segment", path)
+		err = os.Remove(path)
+	}
 }
 
 // blamesIndex reports whether starting afresh could help: not where the

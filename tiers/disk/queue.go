@@ -63,16 +63,18 @@ func (q *queue) offer(b block.Block) verdict {
 }
 
 // adopt makes a block the writer itself moves readable, taking over its
-// reference. It is not bounded: the writer bounds what it moves.
-func (q *queue) adopt(b block.Block) {
+// reference. It refuses, and releases, a block that was offered anew meanwhile:
+// that one is on its way. It is not bounded: the writer bounds what it moves.
+func (q *queue) adopt(b block.Block) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if _, ok := q.pending[b.ID()]; ok {
 		b.Release()
-		return
+		return false
 	}
 	q.bytes += int64(b.MemorySize())
 	q.pending[b.ID()] = b
+	return true
 }
 
 // lookup returns a new reference to a pending block.

@@ -95,9 +95,10 @@ func (w *writer) rescue(s *segment, hot []record) map[uint32]bool {
 		if err != nil {
 			continue // counted; it goes with the segment
 		}
-		kept[r.offset] = true
-		w.moves = append(w.moves, b)
-		w.t.queue.adopt(b)
+		if w.t.queue.adopt(b) {
+			kept[r.offset] = true
+			w.moves = append(w.moves, b)
+		}
 	}
 	return kept
 }

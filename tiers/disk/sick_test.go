@@ -174,7 +174,31 @@ func TestReallyFullDisk(t *testing.T) {
 		t.Errorf("%d of 400 blocks served from a full disk", hits)
 	}
 	closeNow(t, tier)
-	open(t, o)
+
+	// Not a byte is left when it starts again.
+	ballast, err := os.Create(filepath.Join(dir, "ballast"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ballast.Close() }()
+	for err == nil {
+		_, err = ballast.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	tier = open(t, o)
+	after := 0
+	for i := range 400 {
+		b := blocktest.Block(uint64(i), 200_000)
+		if has(t, tier, b.ID()) {
+			after++
+		}
+		b.Release()
+	}
+	if after < hits/2 {
+		t.Errorf("%d of %d hits are left after a start on a full disk", after, hits)
+	}
 }
 
 func TestReadOnlyFileSystem(t *testing.T) {

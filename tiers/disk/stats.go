@@ -16,8 +16,8 @@ type Stats struct {
 
 	Evicted        int64 // blocks
 	EvictedBytes   int64
-	BytesWritten   int64 // to segments, for blocks offered, padding included
-	BytesRewritten int64 // to segments, for hot blocks moved
+	BytesWritten   int64 // to segments, padding and rewritten blocks included
+	BytesRewritten int64 // of these, hot blocks moved to the main log
 
 	Sick     error // why writes are declined, or nil
 	ReadOnly bool

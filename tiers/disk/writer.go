@@ -152,11 +152,12 @@ func (w *writer) appendQueued() error {
 // pending until committed.
 func (w *writer) accept(b block.Block) error {
 	id, n := b.ID(), b.Len()
-	if _, ok, err := w.t.index.get(id); err != nil || ok {
+	l, ok, err := w.t.index.get(id)
+	if err != nil || ok && w.t.segments.get(l.segment) != nil {
 		w.t.queue.done(id)
 		return nil // an index that fails to read is given up, not a write error
 	}
-	err := w.place(b, w.policy.logFor(id))
+	err = w.place(b, w.policy.logFor(id))
 	if errors.Is(err, errNoRoom) {
 		w.t.queue.done(id)
 		w.t.counters.lost.Add(1)
