@@ -80,8 +80,13 @@ func TestEmptyGhost(t *testing.T) {
 
 func TestSegmentSizes(t *testing.T) {
 	for _, tt := range []struct{ capacity, want int64 }{
-		{MinCapacity, 1 * mib}, {64 * mib, 1 * mib}, {400 * mib, 10 * mib},
-		{4 * gib, 64 * mib}, {100 * gib, 64 * mib}, {1024 * gib, 256 * mib}, {64 * 1024 * gib, gib},
+		{MinCapacity, 1 * mib},
+		{64 * mib, 1 * mib},
+		{400 * mib, 10 * mib},
+		{4 * gib, 64 * mib},
+		{100 * gib, 64 * mib},
+		{1024 * gib, 256 * mib},
+		{64 * 1024 * gib, gib},
 	} {
 		if got := segmentSize(tt.capacity); got != tt.want {
 			t.Errorf("segmentSize(%d MiB) = %d MiB, want %d", tt.capacity/mib, got/mib, tt.want/mib)

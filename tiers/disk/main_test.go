@@ -47,12 +47,6 @@ func closeNow(t testing.TB, tier *Tier) {
 	}
 }
 
-// scratch returns a directory on a real disk, which t.TempDir may not be.
-func scratch(t testing.TB) string {
-	t.Helper()
-	return t.TempDir()
-}
-
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // write offers blocks and fails the test if any was declined.

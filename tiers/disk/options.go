@@ -3,7 +3,6 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -64,7 +63,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Pool = block.DefaultPool
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.indexFS == nil {
 		o.indexFS = vfs.Default

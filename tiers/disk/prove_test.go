@@ -44,8 +44,10 @@ func proveSizes() proveSize {
 // fio runs one job on file and returns bytes a second.
 func fio(t testing.TB, program, file string, args ...string) float64 {
 	t.Helper()
-	args = append([]string{"--name=prove", "--filename=" + file, "--bs=256k", "--direct=1", "--ioengine=libaio",
-		"--output-format=json", "--allow_file_create=1"}, args...)
+	args = append([]string{
+		"--name=prove", "--filename=" + file, "--bs=256k", "--direct=1", "--ioengine=libaio",
+		"--output-format=json", "--allow_file_create=1",
+	}, args...)
 	out, err := exec.Command(program, args...).Output()
 	if err != nil {
 		t.Fatalf("fio %v: %v\n%s", args, err, out)
