@@ -63,7 +63,7 @@ func recordMix(blocks int) (requests []uint64) {
 }
 
 func TestScanDoesNotFlushTheWorkingSet(t *testing.T) {
-	capacity, blockSize := 32*mib, 32<<10
+	capacity, blockSize := 32*mib, 64<<10
 	if figure.Full() {
 		capacity, blockSize = gib, 64<<10
 	}
