@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/zonecache/cached/internal/figure"
@@ -108,12 +109,25 @@ func measure(goals []goal, log io.Writer) []result {
 func runCommand(command string, log io.Writer) (map[string]float64, error) {
 	fmt.Fprintf(log, "\n$ %s\n", command)
 	var out bytes.Buffer
+	log = &lockedWriter{w: log}
 	cmd := exec.Command("bash", "-o", "pipefail", "-c", command)
 	cmd.Env = append(os.Environ(), figure.FullEnv+"=1")
 	cmd.Stdout = io.MultiWriter(&out, log)
 	cmd.Stderr = log
 	err := cmd.Run()
 	return parseFigures(&out), err
+}
+
+// lockedWriter lets the two goroutines that copy a command's output share one log.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }
 
 // parseFigures reads the lines "figure NAME VALUE UNIT". Where a name comes

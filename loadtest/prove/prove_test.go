@@ -36,6 +36,18 @@ func TestMeasureJudgesEachGoal(t *testing.T) {
 	}
 }
 
+// Found by the race detector: a command's two outputs are copied by two goroutines.
+func TestBothOutputsShareTheLog(t *testing.T) {
+	var log bytes.Buffer
+	figures, err := runCommand(`for i in $(seq 200); do echo out; echo err >&2; done; echo figure a 1 x`, &log)
+	if err != nil || figures["a"] != 1 {
+		t.Fatalf("figures %v, %v", figures, err)
+	}
+	if out, errs := strings.Count(log.String(), "out\n"), strings.Count(log.String(), "err\n"); out != 200 || errs != 200 {
+		t.Errorf("the log has %d and %d lines, want 200 of each", out, errs)
+	}
+}
+
 func TestReportNamesEveryFigure(t *testing.T) {
 	results := []result{
 		{goal: goal{name: "a", figure: "f", op: atLeast, bound: 0.95, command: "c"}, value: 1.25, measured: true},
