@@ -193,7 +193,7 @@ func TestLatencyIsCountedWhereItBelongs(t *testing.T) {
 		l := New(Options{})
 		for _, d := range []time.Duration{0, 10 * time.Microsecond, 30 * time.Microsecond, 2 * time.Millisecond, time.Minute} {
 			read(context.Background(), l.Requests(block.ReaderFunc(func(context.Context, block.ID) (block.Block, error) {
-				time.Sleep(d)
+				time.Sleep(d) //nolint:forbidigo // the time of the synctest bubble
 				return b.Retain().WithFrom(block.Peer), nil
 			})), b.ID())
 		}

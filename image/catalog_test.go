@@ -49,7 +49,7 @@ func TestCatalog(t *testing.T) {
 		}
 		mustPublish(t, s, "b", bytesSource("two"))
 		mustPublish(t, s, "a", bytesSource("three"))
-		time.Sleep(DefaultRefTTL)
+		time.Sleep(DefaultRefTTL) //nolint:forbidigo // the time of the synctest bubble
 		if open("b").Manifest.Size != 3 || open("a").Manifest.Size != 5 {
 			t.Error("moved refs are not seen")
 		}
@@ -58,7 +58,7 @@ func TestCatalog(t *testing.T) {
 		if open("a").Stale {
 			t.Error("a fresh ref is stale")
 		}
-		time.Sleep(DefaultRefTTL)
+		time.Sleep(DefaultRefTTL) //nolint:forbidigo // the time of the synctest bubble
 		if e := open("a"); !e.Stale || e.Manifest.Size != 5 {
 			t.Errorf("%+v", e)
 		}

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"path/filepath"
 	"testing"
@@ -21,7 +22,7 @@ func BenchmarkLevels(b *testing.B) {
 	var blocks [][]byte
 	for {
 		p, err := cutter.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -64,7 +64,7 @@ func (r *reporter) set(p Progress) {
 func (r *reporter) done(n int64) { r.bytes.Add(n) }
 
 // sent adds to the stored bytes.
-func (r *reporter) sent(n int64, isNew bool) {
+func (r *reporter) sent(n int64, isNew bool) { //nolint:revive // whether the target had it is what is counted
 	if isNew {
 		r.uploaded.Add(n)
 	} else {

@@ -71,10 +71,10 @@ func TestReadsPastTheEnd(t *testing.T) {
 	m, _ := mustPublish(t, s, "x", bytesSource("hello"))
 	r := openReader(t, m, s, ReaderOptions{})
 	p := make([]byte, 10)
-	if n, err := r.ReadAt(p, 2); n != 3 || err != io.EOF {
+	if n, err := r.ReadAt(p, 2); n != 3 || err != io.EOF { //nolint:errorlint // an io.ReaderAt returns io.EOF itself
 		t.Errorf("over the end: %d, %v", n, err)
 	}
-	if n, err := r.ReadAt(p, 5); n != 0 || err != io.EOF {
+	if n, err := r.ReadAt(p, 5); n != 0 || err != io.EOF { //nolint:errorlint // an io.ReaderAt returns io.EOF itself
 		t.Errorf("at the end: %d, %v", n, err)
 	}
 	var re *RangeError

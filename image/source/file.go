@@ -70,7 +70,7 @@ func (s *sparseFile) SkipHole(n int64) (bool, error) {
 	}
 	data, err := s.nextData()
 	if err != nil || data < s.off+n {
-		return false, nil // not known: then it is read
+		return false, nil //nolint:nilerr // where holes are is not known: then the bytes are read
 	}
 	s.off, s.rest = s.off+n, s.rest-n
 	return true, nil

@@ -205,17 +205,18 @@ func tarOf(t testing.TB, files ...file) []byte {
 // sampleLayers have what flattening is about, and what remains of it.
 func sampleLayers(t testing.TB) ([][]byte, map[string]string) {
 	big := strings.Repeat("a large file that all layers keep\n", 20_000)
-	return [][]byte{
-			tarOf(t, file{"bin/", "", tar.TypeDir}, file{"bin/sh", big, 0}, file{"bin/ash", "bin/sh", tar.TypeLink},
-				file{"etc/", "", tar.TypeDir}, file{"etc/os", "v1", 0}, file{"etc/gone", "x", 0}, file{"var/cache/old", "x", 0},
-				file{"dev/null", "", tar.TypeChar}),
-			tarOf(t, file{"etc/.wh.gone", "", 0}, file{"var/cache/.wh..wh..opq", "", 0}, file{"var/cache/new", "y", 0},
-				file{"lib", "usr/lib", tar.TypeSymlink}),
-			tarOf(t, file{"etc/os", "v3", 0}),
-		}, map[string]string{
-			"bin": "dir", "bin/sh": big, "bin/ash": big, "etc": "dir", "etc/os": "v3", "var": "dir", "var/cache": "dir",
-			"var/cache/new": "y", "lib": "-> usr/lib", "dev": "dir", "dev/null": fs.FileMode(fs.ModeDevice | fs.ModeCharDevice).String(),
-		}
+	layers := [][]byte{
+		tarOf(t, file{"bin/", "", tar.TypeDir}, file{"bin/sh", big, 0}, file{"bin/ash", "bin/sh", tar.TypeLink},
+			file{"etc/", "", tar.TypeDir}, file{"etc/os", "v1", 0}, file{"etc/gone", "x", 0}, file{"var/cache/old", "x", 0},
+			file{"dev/null", "", tar.TypeChar}),
+		tarOf(t, file{"etc/.wh.gone", "", 0}, file{"var/cache/.wh..wh..opq", "", 0}, file{"var/cache/new", "y", 0},
+			file{"lib", "usr/lib", tar.TypeSymlink}),
+		tarOf(t, file{"etc/os", "v3", 0}),
+	}
+	return layers, map[string]string{
+		"bin": "dir", "bin/sh": big, "bin/ash": big, "etc": "dir", "etc/os": "v3", "var": "dir", "var/cache": "dir",
+		"var/cache/new": "y", "lib": "-> usr/lib", "dev": "dir", "dev/null": (fs.ModeDevice | fs.ModeCharDevice).String(),
+	}
 }
 
 // containerImage makes a container image of uncompressed layers for a platform.

@@ -39,8 +39,10 @@ func multiArch(t testing.TB) v1.ImageIndex {
 	t.Helper()
 	idx := v1.ImageIndex(empty.Index)
 	for _, p := range []v1.Platform{
-		{OS: "unknown", Architecture: "unknown"}, {OS: "linux", Architecture: "amd64"},
-		{OS: "linux", Architecture: "arm", Variant: "v7"}, {OS: "linux", Architecture: "s390x"},
+		{OS: "unknown", Architecture: "unknown"},
+		{OS: "linux", Architecture: "amd64"},
+		{OS: "linux", Architecture: "arm", Variant: "v7"},
+		{OS: "linux", Architecture: "s390x"},
 	} {
 		img := containerImage(t, p.Architecture, [][]byte{tarOf(t, file{"arch", p.Architecture, 0}), tarOf(t, file{"etc/common", "x", 0})})
 		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &p}})

@@ -2,5 +2,5 @@
 
 package figure
 
-// Instrumented: the build checks itself, so that sizes and speeds mean nothing.
+// Instrumented says that the build checks itself, so that sizes and speeds mean nothing.
 const Instrumented = true
