@@ -28,6 +28,18 @@ const (
 	RootOwner
 )
 
+// An EndMark says whether a tar archive must end with blocks of zeros.
+type EndMark uint8
+
+const (
+	// EndMarkRequired refuses an archive without it: one that is cut off between
+	// two entries looks like a whole one otherwise, and files would be missing.
+	EndMarkRequired EndMark = iota
+	// EndMarkOptional takes it for whole. It is for archives whose digest the
+	// caller checks; umoci and others write layers without the mark.
+	EndMarkOptional
+)
+
 // Options configure a Builder. The zero value is usable.
 type Options struct {
 	// SpoolDir is the folder for the spool of layer contents; it needs room for
@@ -35,6 +47,8 @@ type Options struct {
 	SpoolDir string
 	// Owner applies to AddDir.
 	Owner Ownership
+	// EndMark applies to AddTar.
+	EndMark EndMark
 	// Logger hears about what was left out of the image; nil discards.
 	Logger *slog.Logger
 }

@@ -37,10 +37,7 @@ func (b *Builder) AddTar(ctx context.Context, r io.Reader) error {
 		hdr, err := tr.Next()
 		switch {
 		case err == io.EOF:
-			// A whole archive ends with blocks of zeros. One that is cut off
-			// between two entries is otherwise indistinguishable from a whole
-			// one, and would become an image with files missing.
-			if in.zeros < tarBlock {
+			if in.zeros < tarBlock && b.opts.EndMark == EndMarkRequired {
 				return b.fail(after(last, fmt.Errorf("%w: the archive ends without its end mark: it is cut off", ErrMalformed)))
 			}
 			if _, err := io.CopyBuffer(io.Discard, in, b.spool.buf); err != nil {

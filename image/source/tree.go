@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/zonecache/cached/image"
 	"github.com/zonecache/cached/image/rootfs"
 )
@@ -20,8 +22,8 @@ type tree struct {
 	builder *rootfs.Builder
 }
 
-func newTree(set settings) (*tree, error) {
-	b, err := rootfs.NewBuilder(rootfs.Options{SpoolDir: set.SpoolDir, Logger: set.Logger})
+func newTree(set settings, mark rootfs.EndMark) (*tree, error) {
+	b, err := rootfs.NewBuilder(rootfs.Options{SpoolDir: set.SpoolDir, Logger: set.Logger, EndMark: mark})
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +89,7 @@ type dirSource struct {
 // Open implements [image.Source].
 func (s dirSource) Open(ctx context.Context, report func(image.Progress)) (*image.Content, error) {
 	report(image.Progress{Stage: image.StageRead, Detail: s.path, Total: -1})
-	t, err := newTree(s.set)
+	t, err := newTree(s.set, rootfs.EndMarkRequired)
 	if err != nil {
 		return nil, err
 	}
@@ -115,9 +117,19 @@ func (s tarSource) Open(ctx context.Context, report func(image.Progress)) (*imag
 	}})
 }
 
+// endMarkOf asks for an end mark where no digest vouches for the whole archive.
+func endMarkOf(layers []layer) rootfs.EndMark {
+	for _, l := range layers {
+		if l.digest == (v1.Hash{}) && l.diffID == (v1.Hash{}) {
+			return rootfs.EndMarkRequired
+		}
+	}
+	return rootfs.EndMarkOptional
+}
+
 // flatten applies layers in order, the lowest first.
 func flatten(ctx context.Context, set settings, report func(image.Progress), layers []layer) (*image.Content, error) {
-	t, err := newTree(set)
+	t, err := newTree(set, endMarkOf(layers))
 	if err != nil {
 		return nil, err
 	}
