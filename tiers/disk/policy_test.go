@@ -63,6 +63,9 @@ func recordMix(blocks int) (requests []uint64) {
 }
 
 func TestScanDoesNotFlushTheWorkingSet(t *testing.T) {
+	if figure.Instrumented {
+		t.Skip("measured without instrumentation")
+	}
 	capacity, blockSize := 32*mib, 64<<10
 	if figure.Full() {
 		capacity, blockSize = gib, 64<<10

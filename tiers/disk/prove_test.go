@@ -130,6 +130,9 @@ func release(blocks []block.Block) {
 }
 
 func TestProveReadsAndRestartBesideFIO(t *testing.T) {
+	if figure.Instrumented {
+		t.Skip("measured without instrumentation")
+	}
 	program, size, dir := testtool.Debian(t, "fio"), proveSizes(), t.TempDir()
 	o := Options{Dir: filepath.Join(dir, "l2"), Capacity: size.data + size.data/8}
 	tier := open(t, o)
@@ -188,6 +191,9 @@ func TestProveReadsAndRestartBesideFIO(t *testing.T) {
 }
 
 func TestProveWritesBesideFIO(t *testing.T) {
+	if figure.Instrumented {
+		t.Skip("measured without instrumentation")
+	}
 	program, size, dir := testtool.Debian(t, "fio"), proveSizes(), t.TempDir()
 	tier := open(t, Options{Dir: filepath.Join(dir, "l2"), Capacity: size.data / 2})
 	file := filepath.Join(dir, "fio.dat")

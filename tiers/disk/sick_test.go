@@ -154,8 +154,10 @@ func TestReallyFullDisk(t *testing.T) {
 	o := Options{Dir: filepath.Join(dir, "l2"), Capacity: 256 * mib, Logger: quiet(), FlushEvery: time.Millisecond}
 	o.backoff = time.Millisecond
 	tier := open(t, o)
+	var ids []block.ID
 	for i := range 400 { // 80 MB
 		b := blocktest.Block(uint64(i), 200_000)
+		ids = append(ids, b.ID())
 		offer(t, tier, b)
 		b.Release()
 		if i%20 == 19 {
@@ -163,12 +165,10 @@ func TestReallyFullDisk(t *testing.T) {
 		}
 	}
 	hits := 0
-	for i := range 400 {
-		b := blocktest.Block(uint64(i), 200_000)
-		if has(t, tier, b.ID()) {
+	for _, id := range ids {
+		if has(t, tier, id) {
 			hits++
 		}
-		b.Release()
 	}
 	if hits < 50 {
 		t.Errorf("%d of 400 blocks served from a full disk", hits)
@@ -189,12 +189,10 @@ func TestReallyFullDisk(t *testing.T) {
 	}
 	tier = open(t, o)
 	after := 0
-	for i := range 400 {
-		b := blocktest.Block(uint64(i), 200_000)
-		if has(t, tier, b.ID()) {
+	for _, id := range ids {
+		if has(t, tier, id) {
 			after++
 		}
-		b.Release()
 	}
 	if after < hits/2 {
 		t.Errorf("%d of %d hits are left after a start on a full disk", after, hits)

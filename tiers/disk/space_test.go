@@ -176,6 +176,9 @@ func writeBytes(t testing.TB) int64 {
 // Zipf reads of a hot set under a stream of new blocks, as in a host that
 // starts known and new images: what reaches the disk beside the new bytes?
 func TestWriteAmplification(t *testing.T) {
+	if figure.Instrumented {
+		t.Skip("measured without instrumentation")
+	}
 	capacity, blockSize := 64*mib, 64<<10
 	if figure.Full() {
 		capacity, blockSize = 2*gib, 256<<10
