@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/internal/figure"
 )
 
 func openReader(t testing.TB, m *Manifest, from block.Reader, opts ReaderOptions) *Reader {
@@ -30,7 +31,10 @@ func openReader(t testing.TB, m *Manifest, from block.Reader, opts ReaderOptions
 }
 
 func TestReadsAnywhere(t *testing.T) {
-	in := mixed(1, 6<<20+123)
+	in, reads, copies := mixed(1, 6<<20+123), 60, 20
+	if figure.Instrumented {
+		reads, copies = 20, 5
+	}
 	s := newStore()
 	m, _ := mustPublish(t, s, "x", bytesSource(in))
 	for _, opts := range []ReaderOptions{{}, {Keep: 1, Parallel: 1}, {Keep: -1, Parallel: 3}} {
@@ -39,7 +43,7 @@ func TestReadsAnywhere(t *testing.T) {
 		for g := range 4 {
 			wg.Go(func() {
 				rng := rand.New(rand.NewPCG(uint64(g), 7))
-				for range 60 {
+				for range reads {
 					off := rng.IntN(len(in))
 					p := make([]byte, 1+rng.IntN([]int{100, 50_000, 3 << 20}[rng.IntN(3)]))
 					n, err := r.ReadAt(p, int64(off))
@@ -55,7 +59,7 @@ func TestReadsAnywhere(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		for range 20 {
+		for range copies {
 			off := rand.IntN(len(in))
 			n := rand.IntN(len(in) - off)
 			var out bytes.Buffer

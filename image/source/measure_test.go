@@ -37,6 +37,9 @@ func goroot(t testing.TB) string {
 
 // A second version of a real tree, one package touched, uploads little.
 func TestVersionsShareBlocks(t *testing.T) {
+	if figure.Instrumented {
+		t.Skip("measured without instrumentation")
+	}
 	root, pkg := filepath.Join(goroot(t), "src", "cmd"), "gofmt"
 	if figure.Full() {
 		root, pkg = goroot(t), "src/encoding/json"
@@ -101,6 +104,9 @@ func resetMax(t testing.TB) {
 
 // Memory does not grow with the image.
 func TestPublishInBoundedMemory(t *testing.T) {
+	if figure.Instrumented {
+		t.Skip("measured without instrumentation")
+	}
 	size, limit := int64(128<<20), int64(512<<20)
 	if figure.Full() {
 		size = 4 << 30
@@ -121,7 +127,7 @@ func TestPublishInBoundedMemory(t *testing.T) {
 	most := residentMax(t)
 	figure.Report(t, "publish.rss_mib", float64(most)/(1<<20), "MiB")
 	figure.Report(t, "publish.rss_image_mib", float64(p.Raw)/(1<<20), "MiB")
-	if most > limit && !raceEnabled {
+	if most > limit {
 		t.Errorf("%d MiB resident while %d MiB were published", most>>20, p.Raw>>20)
 	}
 }
@@ -145,6 +151,9 @@ func (f folder) PutBlock(_ context.Context, b block.Block) (bool, error) {
 // cores beside it, in turns. The first target keeps nothing, so that the pipeline
 // alone is measured; the second is a folder, whose files cost the system's time.
 func TestPublishAtTheSpeedOfZstd(t *testing.T) {
+	if figure.Instrumented {
+		t.Skip("measured without instrumentation")
+	}
 	root, rounds := filepath.Join(goroot(t), "src", "encoding"), 1
 	if figure.Full() {
 		root, rounds = filepath.Join(goroot(t), "src"), 5

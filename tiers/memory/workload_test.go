@@ -12,6 +12,9 @@ import (
 // comes back to it when the workload changes to other blocks altogether, and
 // does not lose it to scans of blocks nobody reads again.
 func TestHitRateFollowsTheWorkload(t *testing.T) {
+	if figure.Instrumented {
+		t.Skip("measured without instrumentation")
+	}
 	const held, keys, rounds, reads = 256, 1000, 4, 1000
 	pool := block.NewPool(block.DefaultIdle)
 	m := open(t, held*meanBlock)
@@ -45,8 +48,8 @@ func TestHitRateFollowsTheWorkload(t *testing.T) {
 	first := phase(0, 0)
 	shifted := phase(1<<20, 0)
 	scans := phase(1<<20, held)
-	// The best 256 blocks make 0.77 of the reads. The race detector drops what
-	// ristretto batches, which leaves random eviction: hence the wide margin.
+	// The best 256 blocks make 0.77 of the reads. A busy machine makes ristretto
+	// drop some of the reads it learns from: hence the wide margin.
 	if first < 0.5 || shifted < 0.45 || scans < 0.4 {
 		t.Errorf("hit rates: %.2f at first, %.2f after a change, %.2f with scans", first, shifted, scans)
 	}

@@ -1,5 +1,0 @@
-//go:build !race && !invariants
-
-package source
-
-const raceEnabled = false
