@@ -45,6 +45,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CACHED_SERVER", "http://"+addr)
 			env.Setenv("DATA", env.WorkDir+"/data")
 			env.Setenv("HOME", env.WorkDir+"/home")
+			// A program with the race detector waits one second before it ends; this one runs a hundred times.
+			env.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=10")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
