@@ -32,6 +32,7 @@ var _ cachedv1connect.BlockServiceHandler = (*blockService)(nil)
 type lease struct {
 	gate    *gate
 	block   block.Block
+	failed  error  // the call's outcome, when serveGRPC knows it already
 	writing func() // called when the response is about to be written
 }
 
@@ -45,11 +46,14 @@ func (l *lease) end() {
 	}
 }
 
-// withLease wraps the Connect handler of a blockService.
-func (h *Handler) withLease(next http.Handler) http.Handler {
+// withLease wraps the Connect handler of s.
+func (h *Handler) withLease(s *blockService, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l := lease{writing: func() { limitStream(w, r, h.limits.StallTimeout) }}
 		defer l.end()
+		if r = s.serveGRPC(w, r, &l); r == nil {
+			return
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), leaseKey{}, &l)))
 	})
 }
@@ -66,6 +70,25 @@ func (s *blockService) ReadBlock(ctx context.Context, req *cachedv1.ReadBlockReq
 }
 
 func (s *blockService) readBlock(ctx context.Context, req *cachedv1.ReadBlockRequest) (*cachedv1.ReadBlockResponse, error) {
+	l := ctx.Value(leaseKey{}).(*lease)
+	if l.failed != nil {
+		return nil, l.failed
+	}
+	content, err := s.find(ctx, req, l)
+	if err != nil {
+		return nil, err
+	}
+	l.writing()
+	return &cachedv1.ReadBlockResponse{
+		Content:     content,
+		Id:          req.GetId(),
+		Tier:        TierToProto(l.block.From),
+		BlockLength: uint64(l.block.Len()),
+	}, nil
+}
+
+// find reads the block a request names into l, and returns the part asked for.
+func (s *blockService) find(ctx context.Context, req *cachedv1.ReadBlockRequest, l *lease) ([]byte, error) {
 	id, err := block.ParseID(req.GetId())
 	if err != nil {
 		return nil, invalid("%w", err)
@@ -77,24 +100,16 @@ func (s *blockService) readBlock(ctx context.Context, req *cachedv1.ReadBlockReq
 	if err := s.gate.enter(); err != nil {
 		return nil, err
 	}
-	l := ctx.Value(leaseKey{}).(*lease)
 	l.gate = s.gate
-	b, err := s.reader.ReadBlock(block.WithCall(ctx, call), id)
+	l.block, err = s.reader.ReadBlock(block.WithCall(ctx, call), id)
 	if err != nil {
 		return nil, err
 	}
-	l.block = b
-	from, to, err := span{req.GetOffset(), req.GetLength()}.within(b.Len())
+	from, to, err := span{req.GetOffset(), req.GetLength()}.within(l.block.Len())
 	if err != nil {
 		return nil, err
 	}
-	l.writing()
-	return &cachedv1.ReadBlockResponse{
-		Content:     b.Bytes()[from:to:to],
-		Id:          req.GetId(),
-		Tier:        TierToProto(b.From),
-		BlockLength: uint64(b.Len()),
-	}, nil
+	return l.block.Bytes()[from:to:to], nil
 }
 
 // callFromProto reads on whose behalf a request is made.

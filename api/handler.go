@@ -33,8 +33,9 @@ func NewHandler(services Services, options Options) *Handler {
 	h.raw = &rawHandler{reader: services.Blocks, gate: g, log: o.Logger, limits: &h.limits}
 	limits := connect.WithHandlerOptions(noCompression(), connect.WithReadMaxBytes(maxRequest))
 
-	path, rpc := cachedv1connect.NewBlockServiceHandler(&blockService{services.Blocks, g, o.Logger}, limits)
-	h.mux.Handle(path, h.withLease(rpc))
+	blocks := &blockService{services.Blocks, g, o.Logger}
+	path, rpc := cachedv1connect.NewBlockServiceHandler(blocks, limits)
+	h.mux.Handle(path, h.withLease(blocks, rpc))
 	h.mux.HandleFunc(blocksPath, h.raw.serveAlias)
 
 	images := newImageService(services.Images, o)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"syscall"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/grpc"
@@ -136,4 +138,47 @@ func allocations(t *testing.T, n int, read func() error) float64 {
 	}
 	runtime.ReadMemStats(&after)
 	return float64(after.Mallocs-before.Mallocs) / float64(n)
+}
+
+// TestProveGRPCCost measures the processor's time for the same reads, which a
+// busy machine disturbs less than their rate. It is both ends'.
+func TestProveGRPCCost(t *testing.T) {
+	if raceDetector {
+		t.Skip("costs mean nothing under the race detector")
+	}
+	b := blocktest.Block(1, 256<<10)
+	defer b.Release()
+	ours, theirs := serve(t, Services{Blocks: inMemory(b)}, Options{}), grpcServer(t, b)
+	rounds, span := 3, 50*time.Millisecond
+	if figure.Full() {
+		rounds, span = 15, 300*time.Millisecond
+	}
+	sides := []side{connectSide(t, "connect", ours, b), grpcGoSide("grpc-go", theirs, b), grpcGoSide("mixed", ours, b)}
+	reads, costs := map[string][]func() error{}, map[string][]float64{}
+	for _, s := range sides {
+		for range rateClients {
+			reads[s.name] = append(reads[s.name], s.open(t))
+		}
+		rate(t, s, reads[s.name], span)
+	}
+	for range rounds {
+		for _, s := range sides {
+			start, used := time.Now(), processorTime(t)
+			perSecond := rate(t, s, reads[s.name], span)
+			moved := perSecond * time.Since(start).Seconds()
+			costs[s.name] = append(costs[s.name], (processorTime(t)-used).Seconds()/(moved/1e9))
+		}
+	}
+	figure.Report(t, "api.grpc.cpu_vs_grpcgo", ratio(costs, "connect", "grpc-go"), "x")
+	figure.Report(t, "api.grpc.server_cpu_vs_grpcgo", ratio(costs, "mixed", "grpc-go"), "x")
+	figure.Report(t, "api.grpc.cpu", median(costs["connect"]), "s/GB")
+}
+
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

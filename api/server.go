@@ -77,7 +77,7 @@ func (s *Server) Serve(l net.Listener) error {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() { lane.sweep(stop) })
-	wg.Go(func() { _ = s.http.Serve(lane) }) // ends when the lane is closed
+	wg.Go(func() { _ = s.http.Serve(frameListener{lane}) }) // ends when the lane is closed
 	err := lane.accept(l)
 	if !s.handler.Draining() {
 		// The listener broke. What is in progress must not outlive Serve.
