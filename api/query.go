@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/zonecache/cached/block"
 )
@@ -117,9 +119,16 @@ func parseNumber(key, value string, limit uint64) (uint64, error) {
 	return n, nil
 }
 
+// checkField keeps out of the ledger, of logs and of terminals what does not belong
+// into a name.
 func checkField(key, value string) error {
 	if len(value) > maxField {
 		return invalid("%s of %d bytes: at most %d are allowed", key, len(value), maxField)
+	}
+	for _, r := range value {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return invalid("%s %.80q: want printable UTF-8", key, value)
+		}
 	}
 	return nil
 }

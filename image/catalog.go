@@ -8,6 +8,7 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/zonecache/cached/block"
 )
@@ -52,6 +53,7 @@ type Catalog struct {
 	index     Index
 	opts      CatalogOptions
 	manifests *manifestCache
+	reads     singleflight.Group // of manifests
 	names     *lru.Cache[string, lookup]
 }
 
@@ -139,16 +141,33 @@ func (c *Catalog) manifest(ctx context.Context, id block.ID) (*Manifest, error) 
 	if m, ok := c.manifests.get(id); ok {
 		return m, nil
 	}
-	p, err := c.index.Manifest(ctx, id)
-	if err != nil {
-		return nil, err
+	// One read and one decoding for all who want it now: a manifest can have tens
+	// of megabytes. It goes on when the one who began it leaves; the index bounds
+	// its time.
+	shared := c.reads.DoChan(string(id[:]), func() (any, error) {
+		if m, ok := c.manifests.get(id); ok {
+			return m, nil
+		}
+		p, err := c.index.Manifest(context.WithoutCancel(ctx), id)
+		if err != nil {
+			return nil, err
+		}
+		m, err := DecodeVerified(id, p)
+		if err != nil {
+			return nil, err
+		}
+		c.manifests.add(id, m, int64(len(p)))
+		return m, nil
+	})
+	select {
+	case r := <-shared:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*Manifest), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	m, err := DecodeVerified(id, p)
-	if err != nil {
-		return nil, err
-	}
-	c.manifests.add(id, m, int64(len(p)))
-	return m, nil
 }
 
 // List returns the refs that the index holds now.

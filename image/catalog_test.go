@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,4 +110,43 @@ func TestManifestCacheKeepsItsBudget(t *testing.T) {
 	if _, ok := c.get(block.ID{99}); !ok || c.lru.Len() != 1 || c.bytes != 1000 {
 		t.Errorf("%d bytes in %d manifests", c.bytes, c.lru.Len())
 	}
+}
+
+func TestManyOpensReadTheManifestOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore()
+		_, res := mustPublish(t, s, "a", bytesSource("one"))
+		c, err := NewCatalog(s, CatalogOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gate := make(chan struct{})
+		s.fail = func(op string, _ int) error {
+			if op == "get manifest" {
+				<-gate
+			}
+			return nil
+		}
+		var wg sync.WaitGroup
+		first, leave := context.WithCancel(t.Context())
+		open := func(ctx context.Context, want error) {
+			wg.Go(func() {
+				if _, err := c.Open(ctx, res.Manifest.String()); !errors.Is(err, want) {
+					t.Errorf("got %v, want %v", err, want)
+				}
+			})
+			synctest.Wait()
+		}
+		open(first, context.Canceled)
+		for range 15 {
+			open(t.Context(), nil)
+		}
+		leave() // the first one's leaving fails nobody else
+		synctest.Wait()
+		close(gate)
+		wg.Wait()
+		if n := s.count("get manifest"); n != 1 {
+			t.Errorf("the manifest was read %d times, want once", n)
+		}
+	})
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/image"
@@ -18,20 +20,28 @@ import (
 type catalog struct {
 	*image.Catalog
 	origin *origin.Origin
+	dir    string
 	copies *origin.Origin // nil when the folder cannot be used
 	log    *slog.Logger
 }
 
+const (
+	// maxCopies is how many bytes of manifests the folder keeps.
+	maxCopies = 256 << 20
+	// manifestBudget is how many bytes of encoded manifests are kept in memory.
+	manifestBudget = 32 << 20
+)
+
 func openCatalog(ctx context.Context, o *origin.Origin, cfg Config, log *slog.Logger) (*catalog, error) {
-	c := &catalog{origin: o, log: log}
 	dir := filepath.Join(cfg.DataDir, "catalog")
+	c := &catalog{origin: o, dir: dir, log: log}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		log.Warn("names and manifests are not kept across restarts", "error", err)
-	} else if c.copies, err = origin.Open(ctx, []string{"file://" + dir}, origin.Options{Logger: log}); err != nil {
+	} else if c.copies, err = origin.Open(ctx, []string{fileURL(dir)}, origin.Options{Logger: log}); err != nil {
 		return nil, err
 	}
 	var err error
-	c.Catalog, err = image.NewCatalog(c, image.CatalogOptions{})
+	c.Catalog, err = image.NewCatalog(c, image.CatalogOptions{Manifests: manifestBudget})
 	return c, err
 }
 
@@ -48,6 +58,7 @@ func (c *catalog) Manifest(ctx context.Context, id block.ID) ([]byte, error) {
 	p, err := c.origin.Manifest(ctx, id)
 	if err == nil && c.copies != nil && block.Sum(p) == id {
 		c.note(c.copies.PutManifest(ctx, id, p))
+		c.note(pruneManifests(c.dir, maxCopies))
 	}
 	return p, err
 }
@@ -56,7 +67,9 @@ func (c *catalog) Manifest(ctx context.Context, id block.ID) ([]byte, error) {
 func (c *catalog) Ref(ctx context.Context, name string) (image.Ref, error) {
 	ref, err := c.origin.Ref(ctx, name)
 	if err == nil && c.copies != nil {
-		c.note(c.copies.PutRef(ctx, name, ref.Manifest))
+		if had, hadErr := c.copies.Ref(ctx, name); hadErr != nil || had.Manifest != ref.Manifest {
+			c.note(c.copies.PutRef(ctx, name, ref.Manifest))
+		}
 	}
 	return image.Ref(ref), err
 }
@@ -101,4 +114,32 @@ func (c *catalog) close() error {
 		return nil
 	}
 	return c.copies.Close()
+}
+
+// pruneManifests removes the oldest copies until at most limit bytes are left.
+func pruneManifests(dir string, limit int64) error {
+	dir = filepath.Join(dir, "manifests")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var files []fs.FileInfo
+	var total int64
+	for _, e := range entries {
+		if st, err := e.Info(); err == nil { // else it is gone already
+			files = append(files, st)
+			total += st.Size()
+		}
+	}
+	slices.SortFunc(files, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	for _, st := range files {
+		if total <= limit {
+			return nil
+		}
+		if err := os.Remove(filepath.Join(dir, st.Name())); err != nil {
+			return err
+		}
+		total -= st.Size()
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,7 +144,7 @@ func (c *Config) Validate() error {
 // complete fills in what depends on other fields.
 func (c *Config) complete() {
 	if len(c.Origins) == 0 {
-		c.Origins = []string{"file://" + filepath.Join(c.DataDir, "origin")}
+		c.Origins = []string{fileURL(filepath.Join(c.DataDir, "origin"))}
 	}
 	if c.L2.Dir == "" {
 		c.L2.Dir = filepath.Join(c.DataDir, "l2")
@@ -154,11 +155,14 @@ func (c *Config) complete() {
 // origins were configured.
 func (c *Config) ownOrigin() string {
 	dir := filepath.Join(c.DataDir, "origin")
-	if len(c.Origins) == 1 && c.Origins[0] == "file://"+dir {
+	if len(c.Origins) == 1 && c.Origins[0] == fileURL(dir) {
 		return dir
 	}
 	return ""
 }
+
+// fileURL returns the URL of an absolute path, whatever characters are in it.
+func fileURL(dir string) string { return (&url.URL{Scheme: "file", Path: dir}).String() }
 
 func (l Log) level() (slog.Level, error) {
 	var lv slog.Level

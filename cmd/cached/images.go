@@ -12,6 +12,7 @@ import (
 
 	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/image"
 	"github.com/zonecache/cached/tiers/origin"
 )
@@ -83,10 +84,13 @@ func printImages(w io.Writer, entries []*cachedv1.ImageEntry) error {
 			continue
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\n", e.GetName(), humanize.IBytes(e.GetSize()), humanize.IBytes(e.GetStoredSize()),
-			e.GetBlocks(), humanize.Time(e.GetUpdated().AsTime()), e.GetManifestId()[:19])
+			e.GetBlocks(), humanize.Time(e.GetUpdated().AsTime()), shortID(e.GetManifestId()))
 	}
 	return tw.Flush()
 }
+
+// shortID is the beginning of an id, enough for people.
+func shortID(id string) string { return id[:min(len(id), len(block.IDPrefix)+12)] }
 
 func newImagesShowCommand() *cobra.Command {
 	cmd := &cobra.Command{

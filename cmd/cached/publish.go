@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -141,8 +141,8 @@ func prepareOrigin(cfg Config) error {
 		}
 		return nil
 	}
-	if dir, ok := strings.CutPrefix(cfg.Origins[0], "file://"); ok && filepath.IsAbs(dir) {
-		return makeDir("origin", filepath.Clean(dir))
+	if u, err := url.Parse(cfg.Origins[0]); err == nil && u.Scheme == "file" && filepath.IsAbs(u.Path) {
+		return makeDir("origin", filepath.Clean(u.Path))
 	}
 	return nil
 }

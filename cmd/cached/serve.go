@@ -44,7 +44,7 @@ The daemon starts and serves what it holds while the origin cannot be reached;
 
 // serve runs the daemon until ctx ends, then drains it.
 func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
-	if err := setMemoryLimits(int64(cfg.L1.Size)); err != nil {
+	if err := setMemoryLimits(int64(cfg.L1.Size), int64(cfg.L2.Size)); err != nil {
 		return err
 	}
 	if err := prepareDirs(cfg); err != nil {
