@@ -18,7 +18,7 @@ import (
 // A goal says what one figure must be.
 type goal struct {
 	name    string // what is shown
-	figure  string // the name the command prints; "" means: the command succeeds
+	figure  string // the name the command prints; "" means: the command succeeds, and its tests ran
 	op      op
 	bound   float64
 	unit    string
@@ -97,7 +97,7 @@ func measure(goals []goal, log io.Writer) []result {
 		case g.figure != "" && found && o.err == nil:
 			r.value, r.measured = v, true
 		case o.err != nil:
-			r.value, r.reason = v, o.err.Error()
+			r.value, r.reason = v, strings.ReplaceAll(o.err.Error(), "\n", "; ")
 		default:
 			r.reason = "the command printed no figure " + g.figure
 		}
@@ -115,6 +115,9 @@ func runCommand(command string, log io.Writer) (map[string]float64, error) {
 	cmd.Stdout = io.MultiWriter(&out, log)
 	cmd.Stderr = log
 	err := cmd.Run()
+	if err == nil && strings.Contains(command, "go test") {
+		err = checkTests(out.Bytes())
+	}
 	return parseFigures(&out), err
 }
 
