@@ -39,7 +39,8 @@ func NewHandler(services Services, options Options) *Handler {
 	h.mux.HandleFunc(blocksPath, h.raw.serveAlias)
 
 	images := newImageService(services.Images, o)
-	h.mux.Handle(cachedv1connect.NewImageServiceHandler(images, limits))
+	imagesPath, imagesRPC := cachedv1connect.NewImageServiceHandler(images, limits)
+	h.mux.Handle(imagesPath, fewAtATime(imagesRPC, maxImageAnswers))
 	h.mux.Handle(cachedv1connect.NewAdminServiceHandler(
 		&adminService{services.Admin, images.sessions.Len, o.Logger}, limits))
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
+	"net/http"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -37,6 +38,26 @@ func newImageService(images Images, o Options) *imageService {
 		panic(err)
 	}
 	return &imageService{images: images, sessions: sessions, log: o.Logger}
+}
+
+// maxImageAnswers is how many answers of the ImageService are made at a time. A
+// manifest of a very large image has tens of megabytes, several times: as
+// messages, marshalled, and on their way out.
+const maxImageAnswers = 4
+
+// fewAtATime lets n requests into next at a time, until their answer is written;
+// others wait, or are refused when their own time is up.
+func fewAtATime(next http.Handler, n int) http.Handler {
+	places := make(chan struct{}, n)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			next.ServeHTTP(w, r)
+		case <-r.Context().Done():
+			w.WriteHeader(http.StatusServiceUnavailable) // nobody waits for it
+		}
+	})
 }
 
 // OpenImage implements [cachedv1connect.ImageServiceHandler].
