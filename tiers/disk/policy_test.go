@@ -110,4 +110,5 @@ func TestScanDoesNotFlushTheWorkingSet(t *testing.T) {
 	figure.Report(t, "disk.scan.hit_rate", rate(hits), "hits/request")
 	figure.Report(t, "disk.scan.fifo_hit_rate", rate(fifo.hits), "hits/request")
 	figure.Report(t, "disk.scan.lru_hit_rate", rate(lru.hits), "hits/request")
+	figure.Report(t, "disk.scan.gain", rate(hits)-rate(max(fifo.hits, lru.hits)), "hits/request")
 }

@@ -140,8 +140,9 @@ func (q *queue) close() {
 	q.closed = true
 }
 
-// drain gives up all that is pending.
-func (q *queue) drain() {
+// drain gives up all that is pending, taken by the writer or not, and returns
+// how many blocks that was. What the writer borrowed is no longer valid.
+func (q *queue) drain() int {
 	q.mu.Lock()
 	left := q.pending
 	q.pending, q.fresh, q.bytes = map[block.ID]block.Block{}, nil, 0
@@ -149,6 +150,7 @@ func (q *queue) drain() {
 	for _, b := range left {
 		b.Release()
 	}
+	return len(left)
 }
 
 func (q *queue) signal() {

@@ -47,11 +47,19 @@ func (w *writer) reclaim(mode reclaimMode) error {
 		}
 		return w.t.index.apply(batch, pebble.NoSync)
 	}
+	before := len(w.moves)
 	kept := w.rescue(s, hot)
-	if err := erase(batch, s.id, live); err != nil {
-		return err
+	err = erase(batch, s.id, live)
+	if err == nil {
+		err = w.t.index.apply(batch, pebble.NoSync)
 	}
-	if err := w.t.index.apply(batch, pebble.NoSync); err != nil {
+	if err != nil {
+		// The segment stays, with all that is in it.
+		for _, b := range w.moves[before:] {
+			w.t.queue.done(b.ID())
+		}
+		w.moves = w.moves[:before]
+		w.policy.push(s)
 		return err
 	}
 	for _, r := range live {

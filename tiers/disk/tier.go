@@ -79,7 +79,7 @@ func (t *Tier) Close() error {
 	if t.writer != nil {
 		t.writer.close()
 	}
-	t.queue.drain()
+	t.counters.lost.Add(int64(t.queue.drain()))
 	t.gate.wait()
 	errs := []error{t.index.close()}
 	for _, s := range t.segments.all() {

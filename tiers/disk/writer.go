@@ -161,7 +161,7 @@ func (w *writer) accept(b block.Block) error {
 	if errors.Is(err, errNoRoom) {
 		w.t.queue.done(id)
 		w.t.counters.lost.Add(1)
-		return nil
+		return w.placeMoves() // of segments reclaimed before the room ran out
 	}
 	if err != nil {
 		return err
@@ -190,7 +190,6 @@ func (w *writer) placeMoves() error {
 			continue
 		}
 		if err != nil {
-			w.t.queue.done(b.ID())
 			return err
 		}
 		w.t.counters.bytesRewritten.Add(int64(b.Len()))
@@ -236,14 +235,11 @@ func (w *writer) giveUp(err error) {
 			"dir", t.opts.Dir, "error", err)
 	}
 	_ = w.stages.wait() // it will not be committed, whatever became of it
-	lost := len(w.written) + len(w.moves)
-	for _, p := range w.written {
-		t.queue.done(p.id)
-	}
-	for _, b := range w.moves {
-		t.queue.done(b.ID())
-	}
-	w.written, w.moves, w.pendBytes = w.written[:0], nil, 0
+	clear(w.batch)
+	w.batch, w.moves, w.written, w.pendBytes = w.batch[:0], nil, w.written[:0], 0
+	// All that is pending goes, wherever between queue and commit it was; what is
+	// queued would only meet the same error.
+	t.counters.lost.Add(int64(t.queue.drain()))
 	abandoned := w.filled
 	w.filled = nil
 	for i := range w.appenders {
@@ -261,17 +257,4 @@ func (w *writer) giveUp(err error) {
 			t.log.Warn("disk: removing an abandoned segment", "segment", s.id, "error", err)
 		}
 	}
-	clear(w.batch)
-	for {
-		// Queued blocks would only meet the same error.
-		w.batch, _ = t.queue.take(w.batch[:0], takeBytes)
-		if len(w.batch) == 0 {
-			break
-		}
-		lost += len(w.batch)
-		for _, b := range w.batch {
-			t.queue.done(b.ID())
-		}
-	}
-	t.counters.lost.Add(int64(lost))
 }
