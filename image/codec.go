@@ -85,15 +85,16 @@ func Decode(p []byte) (*Manifest, error) {
 	return m, nil
 }
 
-// DecodeVerified is Decode for bytes that claim to be the manifest id: when they
-// have another digest the error matches block.ErrCorrupt.
+// DecodeVerified is Decode for bytes that a store returned as the manifest id.
+// Errors match block.ErrCorrupt, as of any object that is not what was published,
+// and ErrManifest as well when the digest is right.
 func DecodeVerified(id block.ID, p []byte) (*Manifest, error) {
 	if sum := block.Sum(p); sum != id {
 		return nil, fmt.Errorf("image: manifest %s: its %d bytes have digest %s: %w", id, len(p), sum, block.ErrCorrupt)
 	}
 	m, err := Decode(p)
 	if err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", id, err)
+		return nil, fmt.Errorf("manifest %s: %w: %w", id, block.ErrCorrupt, err)
 	}
 	return m, nil
 }

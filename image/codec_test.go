@@ -88,6 +88,10 @@ func TestManifestRefusesWhatIsWrong(t *testing.T) {
 	if _, err := DecodeVerified(block.ID{1}, good); !errors.Is(err, block.ErrCorrupt) {
 		t.Errorf("wrong digest: %v", err)
 	}
+	bad := []byte("no manifest")
+	if _, err := DecodeVerified(block.Sum(bad), bad); !errors.Is(err, block.ErrCorrupt) || !errors.Is(err, ErrManifest) {
+		t.Errorf("right digest, no manifest: %v", err)
+	}
 }
 
 // swapAnnotations puts the two annotations in the wrong order.
