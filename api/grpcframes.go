@@ -163,7 +163,7 @@ func (c *frameConn) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		rest = rest[c.cut(rest):]
 	}
-	if (c.left > 0 || c.headLen > 0) && len(c.held)+len(p) <= frameConnHold {
+	if len(c.held)+len(p) <= frameConnHold { // cheaper to copy than to describe
 		out := c.out
 		if len(c.held) > 0 {
 			out = out[1:]
@@ -171,13 +171,21 @@ func (c *frameConn) Write(p []byte) (int, error) {
 		for _, b := range out {
 			c.held = append(c.held, b...)
 		}
-		return len(p), nil
+		if c.left > 0 || c.headLen > 0 {
+			return len(p), nil
+		}
+		c.out = append(c.out[:0], c.held)
 	}
 	if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
 		return 0, err
 	}
 	out := c.out // WriteTo takes the slices away one by one
-	_, err := out.WriteTo(c.Conn)
+	var err error
+	if len(out) == 1 {
+		_, err = c.Conn.Write(out[0]) // unlike writev, the race detector knows that it orders what happens
+	} else {
+		_, err = out.WriteTo(c.Conn)
+	}
 	clear(c.out)
 	c.held = c.held[:0]
 	if err != nil {
