@@ -51,29 +51,35 @@ func (s *store) call(ctx context.Context, op string) error {
 	return nil
 }
 
-func (s *store) HasBlock(ctx context.Context, id block.ID) (bool, error) {
+func (s *store) HasBlock(ctx context.Context, id block.ID, size int64) (bool, error) {
 	if err := s.call(ctx, "has"); err != nil {
 		return false, err
 	}
 	defer s.mu.Unlock()
-	_, ok := s.blocks[id]
-	return ok, nil
+	p, ok := s.blocks[id]
+	return ok && int64(len(p)) == size, nil
 }
 
-func (s *store) PutBlock(ctx context.Context, b block.Block) (bool, error) {
-	if err := s.call(ctx, "put"); err != nil {
+func (s *store) VerifyBlock(ctx context.Context, id block.ID) (bool, error) {
+	if err := s.call(ctx, "verify"); err != nil {
 		return false, err
 	}
 	defer s.mu.Unlock()
+	p, ok := s.blocks[id]
+	return ok && block.Sum(p) == id, nil
+}
+
+func (s *store) PutBlock(ctx context.Context, b block.Block) error {
+	if err := s.call(ctx, "put"); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
 	if block.Sum(b.Bytes()) != b.ID() {
-		return false, errors.New("block has another digest than its name")
+		return errors.New("block has another digest than its name")
 	}
 	s.last = "block"
-	if _, ok := s.blocks[b.ID()]; ok {
-		return false, nil
-	}
 	s.blocks[b.ID()] = bytes.Clone(b.Bytes())
-	return true, nil
+	return nil
 }
 
 func (s *store) PutManifest(ctx context.Context, id block.ID, p []byte) error {

@@ -150,17 +150,29 @@ func (p *pipeline) upload(ctx context.Context) error {
 	return nil
 }
 
+// send uploads b unless the target has it. What is there under its name but is
+// found to be something else is replaced.
 func (p *pipeline) send(ctx context.Context, b block.Block) (isNew bool, err error) {
 	err = p.opts.retry(ctx, "upload block", func() error {
-		has, err := p.opts.Target.HasBlock(ctx, b.ID())
+		has, err := p.has(ctx, b)
 		if err != nil || has {
 			return err
 		}
-		isNew, err = p.opts.Target.PutBlock(ctx, b)
-		return err
+		if err := p.opts.Target.PutBlock(ctx, b); err != nil {
+			return err
+		}
+		isNew = true
+		return nil
 	})
 	if err != nil {
 		return false, fmt.Errorf("block %s: %w", b.ID().Short(), err)
 	}
 	return isNew, nil
+}
+
+func (p *pipeline) has(ctx context.Context, b block.Block) (bool, error) {
+	if p.opts.Verify == VerifyBytes {
+		return p.opts.Target.VerifyBlock(ctx, b.ID())
+	}
+	return p.opts.Target.HasBlock(ctx, b.ID(), int64(b.Len()))
 }

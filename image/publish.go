@@ -36,7 +36,22 @@ type PublishOptions struct {
 	Pool *block.Pool
 	// Retry bounds the repetition of failed requests; the zero value is the default.
 	Retry Retry
+	// Verify is how closely blocks that the target has already are looked at.
+	Verify Verification
 }
+
+// A Verification is what makes a block in the target count as there. One that
+// does not is uploaded again and replaces what has its name.
+type Verification int
+
+// The verifications.
+const (
+	// VerifyLength asks for the stored length, which finds what was cut short.
+	VerifyLength Verification = iota
+	// VerifyBytes reads every block back, which also finds flipped bits; it costs
+	// the image's stored bytes in reads.
+	VerifyBytes
+)
 
 // A Result is what a publish did.
 type Result struct {
@@ -45,8 +60,8 @@ type Result struct {
 	Raw      int64 // bytes of the image
 	Stored   int64 // bytes of the distinct blocks in their stored form
 
-	New      Count // uploaded by this publish
-	Shared   Count // the target had them: other images, or a publish that was stopped
+	New      Count // uploaded by this publish: missing ones and damaged ones
+	Shared   Count // the target had them right: other images, or a publish that was stopped
 	Repeated Count // further occurrences within the image; they cost nothing
 
 	Prepare time.Duration // until the source could be read

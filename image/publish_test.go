@@ -58,6 +58,51 @@ func TestPublishAgainUploadsNothing(t *testing.T) {
 	}
 }
 
+// Blocks that were damaged in the target are uploaded again: those of another
+// length always, those with flipped bits when their bytes are verified.
+func TestPublishAgainRepairs(t *testing.T) {
+	in := bytesSource(mixed(1, 6<<20))
+	cut := func(p []byte) []byte { return p[:len(p)/2] }
+	flip := func(p []byte) []byte { p[len(p)/2] ^= 1; return p }
+	for name, tt := range map[string]struct {
+		damage func(p []byte) []byte
+		verify Verification
+		want   int
+	}{
+		"cut, by length":     {cut, VerifyLength, 2},
+		"cut, by bytes":      {cut, VerifyBytes, 2},
+		"flipped, by length": {flip, VerifyLength, 0},
+		"flipped, by bytes":  {flip, VerifyBytes, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore()
+			m, first := mustPublish(t, s, "x", in)
+			for _, ref := range m.Blocks[2:4] {
+				s.blocks[ref.ID] = tt.damage(s.blocks[ref.ID])
+			}
+			res, err := Publish(context.Background(), in, PublishOptions{Name: "x", Target: s, Verify: tt.verify})
+			if err != nil || res.Manifest != first.Manifest {
+				t.Fatalf("manifest %s, %v", res.Manifest, err)
+			}
+			if res.New.Blocks != tt.want || res.Shared.Blocks != first.New.Blocks-tt.want {
+				t.Errorf("%d blocks uploaded, want %d: %+v", res.New.Blocks, tt.want, res)
+			}
+			if tt.want == 0 {
+				return
+			}
+			r, err := NewReader(m, s, ReaderOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			var out bytes.Buffer
+			if _, err := r.WriteTo(&out); err != nil || !bytes.Equal(out.Bytes(), in) {
+				t.Errorf("%d bytes read back: %v", out.Len(), err)
+			}
+		})
+	}
+}
+
 func TestManifestDoesNotDependOnTheMachine(t *testing.T) {
 	in := bytesSource(mixed(3, 4<<20))
 	var want block.ID

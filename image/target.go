@@ -9,10 +9,16 @@ import (
 // A Target is where images are published: an object store or a folder. Every
 // write may be repeated. All methods may be called concurrently.
 type Target interface {
-	HasBlock(ctx context.Context, id block.ID) (bool, error)
-	// PutBlock borrows b for the call; stored is false when it was there already.
-	PutBlock(ctx context.Context, b block.Block) (stored bool, err error)
+	// HasBlock reports whether the block is there with a length of size bytes. It
+	// reads no content: one request of a few bytes.
+	HasBlock(ctx context.Context, id block.ID, size int64) (bool, error)
+	// VerifyBlock reads the block and reports whether it is there with the right
+	// bytes. Missing and wrong are no errors.
+	VerifyBlock(ctx context.Context, id block.ID) (bool, error)
+	// PutBlock borrows b for the call and replaces whatever has its name.
+	PutBlock(ctx context.Context, b block.Block) error
 	Manifest(ctx context.Context, id block.ID) ([]byte, error)
+	// PutManifest replaces whatever has its name.
 	PutManifest(ctx context.Context, id block.ID, p []byte) error
 	PutRef(ctx context.Context, name string, id block.ID) error
 }

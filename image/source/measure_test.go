@@ -138,13 +138,13 @@ type folder struct {
 	dir string
 }
 
-func (f folder) HasBlock(_ context.Context, id block.ID) (bool, error) {
-	_, err := os.Stat(filepath.Join(f.dir, id.Hex()))
-	return err == nil, nil
+func (f folder) HasBlock(_ context.Context, id block.ID, size int64) (bool, error) {
+	st, err := os.Stat(filepath.Join(f.dir, id.Hex()))
+	return err == nil && st.Size() == size, nil
 }
 
-func (f folder) PutBlock(_ context.Context, b block.Block) (bool, error) {
-	return true, os.WriteFile(filepath.Join(f.dir, b.ID().Hex()), b.Bytes(), 0o644)
+func (f folder) PutBlock(_ context.Context, b block.Block) error {
+	return os.WriteFile(filepath.Join(f.dir, b.ID().Hex()), b.Bytes(), 0o644)
 }
 
 // Publishing costs what compressing costs: the same bytes through bare zstd on all
@@ -211,7 +211,7 @@ func publishFile(t *testing.T, file string, target image.Target) {
 // nowhere takes blocks and keeps none.
 type nowhere struct{ *store }
 
-func (nowhere) PutBlock(context.Context, block.Block) (bool, error) { return true, nil }
+func (nowhere) PutBlock(context.Context, block.Block) error { return nil }
 
 // processorTime returns what the process has used so far, on all cores.
 func processorTime(t testing.TB) time.Duration {

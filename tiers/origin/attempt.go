@@ -10,7 +10,6 @@ import (
 var (
 	errStalled = errors.New("nothing moved for too long")
 	errTotal   = errors.New("all attempts together took too long")
-	errAgain   = errors.New("to be asked again in another way")
 )
 
 // An attempt is one request to a store. It is given up when nothing moves for

@@ -5,14 +5,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/zonecache/cached/block"
 )
 
 // A bucket is a medium in an S3-compatible store. It uses the library's core
@@ -26,8 +29,6 @@ type bucket struct {
 	name      string
 	prefix    string
 	timeouts  Timeouts
-	// The store does not know If-None-Match. Set at the first refusal.
-	unconditional atomic.Bool
 }
 
 var _ medium = (*bucket)(nil)
@@ -64,62 +65,62 @@ func newBucket(l location, t Timeouts, observe func(string, int64)) (*bucket, er
 }
 
 // rangeOfOne asks for one byte: a GET names what is missing in its answer, the
-// object or the bucket, which a HEAD does not.
+// object or the bucket, which a HEAD does not, and the object's length when it is
+// there.
 const rangeOfOne = "bytes=0-0"
 
-func (b *bucket) has(ctx context.Context, key string) (bool, error) {
-	found := false
+func (b *bucket) length(ctx context.Context, key string) (int64, error) {
+	var n int64
 	err := b.do(ctx, func(ctx context.Context, _ *attempt) error {
-		found = false
 		var opts minio.GetObjectOptions
 		opts.Set("Range", rangeOfOne)
-		body, _, _, err := b.core.GetObject(ctx, b.name, b.prefix+key, opts)
+		body, object, header, err := b.core.GetObject(ctx, b.name, b.prefix+key, opts)
 		switch {
 		case err == nil:
 			// Reading to the end lets the connection be used again.
 			_, _ = io.CopyN(io.Discard, body, 2)
 			_ = body.Close()
-			found = true
+			n = wholeLength(header.Get("Content-Range"), object.Size)
 		case code(err) == minio.InvalidRange: // it is there, and empty
-			found = true
-		case missing(err):
+			n = 0
 		default:
 			return err
 		}
 		return nil
 	})
-	return found, err
+	return n, err
 }
 
-func (b *bucket) put(ctx context.Context, key string, data []byte, how putHow) (stored bool, err error) {
+// wholeLength returns the length of an object from the head of an answer to
+// rangeOfOne, or -1: "bytes 0-0/<length>", or no range and a body of the whole
+// object by a store that knows no ranges.
+func wholeLength(contentRange string, body int64) int64 {
+	if contentRange == "" {
+		return body
+	}
+	_, whole, _ := strings.Cut(contentRange, "/")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil {
+		return -1 // "*": the store does not say
+	}
+	return n
+}
+
+func (b *bucket) put(ctx context.Context, key string, data []byte, _ naming) error {
 	sum := sha256.Sum256(data)
-	err = b.do(ctx, func(ctx context.Context, a *attempt) error {
+	return b.do(ctx, func(ctx context.Context, a *attempt) error {
 		opts := minio.PutObjectOptions{
 			ContentType: "application/octet-stream",
 			// Sign the digest given below, not the upload chunk by chunk.
 			DisableContentSha256: true,
-		}
-		conditional := how == keep && !b.unconditional.Load()
-		if conditional {
-			opts.SetMatchETagExcept("*")
 		}
 		body := &upload{r: bytes.NewReader(data), a: a}
 		// The transport may go on reading the body after it returned an answer
 		// or an error, but the bytes are borrowed from our caller.
 		defer body.end()
 		_, err := b.core.PutObject(ctx, b.name, b.prefix+key, body, int64(len(data)), "", hex.EncodeToString(sum[:]), opts)
-		switch {
-		case err == nil:
-			stored = true
-		case conditional && code(err) == minio.PreconditionFailed:
-			return nil
-		case conditional && code(err) == minio.NotImplemented:
-			b.unconditional.Store(true)
-			return errAgain
-		}
 		return err
 	})
-	return stored, err
 }
 
 func (b *bucket) remove(ctx context.Context, key string) error {
@@ -155,7 +156,10 @@ func (b *bucket) list(ctx context.Context, dir string) ([]entry, error) {
 // check asks for an object that is not there: a store that says so knows the
 // bucket and takes the key.
 func (b *bucket) check(ctx context.Context) error {
-	_, err := b.has(ctx, "refs/.check")
+	_, err := b.length(ctx, "refs/.check")
+	if errors.Is(err, block.ErrNotFound) {
+		return nil
+	}
 	return err
 }
 

@@ -17,7 +17,8 @@ func testContract(t *testing.T, fresh func(t *testing.T) string) {
 	blocktest.TestStore(t, func(t *testing.T) blocktest.Subject {
 		return blocktest.Subject{Store: published{open(t, Options{}, fresh(t))}, Tier: block.Origin}
 	})
-	t.Run("blocks are stored once", func(t *testing.T) { testStoredOnce(t, open(t, Options{}, fresh(t))) })
+	t.Run("a block is looked up by its length", func(t *testing.T) { testHasBlock(t, open(t, Options{}, fresh(t))) })
+	t.Run("damage is replaced", func(t *testing.T) { testDamage(t, open(t, Options{}, fresh(t))) })
 	t.Run("an empty block", func(t *testing.T) { testEmptyBlock(t, open(t, Options{}, fresh(t))) })
 	t.Run("manifests", func(t *testing.T) { testManifests(t, open(t, Options{}, fresh(t))) })
 	t.Run("refs", func(t *testing.T) { testRefs(t, open(t, Options{}, fresh(t))) })
@@ -25,22 +26,70 @@ func testContract(t *testing.T, fresh func(t *testing.T) string) {
 	t.Run("a dead context is its error", func(t *testing.T) { testDeadContext(t, open(t, Options{}, fresh(t))) })
 }
 
-func testStoredOnce(t *testing.T, o *Origin) {
+func testHasBlock(t *testing.T, o *Origin) {
 	ctx := context.Background()
 	b := blocktest.Block(1, 100_000)
 	defer b.Release()
-	if ok, err := o.HasBlock(ctx, b.ID()); ok || err != nil {
+	if ok, err := o.HasBlock(ctx, b.ID(), 100_000); ok || err != nil {
 		t.Fatalf("HasBlock before: %v, %v", ok, err)
 	}
 	mustPut(t, o, b)
-	if ok, err := o.HasBlock(ctx, b.ID()); !ok || err != nil {
-		t.Fatalf("HasBlock after: %v, %v", ok, err)
+	for size, want := range map[int64]bool{100_000: true, 99_999: false, 100_001: false, 1: false, 0: false} {
+		if ok, err := o.HasBlock(ctx, b.ID(), size); ok != want || err != nil {
+			t.Fatalf("HasBlock of %d bytes after: %v, %v", size, ok, err)
+		}
 	}
-	if stored, err := o.PutBlock(ctx, b); stored || err != nil {
-		t.Fatalf("PutBlock again: stored %v, %v", stored, err)
-	}
+	mustPut(t, o, b)
 	if err := o.Check(ctx); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// testDamage puts wrong bytes under a block's and a manifest's name, which the next
+// put replaces.
+func testDamage(t *testing.T, o *Origin) {
+	ctx := context.Background()
+	b := blocktest.Block(1, 100_000)
+	defer b.Release()
+	flipped := slices.Clone(b.Bytes())
+	flipped[50_000] ^= 1
+	m := o.Origins()[0].medium
+	for name, tt := range map[string]struct {
+		stored []byte
+		has    bool
+	}{
+		"cut short": {b.Bytes()[:60_000], false},
+		"empty":     {nil, false},
+		"longer":    {make([]byte, block.MaxSize+1), false},
+		"flipped":   {flipped, true},
+	} {
+		if err := m.put(ctx, blockKey(b.ID()), tt.stored, byDigest); err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := o.HasBlock(ctx, b.ID(), 100_000); ok != tt.has || err != nil {
+			t.Errorf("%s: HasBlock: %v, %v", name, ok, err)
+		}
+		if ok, err := o.VerifyBlock(ctx, b.ID()); ok || err != nil {
+			t.Errorf("%s: VerifyBlock: %v, %v", name, ok, err)
+		}
+		mustPut(t, o, b)
+		if ok, err := o.VerifyBlock(ctx, b.ID()); !ok || err != nil {
+			t.Errorf("%s: VerifyBlock after it was put again: %v, %v", name, ok, err)
+		}
+		blocktest.CheckRead(t, o, b, block.Origin)
+	}
+	if ok, err := o.VerifyBlock(ctx, block.ID{1}); ok || err != nil {
+		t.Errorf("VerifyBlock of a missing block: %v, %v", ok, err)
+	}
+	p := []byte("a manifest")
+	if err := m.put(ctx, manifestKey(block.Sum(p)), p[:3], byDigest); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.PutManifest(ctx, block.Sum(p), p); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := o.Manifest(ctx, block.Sum(p)); err != nil || !slices.Equal(got, p) {
+		t.Errorf("manifest %q, %v", got, err)
 	}
 }
 
@@ -48,7 +97,7 @@ func testEmptyBlock(t *testing.T, o *Origin) {
 	b := block.New(nil, block.Origin)
 	defer b.Release()
 	mustPut(t, o, b)
-	if ok, err := o.HasBlock(context.Background(), b.ID()); !ok || err != nil {
+	if ok, err := o.HasBlock(context.Background(), b.ID(), 0); !ok || err != nil {
 		t.Fatalf("HasBlock: %v, %v", ok, err)
 	}
 	blocktest.CheckRead(t, o, b, block.Origin)
@@ -73,7 +122,7 @@ func testManifests(t *testing.T, o *Origin) {
 		t.Fatal("a manifest was stored under an id that is not its digest")
 	}
 	s := o.Origins()[0]
-	if _, err := s.medium.put(ctx, manifestKey(block.ID{2}), []byte("something else"), keep); err != nil {
+	if err := s.medium.put(ctx, manifestKey(block.ID{2}), []byte("something else"), byDigest); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := o.Manifest(ctx, block.ID{2}); !errors.Is(err, block.ErrCorrupt) {
@@ -98,7 +147,7 @@ func testRefs(t *testing.T, o *Origin) {
 	if r, err := o.Ref(ctx, "z"); err != nil || r.Manifest != (block.ID{99}) || r.Name != "z" || r.Updated.IsZero() {
 		t.Fatalf("ref %+v, %v", r, err)
 	}
-	if _, err := o.Origins()[0].medium.put(ctx, refKey("bad"), []byte("no id"), replace); err != nil {
+	if err := o.Origins()[0].medium.put(ctx, refKey("bad"), []byte("no id"), byName); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := o.Ref(ctx, "bad"); !errors.Is(err, block.ErrCorrupt) {
@@ -136,7 +185,7 @@ func testRefs(t *testing.T, o *Origin) {
 func testTooLarge(t *testing.T, o *Origin) {
 	id := block.ID{3}
 	big := make([]byte, block.MaxSize+1)
-	if _, err := o.Origins()[0].medium.put(context.Background(), blockKey(id), big, keep); err != nil {
+	if err := o.Origins()[0].medium.put(context.Background(), blockKey(id), big, byDigest); err != nil {
 		t.Fatal(err)
 	}
 	blocktest.CheckError(t, o, id, block.ErrCorrupt)
@@ -146,7 +195,7 @@ func testDeadContext(t *testing.T, o *Origin) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, read := o.ReadBlock(ctx, block.ID{})
-	_, has := o.HasBlock(ctx, block.ID{})
+	_, has := o.HasBlock(ctx, block.ID{}, 1)
 	_, refs := o.Refs(ctx)
 	for what, err := range map[string]error{"read": read, "has": has, "refs": refs, "check": o.Check(ctx)} {
 		if !errors.Is(err, context.Canceled) || isKind(err) {
@@ -161,12 +210,13 @@ func checkUnavailable(t *testing.T, o *Origin, says string) {
 	t.Helper()
 	ctx := context.Background()
 	_, read := o.Origins()[0].ReadBlock(ctx, block.ID{1})
-	_, has := o.HasBlock(ctx, block.ID{1})
+	_, has := o.HasBlock(ctx, block.ID{1}, 1)
+	_, verified := o.VerifyBlock(ctx, block.ID{1})
 	_, manifest := o.Origins()[0].Manifest(ctx, block.ID{1})
 	_, ref := o.Origins()[0].Ref(ctx, "name")
 	_, refs := o.Refs(ctx)
 	for what, err := range map[string]error{
-		"check": o.Check(ctx), "read": read, "has": has, "manifest": manifest, "ref": ref, "refs": refs,
+		"check": o.Check(ctx), "read": read, "has": has, "verify": verified, "manifest": manifest, "ref": ref, "refs": refs,
 	} {
 		if !errors.Is(err, block.ErrUnavailable) || errors.Is(err, block.ErrNotFound) {
 			t.Errorf("%s: %v, want ErrUnavailable", what, err)

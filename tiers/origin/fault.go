@@ -45,7 +45,7 @@ func (b *bucket) explain(err error) fault {
 		text := b.keys.redact(fmt.Sprintf(format, args...))
 		return fault{fmt.Errorf("%w: %s", block.ErrUnavailable, clip(text)), attempts}
 	}
-	if errors.Is(err, errAgain) || errors.Is(err, errChanged) {
+	if errors.Is(err, errChanged) {
 		return unavailable(twice, "%v", err)
 	}
 	if errors.Is(err, errStalled) {

@@ -68,9 +68,9 @@ func TestEveryCallIsOneRequest(t *testing.T) {
 	}{
 		{"GET", func() error { blocktest.CheckRead(t, o, b, block.Origin); return nil }},
 		{"GET", func() error { blocktest.CheckError(t, o, block.ID{}, block.ErrNotFound); return nil }},
-		{"GET", func() error { _, err := o.HasBlock(ctx, b.ID()); return err }},
-		{"GET", func() error { _, err := o.HasBlock(ctx, block.ID{}); return err }},
-		{"PUT", func() error { _, err := o.PutBlock(ctx, other); return err }},
+		{"GET", func() error { _, err := o.HasBlock(ctx, b.ID(), 256<<10); return err }},
+		{"GET", func() error { _, err := o.HasBlock(ctx, block.ID{}, 1); return err }},
+		{"PUT", func() error { return o.PutBlock(ctx, other) }},
 		{"PUT", func() error { return o.PutRef(ctx, "r", block.ID{}) }},
 		{"GET", func() error { _, err := o.Ref(ctx, "r"); return err }},
 		{"GET", func() error { return o.Check(ctx) }},
@@ -142,7 +142,7 @@ func TestServerErrors(t *testing.T) {
 		store.script = func(_ int, r *http.Request) injected {
 			return injected{status: 400, body: s3Error("Odd", r.Header.Get("Authorization")+" "+secretKey)}
 		}
-		_, err := o.HasBlock(context.Background(), b.ID())
+		_, err := o.HasBlock(context.Background(), b.ID(), 50_000)
 		checkSays(t, "has", err, "[redacted]")
 	})
 }
@@ -220,30 +220,6 @@ func TestTotalTimeout(t *testing.T) {
 		t.Fatalf("error %v, want ErrUnavailable alone", err)
 	}
 	checkSays(t, "read", err, "not done within 200ms")
-}
-
-// A store that does not know conditions on PUT refuses them once, and is not
-// asked again.
-func TestStoreWithoutConditionalPut(t *testing.T) {
-	b, c := blocktest.Block(1, 1000), blocktest.Block(2, 1000)
-	defer b.Release()
-	defer c.Release()
-	o, store := flakyOrigin(t, Options{}, b)
-	store.script = func(_ int, r *http.Request) injected {
-		if r.Header.Get("If-None-Match") != "" {
-			return injected{status: 501, body: s3Error("NotImplemented", "no such header")}
-		}
-		return injected{}
-	}
-	mustPut(t, o, c)
-	blocktest.CheckRead(t, o, c, block.Origin)
-	store.seen()
-	if _, err := o.PutBlock(context.Background(), c); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(store.seen()); n != 1 {
-		t.Errorf("%d requests for the second PUT, want 1", n)
-	}
 }
 
 // What is published is the caller's again when the call returns, even while the

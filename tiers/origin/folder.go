@@ -141,16 +141,17 @@ func (f *folder) get(ctx context.Context, key string, limit int64, alloc func(n 
 	return modified, err
 }
 
-func (f *folder) has(ctx context.Context, key string) (bool, error) {
+func (f *folder) length(ctx context.Context, key string) (int64, error) {
+	n := int64(-1)
 	err := f.in(ctx, func(root *openFolder) error {
-		_, err := root.Stat(key)
+		st, err := root.Stat(key)
+		if err == nil && st.Mode().IsRegular() {
+			n = st.Size()
+		}
 		return err
 	})
 	f.observe(OpHas, 0)
-	if errors.Is(err, block.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
+	return n, err
 }
 
 func (f *folder) remove(ctx context.Context, key string) error {

@@ -22,43 +22,34 @@ const leftoverAge = time.Hour
 
 // put writes to a temporary file, syncs it, and renames it into place. A crash at
 // any moment leaves the old object or the new one, and at most a file in tmpDir.
-func (f *folder) put(ctx context.Context, key string, data []byte, how putHow) (stored bool, err error) {
+func (f *folder) put(ctx context.Context, key string, data []byte, named naming) error {
 	if err := f.prepare(); err != nil {
-		return false, f.explain(err)
+		return f.explain(err)
 	}
-	err = f.in(ctx, func(root *openFolder) error {
-		stored = false
-		if how == keep {
-			st, err := root.Stat(key)
-			if err == nil && st.Size() == int64(len(data)) {
-				return nil
-			}
-			// A file of another length is no such object: it is replaced.
-		}
+	err := f.in(ctx, func(root *openFolder) error {
 		tmp := tmpDir + "/" + rand.Text()
 		err := writeSynced(root, tmp, data)
-		if err == nil && how == replace {
+		if err == nil && named == byName {
 			err = syncNames(root)
 		}
 		if err == nil {
 			err = renameInto(root, tmp, key)
 		}
-		if err == nil && how == replace {
+		if err == nil && named == byName {
 			err = syncDirs(root, path.Dir(key), ".")
 		}
 		if err != nil {
 			_ = root.Remove(tmp) // best effort: the sweep takes what stays
 			return notMissing(err)
 		}
-		stored = true
 		return nil
 	})
-	moved := int64(0)
-	if stored {
-		moved = int64(len(data))
+	moved := int64(len(data))
+	if err != nil {
+		moved = 0
 	}
 	f.observe(OpPut, moved)
-	return stored, err
+	return err
 }
 
 // prepare makes the folder (not its parents: they may be a mount that is

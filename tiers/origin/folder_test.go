@@ -69,7 +69,7 @@ func TestFolderWithoutItsParent(t *testing.T) {
 	o := open(t, Options{}, "file://"+filepath.Join(t.TempDir(), "missing", "mount"))
 	b := blocktest.Block(1, 1000)
 	defer b.Release()
-	_, err := o.PutBlock(context.Background(), b)
+	err := o.PutBlock(context.Background(), b)
 	if !errors.Is(err, block.ErrUnavailable) {
 		t.Fatalf("PutBlock: %v", err)
 	}
@@ -107,7 +107,7 @@ func TestFolderThatMayNotBeRead(t *testing.T) {
 		checkSays(t, "check", err, "permission denied")
 		_, err = f.get(context.Background(), "blocks/00/x", 1, func(int) []byte { return nil })
 		checkSays(t, "get", err, "permission denied")
-		_, err = f.put(context.Background(), "refs/x", nil, replace)
+		err = f.put(context.Background(), "refs/x", nil, byName)
 		checkSays(t, "put", err, "permission denied")
 	})
 }
@@ -186,6 +186,9 @@ func TestFolderRepairsAShortFile(t *testing.T) {
 	mustPut(t, o, b)
 	if err := os.Truncate(filepath.Join(dir, blockKey(b.ID())), 100); err != nil {
 		t.Fatal(err)
+	}
+	if ok, err := o.HasBlock(context.Background(), b.ID(), 10_000); ok || err != nil {
+		t.Fatalf("HasBlock: %v, %v", ok, err)
 	}
 	mustPut(t, o, b)
 	blocktest.CheckRead(t, o, b, block.Origin)

@@ -43,8 +43,8 @@ func (s *Single) Manifest(ctx context.Context, id block.ID) ([]byte, error) {
 	return p, nil
 }
 
-// PutManifest stores a manifest, whose digest must be id. Storing it again does
-// nothing.
+// PutManifest stores a manifest, whose digest must be id, and replaces whatever
+// has its name.
 func (s *Single) PutManifest(ctx context.Context, id block.ID, p []byte) error {
 	var err error
 	switch {
@@ -53,7 +53,7 @@ func (s *Single) PutManifest(ctx context.Context, id block.ID, p []byte) error {
 	case len(p) > MaxManifest:
 		err = fmt.Errorf("%d bytes: at most %d are allowed", len(p), MaxManifest)
 	default:
-		_, err = s.medium.put(ctx, manifestKey(id), p, keep)
+		err = s.medium.put(ctx, manifestKey(id), p, byDigest)
 	}
 	return s.wrap("write manifest", id.String(), err)
 }
@@ -89,7 +89,7 @@ func (s *Single) PutRef(ctx context.Context, name string, id block.ID) error {
 	if err := block.CheckName(name); err != nil {
 		return s.wrap("write ref", "", err)
 	}
-	_, err := s.medium.put(ctx, refKey(name), []byte(id.String()+"\n"), replace)
+	err := s.medium.put(ctx, refKey(name), []byte(id.String()+"\n"), byName)
 	return s.wrap("write ref", name, err)
 }
 
@@ -99,10 +99,7 @@ func (s *Single) DeleteRef(ctx context.Context, name string) error {
 	if err := block.CheckName(name); err != nil {
 		return s.wrap("delete ref", "", err)
 	}
-	ok, err := s.medium.has(ctx, refKey(name))
-	if err == nil && !ok {
-		err = block.ErrNotFound
-	}
+	_, err := s.medium.length(ctx, refKey(name))
 	if err == nil {
 		err = s.medium.remove(ctx, refKey(name))
 	}

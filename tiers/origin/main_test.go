@@ -14,8 +14,7 @@ func TestMain(m *testing.M) { blocktest.Main(m) }
 type published struct{ *Origin }
 
 func (p published) WriteBlock(ctx context.Context, b block.Block) error {
-	_, err := p.PutBlock(ctx, b)
-	return err
+	return p.PutBlock(ctx, b)
 }
 
 func open(t testing.TB, opts Options, urls ...string) *Origin {
@@ -34,7 +33,7 @@ func open(t testing.TB, opts Options, urls ...string) *Origin {
 
 func mustPut(t testing.TB, o *Origin, b block.Block) {
 	t.Helper()
-	if stored, err := o.PutBlock(context.Background(), b); err != nil || !stored {
-		t.Fatalf("PutBlock: stored %v, %v", stored, err)
+	if err := o.PutBlock(context.Background(), b); err != nil {
+		t.Fatalf("PutBlock: %v", err)
 	}
 }

@@ -15,11 +15,11 @@ type medium interface {
 	// returns for its length. alloc is called at most once; after an error what
 	// it returned is no longer written to.
 	get(ctx context.Context, key string, limit int64, alloc func(n int) []byte) (modified time.Time, err error)
-	// has reports whether an object exists.
-	has(ctx context.Context, key string) (bool, error)
-	// put stores an object as a whole or not at all, and durably. With keep it
-	// leaves an existing object alone and reports false.
-	put(ctx context.Context, key string, data []byte, how putHow) (stored bool, err error)
+	// length returns the bytes of an object, or -1 when there is something by that
+	// name whose length is not known.
+	length(ctx context.Context, key string) (int64, error)
+	// put stores an object as a whole or not at all, in place of whatever is there.
+	put(ctx context.Context, key string, data []byte, named naming) error
 	// remove deletes an object; a missing one is no error.
 	remove(ctx context.Context, key string) error
 	// list returns what lies directly under a directory-like prefix.
@@ -29,11 +29,15 @@ type medium interface {
 	close() error
 }
 
-type putHow int
+// A naming says what an object's key stands for.
+type naming int
 
 const (
-	replace putHow = iota
-	keep
+	// byDigest: the content's digest. It is durable, by its name, at the latest
+	// when a ref is put after it.
+	byDigest naming = iota
+	// byName: a ref, which is durable when put returns.
+	byName
 )
 
 type entry struct {
@@ -44,7 +48,7 @@ type entry struct {
 // The operations that [Options.Observe] is told of.
 const (
 	OpGet    = "get"    // an object, or the rest of it, was read
-	OpHas    = "has"    // an object's existence was asked for
+	OpHas    = "has"    // an object's length was asked for
 	OpPut    = "put"    // an object was written
 	OpList   = "list"   // a page of names was read
 	OpDelete = "delete" // an object was deleted

@@ -12,13 +12,18 @@ import (
 // What is published goes to the first origin only; copying it to the others is
 // the stores' own replication, or another publish.
 
-// HasBlock reports whether the first origin holds the block.
-func (o *Origin) HasBlock(ctx context.Context, id block.ID) (bool, error) {
-	return o.singles[0].HasBlock(ctx, id)
+// HasBlock is [Single.HasBlock] of the first origin.
+func (o *Origin) HasBlock(ctx context.Context, id block.ID, size int64) (bool, error) {
+	return o.singles[0].HasBlock(ctx, id, size)
+}
+
+// VerifyBlock is [Single.VerifyBlock] of the first origin.
+func (o *Origin) VerifyBlock(ctx context.Context, id block.ID) (bool, error) {
+	return o.singles[0].VerifyBlock(ctx, id)
 }
 
 // PutBlock is [Single.PutBlock] of the first origin.
-func (o *Origin) PutBlock(ctx context.Context, b block.Block) (stored bool, err error) {
+func (o *Origin) PutBlock(ctx context.Context, b block.Block) error {
 	return o.singles[0].PutBlock(ctx, b)
 }
 

@@ -2,6 +2,7 @@ package origin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -48,17 +49,38 @@ func (s *Single) ReadBlock(ctx context.Context, id block.ID) (block.Block, error
 	return buf.Seal(id, block.Origin), nil
 }
 
-// HasBlock reports whether the origin holds the block.
-func (s *Single) HasBlock(ctx context.Context, id block.ID) (bool, error) {
-	ok, err := s.medium.has(ctx, blockKey(id))
-	return ok, s.wrap("look up", id.String(), err)
+// HasBlock reports whether the origin holds the block with a length of size bytes,
+// by one request that reads at most one byte. An object of another length under
+// its name is not the block.
+func (s *Single) HasBlock(ctx context.Context, id block.ID, size int64) (bool, error) {
+	n, err := s.medium.length(ctx, blockKey(id))
+	if errors.Is(err, block.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && n == size, s.wrap("look up", id.String(), err)
 }
 
-// PutBlock stores the block, borrowing b for the call. It reports false when the
-// origin held it already. The block is durable when PutBlock returns.
-func (s *Single) PutBlock(ctx context.Context, b block.Block) (stored bool, err error) {
-	stored, err = s.medium.put(ctx, blockKey(b.ID()), b.Bytes(), keep)
-	return stored, s.wrap("write", b.ID().String(), err)
+// VerifyBlock reads the block and reports whether the origin holds it with the
+// right bytes. An origin that does not answer is an error; missing or wrong bytes
+// are none.
+func (s *Single) VerifyBlock(ctx context.Context, id block.ID) (bool, error) {
+	b, err := s.ReadBlock(ctx, id)
+	if errors.Is(err, block.ErrNotFound) || errors.Is(err, block.ErrCorrupt) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer b.Release()
+	return block.Sum(b.Bytes()) == id, nil
+}
+
+// PutBlock stores the block, borrowing b for the call, and replaces whatever has
+// its name. The block is whole or not there at all, and durable when the ref that
+// needs it has moved.
+func (s *Single) PutBlock(ctx context.Context, b block.Block) error {
+	err := s.medium.put(ctx, blockKey(b.ID()), b.Bytes(), byDigest)
+	return s.wrap("write", b.ID().String(), err)
 }
 
 // wrap names the origin, what was done and with what.
