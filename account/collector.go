@@ -18,10 +18,19 @@ type Evicter interface{ Evictions() int64 }
 // A Decliner is a tier that says how many offered blocks it did not keep.
 type Decliner interface{ Declines() int64 }
 
+// A Persister is a tier that writes to a medium which may refuse it.
+type Persister interface {
+	BytesWritten() int64   // rewritten ones included
+	BytesRewritten() int64 // bytes it held already and wrote once more, to keep them
+	WriteErrors() int64    // writes the medium refused
+	Lost() int64           // blocks given up, after they were accepted
+	Sick() error           // why it declines all it is offered, nil when it is well
+}
+
 // Gauges are what the collector shows beside the ledger's own books.
 type Gauges struct {
-	// Tiers are the bounded tiers. Those that are an [Evicter] or a [Decliner]
-	// show that, too.
+	// Tiers are the bounded tiers. Those that are an [Evicter], a [Decliner]
+	// or a [Persister] show that, too.
 	Tiers map[block.Tier]Size
 }
 
@@ -42,6 +51,7 @@ type series struct {
 
 	tierReads, tierBytes, tierTime, tierOffers, damaged *prometheus.Desc
 	used, capacity, evictions, declines                 *prometheus.Desc
+	written, rewritten, writeErrors, lost, sick         *prometheus.Desc
 
 	originRequests, originBytes, originDistinct, originSaturated *prometheus.Desc
 }
@@ -67,6 +77,12 @@ func newSeries() series {
 		evictions:  desc("tier_evictions_total", "Blocks a tier dropped to make room.", "tier"),
 		declines:   desc("tier_declines_total", "Blocks offered to a tier that it did not keep.", "tier"),
 
+		written:     desc("tier_written_bytes_total", "Bytes a tier wrote to its medium, rewritten ones included.", "tier"),
+		rewritten:   desc("tier_rewritten_bytes_total", "Bytes a tier held already and wrote once more, to keep them.", "tier"),
+		writeErrors: desc("tier_write_errors_total", "Writes a tier's medium refused.", "tier"),
+		lost:        desc("tier_lost_blocks_total", "Blocks a tier accepted and gave up, because its medium failed.", "tier"),
+		sick:        desc("tier_sick", "1 while a tier declines all it is offered, because its medium takes no writes.", "tier"),
+
 		originRequests:  desc("origin_requests_total", "Requests to the object store.", "op"),
 		originBytes:     desc("origin_read_bytes_total", "Bytes of content read from the object store."),
 		originDistinct:  desc("origin_distinct_blocks", "Different blocks read from the object store."),
@@ -80,6 +96,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		c.reads, c.readBytes, c.readTime, c.readErrors, c.inFlight,
 		c.tierReads, c.tierBytes, c.tierTime, c.tierOffers, c.damaged,
 		c.used, c.capacity, c.evictions, c.declines,
+		c.written, c.rewritten, c.writeErrors, c.lost, c.sick,
 		c.originRequests, c.originBytes, c.originDistinct, c.originSaturated,
 	} {
 		out <- d
@@ -139,6 +156,17 @@ func (c *collector) collectTier(out sink, t block.Tier, m Medium) {
 	if d, ok := tier.(Decliner); ok {
 		out.counter(c.declines, d.Declines(), m.Tier)
 	}
+	if p, ok := tier.(Persister); ok {
+		c.collectWrites(out, p, m.Tier)
+	}
+}
+
+func (c *collector) collectWrites(out sink, p Persister, tier string) {
+	out.counter(c.written, p.BytesWritten(), tier)
+	out.counter(c.rewritten, p.BytesRewritten(), tier)
+	out.counter(c.writeErrors, p.WriteErrors(), tier)
+	out.counter(c.lost, p.Lost(), tier)
+	out.gauge(c.sick, one(p.Sick() != nil), tier)
 }
 
 func (c *collector) collectOrigin(out sink, o Origin) {
@@ -151,11 +179,15 @@ func (c *collector) collectOrigin(out sink, o Origin) {
 	}
 	out.counter(c.originBytes, read)
 	out.gauge(c.originDistinct, o.DistinctBlocks)
-	saturated := int64(0)
-	if o.DistinctSaturated {
-		saturated = 1
+	out.gauge(c.originSaturated, one(o.DistinctSaturated))
+}
+
+// one is 1 where ok holds, as a gauge shows it.
+func one(ok bool) int64 {
+	if ok {
+		return 1
 	}
-	out.gauge(c.originSaturated, saturated)
+	return 0
 }
 
 // A sink takes series of one collection.

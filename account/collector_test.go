@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,6 +21,18 @@ func (room) Capacity() int64  { return 20 }
 func (room) Evictions() int64 { return 3 }
 func (room) Declines() int64  { return 4 }
 
+// diskRoom has the health of its writes beside its size.
+type diskRoom struct {
+	bareRoom
+	sick error
+}
+
+func (diskRoom) BytesWritten() int64   { return 500 }
+func (diskRoom) BytesRewritten() int64 { return 60 }
+func (diskRoom) WriteErrors() int64    { return 7 }
+func (diskRoom) Lost() int64           { return 8 }
+func (d diskRoom) Sick() error         { return d.sick }
+
 type bareRoom struct{}
 
 func (bareRoom) Used() int64     { return 1 }
@@ -28,7 +41,7 @@ func (bareRoom) Capacity() int64 { return 2 }
 func registry(t *testing.T, l *Ledger) *prometheus.Registry {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(l.Collector(Gauges{Tiers: map[block.Tier]Size{block.Memory: room{}, block.Disk: bareRoom{}}}))
+	r.MustRegister(l.Collector(Gauges{Tiers: map[block.Tier]Size{block.Memory: room{}, block.Disk: diskRoom{}}}))
 	return r
 }
 
@@ -60,6 +73,11 @@ func TestSeriesAreThereFromTheStart(t *testing.T) {
 		"cached_tier_capacity_bytes":         2,
 		"cached_tier_evictions_total":        1,
 		"cached_tier_declines_total":         1,
+		"cached_tier_written_bytes_total":    1,
+		"cached_tier_rewritten_bytes_total":  1,
+		"cached_tier_write_errors_total":     1,
+		"cached_tier_lost_blocks_total":      1,
+		"cached_tier_sick":                   1,
 		"cached_origin_requests_total":       6,
 		"cached_origin_read_bytes_total":     1,
 		"cached_origin_distinct_blocks":      1,
@@ -77,6 +95,42 @@ func TestSeriesAreThereFromTheStart(t *testing.T) {
 	}
 	for name := range want {
 		t.Errorf("%s is missing", name)
+	}
+}
+
+func TestSeriesShowTheHealthOfWrites(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		want int
+	}{"well": {nil, 0}, "sick": {errors.New("no space left on device"), 1}} {
+		t.Run(name, func(t *testing.T) {
+			reg := prometheus.NewPedanticRegistry()
+			reg.MustRegister(New(Options{}).Collector(Gauges{Tiers: map[block.Tier]Size{
+				block.Memory: bareRoom{}, block.Disk: diskRoom{sick: tt.err},
+			}}))
+			want := fmt.Sprintf(`
+# HELP cached_tier_lost_blocks_total Blocks a tier accepted and gave up, because its medium failed.
+# TYPE cached_tier_lost_blocks_total counter
+cached_tier_lost_blocks_total{tier="l2"} 8
+# HELP cached_tier_rewritten_bytes_total Bytes a tier held already and wrote once more, to keep them.
+# TYPE cached_tier_rewritten_bytes_total counter
+cached_tier_rewritten_bytes_total{tier="l2"} 60
+# HELP cached_tier_sick 1 while a tier declines all it is offered, because its medium takes no writes.
+# TYPE cached_tier_sick gauge
+cached_tier_sick{tier="l2"} %d
+# HELP cached_tier_write_errors_total Writes a tier's medium refused.
+# TYPE cached_tier_write_errors_total counter
+cached_tier_write_errors_total{tier="l2"} 7
+# HELP cached_tier_written_bytes_total Bytes a tier wrote to its medium, rewritten ones included.
+# TYPE cached_tier_written_bytes_total counter
+cached_tier_written_bytes_total{tier="l2"} 500
+`, tt.want)
+			if err := testutil.GatherAndCompare(reg, strings.NewReader(want),
+				"cached_tier_lost_blocks_total", "cached_tier_rewritten_bytes_total", "cached_tier_sick",
+				"cached_tier_write_errors_total", "cached_tier_written_bytes_total"); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -592,7 +592,10 @@ type GetStatusResponse struct {
 	// Why the daemon is not ready; empty when it is.
 	NotReady []string `protobuf:"bytes,7,rep,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`
 	// Sessions opened and not closed.
-	OpenSessions  uint64 `protobuf:"varint,8,opt,name=open_sessions,json=openSessions,proto3" json:"open_sessions,omitempty"`
+	OpenSessions uint64 `protobuf:"varint,8,opt,name=open_sessions,json=openSessions,proto3" json:"open_sessions,omitempty"`
+	// What is wrong though the daemon is ready, such as a disk that takes no
+	// writes; empty when nothing is.
+	Warnings      []string `protobuf:"bytes,9,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -681,6 +684,13 @@ func (x *GetStatusResponse) GetOpenSessions() uint64 {
 		return x.OpenSessions
 	}
 	return 0
+}
+
+func (x *GetStatusResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 // An OriginStatus says how an origin does.
@@ -787,7 +797,7 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12.\n" +
 	"\x06served\x18\x02 \x03(\v2\x16.cached.v1.ServedCountR\x06served\x12\x16\n" +
 	"\x06errors\x18\x03 \x01(\x04R\x06errors\"\x12\n" +
-	"\x10GetStatusRequest\"\xcd\x02\n" +
+	"\x10GetStatusRequest\"\xe9\x02\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x121\n" +
 	"\x06uptime\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x12%\n" +
@@ -796,7 +806,8 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x05tiers\x18\x05 \x03(\v2\x14.cached.v1.TierUsageR\x05tiers\x121\n" +
 	"\aorigins\x18\x06 \x03(\v2\x17.cached.v1.OriginStatusR\aorigins\x12\x1b\n" +
 	"\tnot_ready\x18\a \x03(\tR\bnotReady\x12#\n" +
-	"\ropen_sessions\x18\b \x01(\x04R\fopenSessions\"T\n" +
+	"\ropen_sessions\x18\b \x01(\x04R\fopenSessions\x12\x1a\n" +
+	"\bwarnings\x18\t \x03(\tR\bwarnings\"T\n" +
 	"\fOriginStatus\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x18\n" +
 	"\ahealthy\x18\x02 \x01(\bR\ahealthy\x12\x18\n" +

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -60,12 +61,24 @@ func (a *adminService) Status(context.Context) (*cachedv1.GetStatusResponse, err
 		AdminAddress:  a.admin,
 		Tiers:         a.tiers(),
 		NotReady:      a.health.notReady(),
+		Warnings:      a.warnings(),
 	}
 	problems := a.health.originProblems()
 	for i, o := range a.node.origin.Origins() {
 		s.Origins = append(s.Origins, &cachedv1.OriginStatus{Url: o.String(), Healthy: problems[i] == "", Problem: problems[i]})
 	}
 	return s, nil
+}
+
+// warnings returns what is wrong with the node though it serves every block.
+func (a *adminService) warnings() []string {
+	if a.node.l2 == nil {
+		return nil
+	}
+	if err := a.node.l2.Sick(); err != nil {
+		return []string{fmt.Sprintf("%s: %v", block.Disk, err)}
+	}
+	return nil
 }
 
 func (a *adminService) tiers() []*cachedv1.TierUsage {

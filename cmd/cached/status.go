@@ -53,6 +53,9 @@ func printStatus(w io.Writer, s *cachedv1.GetStatusResponse) error {
 	for _, reason := range s.GetNotReady() {
 		fmt.Fprintf(tw, "NOT READY\t%s\n", reason)
 	}
+	for _, warning := range s.GetWarnings() {
+		fmt.Fprintf(tw, "WARNING\t%s\n", warning)
+	}
 	fmt.Fprintf(tw, "version\t%s\n", s.GetVersion())
 	fmt.Fprintf(tw, "up\t%s\n", s.GetUptime().AsDuration().Round(time.Second))
 	fmt.Fprintf(tw, "blocks\thttp://%s\n", s.GetListenAddress())

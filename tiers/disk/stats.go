@@ -49,12 +49,3 @@ func (t *Tier) Stats() Stats {
 		ReadOnly:       t.readOnly,
 	}
 }
-
-// Evictions returns how many blocks were dropped to make room.
-func (t *Tier) Evictions() int64 { return t.counters.evicted.Load() }
-
-// Declines returns how many offered blocks were not accepted, for any reason.
-func (t *Tier) Declines() int64 {
-	c := &t.counters
-	return c.declinedFull.Load() + c.declinedSick.Load() + c.declinedBudget.Load()
-}

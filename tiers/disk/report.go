@@ -1,0 +1,47 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// What whoever watches a tier asks of it one by one; see [Tier.Stats] for all.
+
+// Evictions returns how many blocks were dropped to make room.
+func (t *Tier) Evictions() int64 { return t.counters.evicted.Load() }
+
+// Declines returns how many offered blocks were not accepted, for any reason.
+func (t *Tier) Declines() int64 {
+	c := &t.counters
+	return c.declinedFull.Load() + c.declinedSick.Load() + c.declinedBudget.Load()
+}
+
+// BytesWritten returns the bytes written to segments, rewritten ones included.
+func (t *Tier) BytesWritten() int64 { return t.counters.bytesWritten.Load() }
+
+// BytesRewritten returns how many of the bytes written were those of hot blocks
+// that lived on when their segment was reclaimed.
+func (t *Tier) BytesRewritten() int64 { return t.counters.bytesRewritten.Load() }
+
+// WriteErrors returns how often the disk refused a write.
+func (t *Tier) WriteErrors() int64 { return t.counters.writeErrors.Load() }
+
+// Lost returns how many blocks were given up: accepted and refused by the
+// disk, or in a segment that is gone.
+func (t *Tier) Lost() int64 { return t.counters.lost.Load() }
+
+// Sick says why the tier declines what it is offered and what that means for
+// reads, in words for an operator; nil when it is well.
+func (t *Tier) Sick() error {
+	if t.index.failed.Load() {
+		return errors.New("the index is damaged; every read is a miss until the next start, which begins empty")
+	}
+	if t.readOnly {
+		return fmt.Errorf("%w; reads go on", syscall.EROFS)
+	}
+	if err := t.health.why(); err != nil {
+		return fmt.Errorf("writing refused by the disk: %w; reads go on", err)
+	}
+	return nil
+}
