@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"syscall"
 	"testing"
@@ -107,24 +108,28 @@ func grpcServer(tb testing.TB, b block.Block) string {
 // TestProveServerAllocations counts what the server allocates for a raw read,
 // which must not depend on the block's size. The reading side allocates nothing.
 func TestProveServerAllocations(t *testing.T) {
-	for _, tt := range []struct {
-		size int
-		name string
-	}{{256 << 10, "api.raw.server_allocs_256k"}, {512 << 10, "api.raw.server_allocs_512k"}} {
-		b := blocktest.Block(1, tt.size)
-		read := cachedSide(t, b).open(t)
-		allocs := allocations(t, 500, read)
-		b.Release()
+	count := func(size int, name string) (allocs, bytes float64) {
+		b := blocktest.Block(1, size)
+		defer b.Release()
+		allocs, bytes = allocations(t, 500, cachedSide(t, b).open(t))
 		if allocs > 10 {
-			t.Errorf("%d bytes: %.1f allocations a read, want at most 10", tt.size, allocs)
+			t.Errorf("%d bytes: %.1f allocations a read, want at most 10", size, allocs)
 		}
-		figure.Report(t, tt.name, allocs, "allocs/op")
+		figure.Report(t, name, allocs, "allocs/op")
+		return allocs, bytes
+	}
+	allocs, bytes := count(256<<10, "api.raw.server_allocs_256k")
+	allocs2, bytes2 := count(512<<10, "api.raw.server_allocs_512k")
+	figure.Report(t, "api.raw.server_allocs_growth", math.Abs(allocs2-allocs), "allocs/op")
+	figure.Report(t, "api.raw.server_alloc_bytes_growth", bytes2-bytes, "B/op")
+	if bytes2-bytes > 4096 && !figure.Instrumented {
+		t.Errorf("a read of twice the size allocates %.0f bytes instead of %.0f", bytes2, bytes)
 	}
 }
 
-// allocations returns the mean number of allocations in the whole process for
-// one call of read.
-func allocations(t *testing.T, n int, read func() error) float64 {
+// allocations returns the mean number of allocations, and their bytes, in the
+// whole process for one call of read.
+func allocations(t *testing.T, n int, read func() error) (count, bytes float64) {
 	t.Helper()
 	runtime.GC() // now, rather than in the middle
 	var before, after runtime.MemStats
@@ -137,7 +142,8 @@ func allocations(t *testing.T, n int, read func() error) float64 {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	return float64(after.Mallocs-before.Mallocs) / float64(n)
+	per := 1 / float64(n)
+	return float64(after.Mallocs-before.Mallocs) * per, float64(after.TotalAlloc-before.TotalAlloc) * per
 }
 
 // TestProveGRPCCost measures the processor's time for the same reads, which a

@@ -7,28 +7,31 @@ const (
 	rawRate     = goTest + "-run TestProveRawRate ./api"
 	grpcRate    = goTest + "-run TestProveGRPCRate ./api"
 	allocations = goTest + "-run TestProveServerAllocations ./api"
-	clients     = goTest + "-run 'Grpcurl|Curl|Plain|Reflection|Health' ./api"
-	flight      = goTest + "-run Flight ./tiers"
-	chain       = goTest + "-run 'Chain|OriginReadOnce' ./tiers"
-	resident    = goTest + "-run Resident ./cmd/cached"
-	drain       = goTest + "-run SIGTERM ./cmd/cached"
-	wrongBytes  = goTest + "-run WrongBytes ./cmd/cached"
-	commands    = goTest + "-run Scripts ./cmd/cached"
-	traps       = goTest + "./tiers/memory"
 	diskRead    = goTest + "-run TestProveReadsAndRestartBesideFIO ./tiers/disk"
 	diskWrite   = goTest + "-run TestProveWritesBesideFIO ./tiers/disk"
 	diskBounds  = goTest + "-run TestBoundsAreKept ./tiers/disk"
 	diskWear    = goTest + "-run TestWriteAmplification ./tiers/disk"
 	diskScan    = goTest + "-run TestScanDoesNotFlush ./tiers/disk"
 	diskKill    = goTest + "-run TestKillAtRandomMoments ./tiers/disk"
-	diskFaults  = goTest + "-run 'Full|ReadOnly|Corrupt|Truncat|Damaged|Missing|Lock|Two' ./tiers/disk"
 	versions    = goTest + "-run TestVersionsShareBlocks ./image/source"
 	bounded     = goTest + "-run TestPublishInBoundedMemory ./image/source"
 	speed       = goTest + "-run TestPublishAtTheSpeedOfZstd ./image/source"
-	sources     = goTest + "-run 'Manifest|Resume|Registry|Layout|Archive|Tar|Platform' ./image ./image/source"
-	flattened   = goTest + "-run 'Flatten|Attributes|SameLayers|Kernel|Bad|Umoci|Fsck' ./image/rootfs"
 	million     = goTest + "-run TestMillionEntries ./image/rootfs"
-	stores      = goTest + "./tiers/origin"
+	resident    = goTest + "-run TestResident ./cmd/cached"
+	drain       = goTest + "-run TestSIGTERM ./cmd/cached"
+
+	// Whole packages, without what is measured above.
+	clients    = goTest + "-skip TestProve ./api"
+	commands   = goTest + "-skip 'TestProve|TestResident|TestSIGTERM' ./cmd/cached"
+	chain      = goTest + "./tiers"
+	blocks     = goTest + "./block/..."
+	ledger     = goTest + "./account"
+	traps      = goTest + "./tiers/memory"
+	stores     = goTest + "./tiers/origin"
+	diskFaults = goTest + "-skip 'TestProve|TestBoundsAreKept|TestWriteAmplification|TestScanDoesNotFlush|TestKillAtRandomMoments' ./tiers/disk"
+	sources    = goTest + "-skip 'TestVersionsShareBlocks|TestPublishInBoundedMemory|TestPublishAtTheSpeedOfZstd|TestCutTable' ./image ./image/source"
+	flattened  = goTest + "-skip TestMillionEntries ./image/rootfs"
+
 	demonstrate = "make demo"
 )
 
@@ -42,15 +45,20 @@ var mainGoals = []goal{
 	{name: "L1 read, raw", figure: "api.raw.gbps", op: shown, unit: "GB/s", command: rawRate},
 	{name: "allocations for a raw read of 256 KiB", figure: "api.raw.server_allocs_256k", op: atMost, bound: 10, unit: "allocs", command: allocations},
 	{name: "allocations for a raw read of 512 KiB", figure: "api.raw.server_allocs_512k", op: atMost, bound: 10, unit: "allocs", command: allocations},
+	{name: "growth of the allocations from 256 to 512 KiB", figure: "api.raw.server_allocs_growth", op: atMost, bound: 1, unit: "allocs", command: allocations},
+	{name: "growth of the bytes allocated from 256 to 512 KiB", figure: "api.raw.server_alloc_bytes_growth", op: atMost, bound: 4096, unit: "B", command: allocations},
 	{name: "proto over gRPC/h2c beside grpc-go unary", figure: "api.grpc.vs_grpcgo", op: atLeast, bound: 1, unit: "x", command: grpcRate},
-	{name: "grpcurl, curl and a Connect client read blocks", command: clients},
+	{name: "the same, both read by grpc-go's client", figure: "api.grpc.server_vs_grpcgo", op: shown, unit: "x", command: grpcRate},
+	{name: "every encoding, grpcurl, curl, Connect and gRPC clients, hostile peers, drain", command: clients},
 
-	{name: "64 readers of one cold block: origin reads", figure: "flight.origin_reads_for_64_readers", op: exactly, bound: 1, unit: "reads", command: flight},
-	{name: "origin read once per block, however readers overlap", command: chain},
+	{name: "64 readers of one cold block: origin reads", figure: "flight.origin_reads_for_64_readers", op: exactly, bound: 1, unit: "reads", command: chain},
+	{name: "one origin read, undisturbed by 63 who leave, stopped when all have; the chain", command: chain},
+	{name: "blocks and pools: every reference counted, names and ids checked", command: blocks},
+	{name: "ledger: its identities hold, under load and against a model", command: ledger},
 
 	{name: "daemon's resident memory of L1 + 25 % + 128 MiB", figure: "serve.resident_peak_of_allowed", op: atMost, bound: 1, unit: "x", command: resident},
 	{name: "L1: bytes held over its budget under churn", figure: "memory.churn.over_budget_ratio", op: atMost, bound: 1.125, unit: "x", command: traps},
-	{name: "L1: ristretto's traps", command: traps},
+	{name: "L1: the contract, ristretto's traps, a model", command: traps},
 	{name: "SIGTERM under load: reads broken off", figure: "serve.drain_broken_reads", op: exactly, bound: 0, unit: "reads", command: drain},
 
 	{name: "L2 cold random read, depth 4, beside fio", figure: "disk.read.vs_fio", op: atLeast, bound: 0.85, unit: "x", command: diskRead},
@@ -60,6 +68,7 @@ var mainGoals = []goal{
 	{name: "L2 write", figure: "disk.write.mb_per_s", op: shown, unit: "MB/s", command: diskWrite},
 	{name: "L2 peak of its budget while twice it is written", figure: "disk.budget.peak_ratio", op: atMost, bound: 1, unit: "x", command: diskBounds},
 	{name: "L2 write amplification at the disk", figure: "disk.write_amplification", op: atMost, bound: 1.1, unit: "x", command: diskWear},
+	{name: "L2 hit rate through a scan, above the better of FIFO and LRU by", figure: "disk.scan.gain", op: above, bound: 0, unit: "", command: diskScan},
 	{name: "L2 hit rate of a working set through a scan", figure: "disk.scan.hit_rate", op: shown, unit: "", command: diskScan},
 	{name: "the same trace, plain FIFO", figure: "disk.scan.fifo_hit_rate", op: shown, unit: "", command: diskScan},
 	{name: "the same trace, plain LRU", figure: "disk.scan.lru_hit_rate", op: shown, unit: "", command: diskScan},
@@ -70,7 +79,7 @@ var mainGoals = []goal{
 
 	{name: "v2 with one package touched: stored bytes uploaded", figure: "publish.v2_new_share_percent", op: atMost, bound: 1.5, unit: "%", command: versions},
 	{name: "publish of 4 GiB: resident memory", figure: "publish.rss_mib", op: atMost, bound: 512, unit: "MiB", command: bounded},
-	{name: "publish beside bare zstd of the same bytes on all cores", figure: "publish.vs_zstd", op: atLeast, bound: 0.7, unit: "x", command: speed, note: "the rest is the content-defined cut (a fifth of zstd's time on one core), hashing and copying"},
+	{name: "publish beside bare zstd of the same bytes on all cores", figure: "publish.vs_zstd", op: atLeast, bound: 0.8, unit: "x", command: speed, note: "the rest is the content-defined cut (a fifth of zstd's time on one core), hashing and copying"},
 	{name: "the same into a folder on this disk", figure: "publish.folder_vs_zstd", op: shown, unit: "x", command: speed},
 	{name: "publish into a folder", figure: "publish.folder_mb_per_s", op: shown, unit: "MB/s", command: speed},
 	{name: "manifests: deterministic, resumed, every kind of source, a real registry", command: sources},
@@ -79,6 +88,6 @@ var mainGoals = []goal{
 	{name: "image with a million entries: entries", figure: "rootfs.million_entries.count", op: atLeast, bound: 1e6, unit: "entries", command: million},
 
 	{name: "folder and a real S3 server: wrong key, missing bucket, SlowDown, cut connections, fail-over", command: stores},
-	{name: "wrong bytes in the origin: named, never served, read elsewhere", command: wrongBytes},
+	{name: "wrong bytes in the origin: named, never served, read elsewhere", command: commands},
 	{name: "the commands and their mistakes, as a user types them", command: commands},
 }

@@ -49,7 +49,7 @@ func run(args []string) error {
 	}
 	defer log.Close()
 	results := measure(goals, log)
-	printTable(os.Stdout, results)
+	printTable(os.Stdout, results, colours(os.Stdout))
 	if *only == "" {
 		if err := writeReport(filepath.Join("results", set+".json"), results); err != nil {
 			return err

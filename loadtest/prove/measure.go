@@ -30,6 +30,7 @@ type op string
 
 const (
 	atLeast op = ">="
+	above   op = ">"
 	atMost  op = "<="
 	exactly op = "="
 	shown   op = "" // no goal: shown beside the others
@@ -50,6 +51,8 @@ func (r result) met() bool {
 	switch r.op {
 	case atLeast:
 		return r.value >= r.bound
+	case above:
+		return r.value > r.bound
 	case atMost:
 		return r.value <= r.bound
 	case exactly:

@@ -14,13 +14,15 @@ func TestMeasureJudgesEachGoal(t *testing.T) {
 	goals := []goal{
 		{name: "met", figure: "a.b", op: atLeast, bound: 3, command: good},
 		{name: "missed", figure: "a.b", op: atMost, bound: 2.5, command: good},
+		{name: "above", figure: "a.b", op: above, bound: 2, command: good},
+		{name: "not above", figure: "a.b", op: above, bound: 3, command: good},
 		{name: "exact", figure: "c", op: exactly, bound: 0, command: good},
 		{name: "no such figure", figure: "d", op: shown, command: good},
 		{name: "passes", command: "true"},
 		{name: "fails", command: "false"},
 		{name: "figure of a failing command", figure: "z", op: atLeast, command: "echo figure z 9; exit 3"},
 	}
-	want := []bool{true, false, true, false, true, false, false}
+	want := []bool{true, false, true, false, true, false, true, false, false}
 	var log bytes.Buffer
 	results := measure(goals, &log)
 	for i, r := range results {
@@ -31,8 +33,8 @@ func TestMeasureJudgesEachGoal(t *testing.T) {
 	if n := strings.Count(log.String(), "$ printf"); n != 1 {
 		t.Errorf("the shared command ran %d times, want once", n)
 	}
-	if n := countMissed(results); n != 4 {
-		t.Errorf("%d missed, want 4", n)
+	if n := countMissed(results); n != 5 {
+		t.Errorf("%d missed, want 5", n)
 	}
 }
 
@@ -69,7 +71,10 @@ func TestReportNamesEveryFigure(t *testing.T) {
 		t.Fatalf("report %s", doc)
 	}
 	var table bytes.Buffer
-	printTable(&table, results)
+	printTable(&table, results, inColour)
+	if !strings.Contains(table.String(), red+"MISSED"+reset) {
+		t.Errorf("what was missed is not red:\n%s", table.String())
+	}
 	for _, want := range []string{"ok", "MISSED", ">= 0.95", "1.25", "exit status 1", "1 of 2 met"} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, table.String())

@@ -12,8 +12,26 @@ import (
 	"text/tabwriter"
 )
 
-func printTable(w io.Writer, results []result) {
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+type colouring int
+
+const (
+	plain colouring = iota
+	inColour
+
+	red, reset = "\x1b[31m", "\x1b[0m"
+)
+
+// colours says that w is a terminal.
+func colours(w *os.File) colouring {
+	if fi, err := w.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {
+		return inColour
+	}
+	return plain
+}
+
+func printTable(w io.Writer, results []result, c colouring) {
+	var table strings.Builder
+	tw := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, "\tGOAL\tFIGURE\tWHAT\tCOMMAND")
 	for _, r := range results {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.mark(), r.goalText(), r.figureText(), r.name, r.command)
@@ -25,13 +43,22 @@ func printTable(w io.Writer, results []result) {
 		}
 	}
 	tw.Flush()
+	for line := range strings.Lines(table.String()) {
+		// After the columns are laid out: the codes take no room on the screen.
+		if rest, missed := strings.CutPrefix(line, missedMark); missed && c == inColour {
+			line = red + missedMark + reset + rest
+		}
+		fmt.Fprint(w, line)
+	}
 	fmt.Fprintf(w, "%d of %d met\n", len(results)-countMissed(results), len(results))
 }
+
+const missedMark = "MISSED"
 
 func (r result) mark() string {
 	switch {
 	case !r.met():
-		return "MISSED"
+		return missedMark
 	case r.op == shown:
 		return "-"
 	default:
