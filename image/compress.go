@@ -62,7 +62,7 @@ func encode(enc *zstd.Encoder, pool *block.Pool, raw *block.Buffer) (block.Block
 // decode writes the image's bytes that stored stands for to dst, which has
 // exactly ref.Length bytes.
 func decode(dec *zstd.Decoder, dst, stored []byte, ref BlockRef) error {
-	n := 0
+	var n int
 	switch ref.Encoding {
 	case Raw:
 		n = copy(dst, stored)

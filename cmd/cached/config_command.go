@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/zonecache/cached/tiers/origin"
 )
 
 func newConfigCommand() *cobra.Command {
@@ -57,10 +59,15 @@ func newConfigValidateCommand() *cobra.Command {
 	}
 	load := addConfigFlags(cmd, bindFlags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if _, err := load(); err != nil {
+		cfg, err := load()
+		if err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")
+		// Opening an origin asks nothing of it but reads its URL, keys and CA.
+		if err := withOrigin(cmd.Context(), cfg, func(*origin.Origin) error { return nil }); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")
 		return err
 	}
 	return cmd

@@ -30,7 +30,7 @@ func (d *demo) publish(ctx context.Context) error {
 		return err
 	}
 	hashed := &hashedSource{Source: src}
-	if d.published, err = publishTo(ctx, cfg, hashed, demoName, bar); err != nil {
+	if d.published, err = publishTo(ctx, cfg, hashed, image.PublishOptions{Name: demoName}, bar); err != nil {
 		return err
 	}
 	d.digest = hashed.sum()
@@ -38,7 +38,7 @@ func (d *demo) publish(ctx context.Context) error {
 	if err := printResult(d.out, demoName, d.published); err != nil {
 		return err
 	}
-	again, err := publishTo(ctx, cfg, src, "demo:again", bar)
+	again, err := publishTo(ctx, cfg, src, image.PublishOptions{Name: "demo:again"}, bar)
 	if err != nil {
 		return err
 	}

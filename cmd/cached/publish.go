@@ -43,6 +43,7 @@ repeating it; the name moves last. No daemon is needed.`,
 	name := cmd.Flags().String("name", "", "`NAME` of the image (required)")
 	platform := cmd.Flags().String("platform", "", "`OS/ARCH[/VARIANT]` to take from a multi-platform image (default: this machine's)")
 	asJSON := cmd.Flags().Bool("json", false, "print the result as JSON and no progress")
+	verify := cmd.Flags().Bool("verify", false, "read back every block the origin has already and replace damaged ones; without it only lengths are compared")
 	if err := cmd.MarkFlagRequired("name"); err != nil {
 		panic(err) // the flag is defined above
 	}
@@ -59,7 +60,11 @@ repeating it; the name moves last. No daemon is needed.`,
 		if *asJSON {
 			bar = newProgress(io.Discard)
 		}
-		res, err := publishTo(cmd.Context(), cfg, src, *name, bar)
+		opts := image.PublishOptions{Name: *name}
+		if *verify {
+			opts.Verify = image.VerifyBytes
+		}
+		res, err := publishTo(cmd.Context(), cfg, src, opts, bar)
 		bar.finish()
 		if err != nil {
 			return err
@@ -73,22 +78,21 @@ repeating it; the name moves last. No daemon is needed.`,
 }
 
 // publishTo publishes src to the first configured origin.
-func publishTo(ctx context.Context, cfg Config, src image.Source, name string, bar *progress) (res image.Result, err error) {
+func publishTo(ctx context.Context, cfg Config, src image.Source, opts image.PublishOptions, bar *progress) (res image.Result, err error) {
 	if err := prepareOrigin(cfg); err != nil {
 		return res, err
 	}
-	log := cfg.Log.newLogger(os.Stderr)
+	opts.Logger = cfg.Log.newLogger(os.Stderr)
+	opts.Progress = func(p image.Progress) {
+		stage := string(p.Stage)
+		if p.Detail != "" {
+			stage += ", " + p.Detail
+		}
+		bar.update(stage, p.Done, p.Total)
+	}
 	err = withOrigin(ctx, cfg, func(o *origin.Origin) error {
-		res, err = image.Publish(ctx, src, image.PublishOptions{
-			Name: name, Target: o, Logger: log,
-			Progress: func(p image.Progress) {
-				stage := string(p.Stage)
-				if p.Detail != "" {
-					stage += ", " + p.Detail
-				}
-				bar.update(stage, p.Done, p.Total)
-			},
-		})
+		opts.Target = o
+		res, err = image.Publish(ctx, src, opts)
 		return err
 	})
 	return res, err
