@@ -20,7 +20,8 @@
 // readers share no lock with it that is held across I/O. Close waits for both.
 //
 // A disk that refuses writes makes the tier sick: it declines what it is
-// offered, serves what it holds, and tries again with growing pauses.
+// offered, serves what it holds, and tries again with growing pauses. One that
+// hangs makes its blocks unavailable: readers do not wait for it, Close does.
 //
 //	l2:
 //	  dir: /var/lib/cached/l2

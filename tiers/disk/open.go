@@ -66,6 +66,7 @@ func (t *Tier) open() error {
 		}
 		return errors.Join(err, t.index.close())
 	}
+	t.lateness.start(t.opts.ReadTimeout)
 	if !t.readOnly {
 		t.writer = w
 		w.start()

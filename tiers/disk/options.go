@@ -13,9 +13,10 @@ import (
 
 // Bounds and defaults of [Options].
 const (
-	MinCapacity       = 32 << 20 // bytes
-	DefaultQueueBytes = 64 << 20
-	DefaultFlushEvery = time.Second
+	MinCapacity        = 32 << 20 // bytes
+	DefaultQueueBytes  = 64 << 20
+	DefaultFlushEvery  = time.Second
+	DefaultReadTimeout = 2 * time.Second
 )
 
 // Options configure a [Tier]. Dir and Capacity are required.
@@ -30,6 +31,9 @@ type Options struct {
 	// FlushEvery is how long an accepted block may wait until it is durable:
 	// what a crash loses. 0 means DefaultFlushEvery.
 	FlushEvery time.Duration
+	// ReadTimeout is how long a read waits for the disk, up to half as long
+	// again; then the block is unavailable here, and better read elsewhere. 0 means DefaultReadTimeout.
+	ReadTimeout time.Duration
 	// WriteBudgetPerDay bounds the bytes written, to spare the flash; beyond it
 	// offers are declined. An hour's share can be spent at once. 0 means no bound.
 	WriteBudgetPerDay int64
@@ -50,7 +54,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Capacity < MinCapacity {
 		return o, fmt.Errorf("disk: capacity of %d bytes for %s: want at least %d (32 MiB)", o.Capacity, o.Dir, int64(MinCapacity))
 	}
-	if o.MinFree < 0 || o.QueueBytes < 0 || o.FlushEvery < 0 || o.WriteBudgetPerDay < 0 {
+	if o.MinFree < 0 || o.QueueBytes < 0 || o.FlushEvery < 0 || o.ReadTimeout < 0 || o.WriteBudgetPerDay < 0 {
 		return o, fmt.Errorf("disk: negative option for %s", o.Dir)
 	}
 	if o.QueueBytes == 0 {
@@ -58,6 +62,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.FlushEvery == 0 {
 		o.FlushEvery = DefaultFlushEvery
+	}
+	if o.ReadTimeout == 0 {
+		o.ReadTimeout = DefaultReadTimeout
 	}
 	if o.Pool == nil {
 		o.Pool = block.DefaultPool

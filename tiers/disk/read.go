@@ -25,7 +25,8 @@ var errMoved = errors.New("segment reclaimed")
 // ReadBlock implements [block.Reader]. A block on its way to the disk is
 // answered from memory; any other costs an index lookup and one read, whose
 // bytes are hashed before they are served. Bytes that do not hash to id are
-// [block.ErrCorrupt], once: the entry is forgotten.
+// [block.ErrCorrupt], once: the entry is forgotten. A disk that does not answer
+// within Options.ReadTimeout is [block.ErrUnavailable].
 func (t *Tier) ReadBlock(ctx context.Context, id block.ID) (block.Block, error) {
 	if err := ctx.Err(); err != nil {
 		return block.Block{}, err
@@ -33,7 +34,19 @@ func (t *Tier) ReadBlock(ctx context.Context, id block.ID) (block.Block, error) 
 	if !t.gate.enter() {
 		return block.Block{}, &readError{id, fmt.Errorf("tier is closed: %w", block.ErrUnavailable)}
 	}
-	defer t.gate.leave()
+	if b, ok := t.queue.lookup(id); ok {
+		t.gate.leave()
+		return b.WithFrom(block.Disk), nil
+	}
+	b, err := t.readDisk(ctx, id)
+	if err != nil {
+		return block.Block{}, &readError{id, err}
+	}
+	return b, nil
+}
+
+// search finds id wherever the writer may be moving it.
+func (t *Tier) search(id block.ID) (block.Block, error) {
 	b, err := t.find(id)
 	if errors.Is(err, errMoved) {
 		// Between our look at the index and at the segment the writer reclaimed
@@ -43,10 +56,7 @@ func (t *Tier) ReadBlock(ctx context.Context, id block.ID) (block.Block, error) 
 	if errors.Is(err, errMoved) {
 		err = block.ErrNotFound
 	}
-	if err != nil {
-		return block.Block{}, &readError{id, err}
-	}
-	return b, nil
+	return b, err
 }
 
 // find looks once at the queue, then the index: in this order, because the

@@ -14,21 +14,23 @@ import (
 // A Tier is a directory of blocks on a local disk. All methods may be called
 // at once.
 type Tier struct {
-	opts     Options
-	log      *slog.Logger
-	files    fileSystem
-	pool     *block.Pool
-	lock     *os.File
-	patient  *patience
-	index    *index
-	segments segmentTable
-	queue    *queue
-	budget   *budget
-	health   health
-	counters counters
-	gate     gate
-	readOnly bool
-	used     atomic.Int64 // bytes on disk, as of the last commit
+	opts      Options
+	log       *slog.Logger
+	files     fileSystem
+	pool      *block.Pool
+	lock      *os.File
+	patient   *patience
+	index     *index
+	segments  segmentTable
+	queue     *queue
+	budget    *budget
+	health    health
+	counters  counters
+	gate      gate
+	abandoned atomic.Int64 // reads nobody waits for any more
+	lateness  lateness
+	readOnly  bool
+	used      atomic.Int64 // bytes on disk, as of the last commit
 
 	writer *writer // nil when readOnly
 }
@@ -81,6 +83,7 @@ func (t *Tier) Close() error {
 	}
 	t.counters.lost.Add(int64(t.queue.drain()))
 	t.gate.wait()
+	t.lateness.close()
 	errs := []error{t.index.close()}
 	for _, s := range t.segments.all() {
 		errs = append(errs, s.file.Close())
