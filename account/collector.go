@@ -166,7 +166,11 @@ func (c *collector) collectWrites(out sink, p Persister, tier string) {
 	out.counter(c.rewritten, p.BytesRewritten(), tier)
 	out.counter(c.writeErrors, p.WriteErrors(), tier)
 	out.counter(c.lost, p.Lost(), tier)
-	out.gauge(c.sick, one(p.Sick() != nil), tier)
+	sick := int64(0)
+	if p.Sick() != nil {
+		sick = 1
+	}
+	out.gauge(c.sick, sick, tier)
 }
 
 func (c *collector) collectOrigin(out sink, o Origin) {
@@ -179,15 +183,11 @@ func (c *collector) collectOrigin(out sink, o Origin) {
 	}
 	out.counter(c.originBytes, read)
 	out.gauge(c.originDistinct, o.DistinctBlocks)
-	out.gauge(c.originSaturated, one(o.DistinctSaturated))
-}
-
-// one is 1 where ok holds, as a gauge shows it.
-func one(ok bool) int64 {
-	if ok {
-		return 1
+	saturated := int64(0)
+	if o.DistinctSaturated {
+		saturated = 1
 	}
-	return 0
+	out.gauge(c.originSaturated, saturated)
 }
 
 // A sink takes series of one collection.
