@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 PKG     ?= ./...
 BENCH   ?= .
+RATES   ?= ./api ./tiers/disk ./cmd/cached
 COUNT   ?= 1
 TOOLS   := $(abspath $(or $(CACHED_TOOLS),.cache/bin))
 tool     = go run ./internal/testtool/install
@@ -24,6 +25,7 @@ help: ## list the targets
 	@echo
 	@echo "  PKG=./tiers/...  narrows test, test-race, test-invariants and bench to some packages"
 	@echo "  ARGS='-run Name' goes to go test;  BENCH=regexp COUNT=n to bench;  SOURCE=oci:DIR to demo"
+	@echo "  RATES=./api  narrows bench's comparisons with other servers to some packages"
 
 ##@ run
 
@@ -79,8 +81,9 @@ checkgenerate: tool-buf ## fail where the generated code is not what the .proto 
 ##@ measure
 
 .PHONY: bench
-bench: ## benchmarks; compare two saved outputs with .cache/bin/benchstat
+bench: ## benchmarks, then the rates beside nginx, grpc-go and fio at quick size; compare outputs with .cache/bin/benchstat
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(ARGS) $(PKG)
+	go test -run TestProve -count 1 -v $(RATES)
 
 .PHONY: prove-main
 prove-main: build tools ## measure every goal of the main job at full size: table, results/main.json, status 1 on a miss

@@ -17,6 +17,7 @@ import (
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/block/blocktest"
 	"github.com/zonecache/cached/internal/figure"
+	"github.com/zonecache/cached/internal/rate"
 )
 
 // TestProveGRPCRate measures ReadBlock over gRPC beside grpc-go serving the
@@ -25,13 +26,13 @@ func TestProveGRPCRate(t *testing.T) {
 	b := blocktest.Block(1, 256<<10)
 	defer b.Release()
 	ours, theirs := serve(t, Services{Blocks: inMemory(b)}, Options{}), grpcServer(t, b)
-	rates := compare(t, []side{
+	rates := rate.Compare(t, []rate.Side{
 		connectSide(t, "connect", ours, b), grpcGoSide("grpc-go", theirs, b),
 		grpcGoSide("mixed", ours, b), connectSide(t, "mixed back", theirs, b),
 	})
-	figure.Report(t, "api.grpc.vs_grpcgo", ratio(rates, "connect", "grpc-go"), "x")
-	figure.Report(t, "api.grpc.server_vs_grpcgo", ratio(rates, "mixed", "grpc-go"), "x")
-	figure.Report(t, "api.grpc.gbps", median(rates["connect"])/1e9, "GB/s")
+	figure.Report(t, "api.grpc.vs_grpcgo", rate.Ratio(rates, "connect", "grpc-go"), "x")
+	figure.Report(t, "api.grpc.server_vs_grpcgo", rate.Ratio(rates, "mixed", "grpc-go"), "x")
+	figure.Report(t, "api.grpc.gbps", rate.Median(rates["connect"])/1e9, "GB/s")
 }
 
 func readRequestFor(b block.Block) *cachedv1.ReadBlockRequest {
@@ -45,8 +46,8 @@ func checkContent(resp *cachedv1.ReadBlockResponse, b block.Block) error {
 	return nil
 }
 
-func connectSide(tb testing.TB, name, url string, b block.Block) side {
-	return side{name, b.Len(), func(testing.TB) func() error {
+func connectSide(tb testing.TB, name, url string, b block.Block) rate.Side {
+	return rate.Side{Name: name, Size: b.Len(), Open: func(testing.TB) func() error {
 		hc := h2cClient(tb, TunedHTTP2())
 		rpc := cachedv1connect.NewBlockServiceClient(hc, url, connect.WithGRPC(), connect.WithAcceptCompression("gzip", nil, nil))
 		return func() error {
@@ -59,8 +60,8 @@ func connectSide(tb testing.TB, name, url string, b block.Block) side {
 	}}
 }
 
-func grpcGoSide(name, url string, b block.Block) side {
-	return side{name, b.Len(), func(tb testing.TB) func() error {
+func grpcGoSide(name, url string, b block.Block) rate.Side {
+	return rate.Side{Name: name, Size: b.Len(), Open: func(tb testing.TB) func() error {
 		conn := grpcConn(tb, url)
 		return func() error {
 			var resp cachedv1.ReadBlockResponse
@@ -111,7 +112,7 @@ func TestProveServerAllocations(t *testing.T) {
 	count := func(size int, name string) (allocs, bytes float64) {
 		b := blocktest.Block(1, size)
 		defer b.Release()
-		allocs, bytes = allocations(t, 500, cachedSide(t, b).open(t))
+		allocs, bytes = allocations(t, 500, cachedSide(t, b).Open(t))
 		if allocs > 10 {
 			t.Errorf("%d bytes: %.1f allocations a read, want at most 10", size, allocs)
 		}
@@ -159,25 +160,25 @@ func TestProveGRPCCost(t *testing.T) {
 	if figure.Full() {
 		rounds, span = 15, 300*time.Millisecond
 	}
-	sides := []side{connectSide(t, "connect", ours, b), grpcGoSide("grpc-go", theirs, b), grpcGoSide("mixed", ours, b)}
+	sides := []rate.Side{connectSide(t, "connect", ours, b), grpcGoSide("grpc-go", theirs, b), grpcGoSide("mixed", ours, b)}
 	reads, costs := map[string][]func() error{}, map[string][]float64{}
 	for _, s := range sides {
-		for range rateClients {
-			reads[s.name] = append(reads[s.name], s.open(t))
+		for range rate.Clients {
+			reads[s.Name] = append(reads[s.Name], s.Open(t))
 		}
-		rate(t, s, reads[s.name], span)
+		rate.Measure(t, s, reads[s.Name], span)
 	}
 	for range rounds {
 		for _, s := range sides {
 			start, used := time.Now(), processorTime(t)
-			perSecond := rate(t, s, reads[s.name], span)
+			perSecond := rate.Measure(t, s, reads[s.Name], span)
 			moved := perSecond * time.Since(start).Seconds()
-			costs[s.name] = append(costs[s.name], (processorTime(t)-used).Seconds()/(moved/1e9))
+			costs[s.Name] = append(costs[s.Name], (processorTime(t)-used).Seconds()/(moved/1e9))
 		}
 	}
-	figure.Report(t, "api.grpc.cpu_vs_grpcgo", ratio(costs, "connect", "grpc-go"), "x")
-	figure.Report(t, "api.grpc.server_cpu_vs_grpcgo", ratio(costs, "mixed", "grpc-go"), "x")
-	figure.Report(t, "api.grpc.cpu", median(costs["connect"]), "s/GB")
+	figure.Report(t, "api.grpc.cpu_vs_grpcgo", rate.Ratio(costs, "connect", "grpc-go"), "x")
+	figure.Report(t, "api.grpc.server_cpu_vs_grpcgo", rate.Ratio(costs, "mixed", "grpc-go"), "x")
+	figure.Report(t, "api.grpc.cpu", rate.Median(costs["connect"]), "s/GB")
 }
 
 func processorTime(t *testing.T) time.Duration {

@@ -5,6 +5,8 @@ const (
 	goTest = "go test -count=1 -timeout=40m -v "
 
 	rawRate     = goTest + "-run TestProveRawRate ./api"
+	l1Rate      = goTest + "-run TestProveRawL1Rate ./cmd/cached"
+	readers64   = goTest + "-run TestProve64Readers ./cmd/cached"
 	grpcRate    = goTest + "-run TestProveGRPCRate ./api"
 	allocations = goTest + "-run TestProveServerAllocations ./api"
 	diskRead    = goTest + "-run TestProveReadsAndRestartBesideFIO ./tiers/disk"
@@ -39,10 +41,13 @@ const (
 var mainGoals = []goal{
 	{name: "demo: publish, read cold, warm, restarted, every byte compared", command: demonstrate},
 
-	{name: "L1 read, raw, 512 KiB, 8 clients, beside plain net/http", figure: "api.raw.vs_nethttp", op: atLeast, bound: 0.95, unit: "x", command: rawRate},
-	{name: "the same beside nginx at its best (sendfile)", figure: "api.raw.vs_nginx", op: atLeast, bound: 0.9, unit: "x", command: rawRate},
-	{name: "the same beside raw TCP writev", figure: "api.raw.vs_tcp", op: shown, unit: "x", command: rawRate},
-	{name: "L1 read, raw", figure: "api.raw.gbps", op: shown, unit: "GB/s", command: rawRate},
+	{name: "L1 read through the daemon's chain, raw, 512 KiB, 8 clients, beside net/http", figure: "serve.raw_l1.vs_nethttp", op: atLeast, bound: 0.95, unit: "x", command: l1Rate},
+	{name: "the same beside nginx at its best (sendfile)", figure: "serve.raw_l1.vs_nginx", op: atLeast, bound: 0.9, unit: "x", command: l1Rate},
+	{name: "L1 read, raw", figure: "serve.raw_l1.gbps", op: shown, unit: "GB/s", command: l1Rate},
+	{name: "raw encoding alone (one block at hand) beside net/http", figure: "api.raw.vs_nethttp", op: shown, unit: "x", command: rawRate},
+	{name: "raw encoding alone beside nginx", figure: "api.raw.vs_nginx", op: shown, unit: "x", command: rawRate},
+	{name: "raw encoding alone beside raw TCP writev", figure: "api.raw.vs_tcp", op: shown, unit: "x", command: rawRate},
+	{name: "raw encoding alone", figure: "api.raw.gbps", op: shown, unit: "GB/s", command: rawRate},
 	{name: "allocations for a raw read of 256 KiB", figure: "api.raw.server_allocs_256k", op: atMost, bound: 10, unit: "allocs", command: allocations},
 	{name: "allocations for a raw read of 512 KiB", figure: "api.raw.server_allocs_512k", op: atMost, bound: 10, unit: "allocs", command: allocations},
 	{name: "growth of the allocations from 256 to 512 KiB", figure: "api.raw.server_allocs_growth", op: atMost, bound: 1, unit: "allocs", command: allocations},
@@ -52,6 +57,7 @@ var mainGoals = []goal{
 	{name: "every encoding, grpcurl, curl, Connect and gRPC clients, hostile peers, drain", command: clients},
 
 	{name: "64 readers of one cold block: origin reads", figure: "flight.origin_reads_for_64_readers", op: exactly, bound: 1, unit: "reads", command: chain},
+	{name: "64 clients of a daemon ask for one cold block: origin reads", figure: "serve.origin_reads_for_64_readers", op: exactly, bound: 1, unit: "reads", command: readers64},
 	{name: "one origin read, undisturbed by 63 who leave, stopped when all have; the chain", command: chain},
 	{name: "blocks and pools: every reference counted, names and ids checked", command: blocks},
 	{name: "ledger: its identities hold, under load and against a model", command: ledger},
