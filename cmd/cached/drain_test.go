@@ -3,12 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 
+	connectrpc "connectrpc.com/connect"
+
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/api/cachedv1/cachedv1connect"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/internal/figure"
 )
@@ -34,25 +40,40 @@ func TestSIGTERMFailsNoReadInProgress(t *testing.T) {
 	}
 }
 
+// drainUnderLoad keeps cold reads in progress, more distinct blocks than fit in
+// L1 with no L2 below, through the raw client and through gRPC.
 func drainUnderLoad(t *testing.T) int {
 	dir := t.TempDir()
-	ids := fillFolder(t, filepath.Join(dir, "origin"), 40)
+	ids := fillFolder(t, filepath.Join(dir, "origin"), 200)
 	d := startTestDaemon(t, "--data-dir", dir, "--l1-size", "16MiB", "--l2-size", "0")
-	var served, broken atomic.Int64
+	grpc := grpcReader(t, d.client.URL())
+	raw := func(id block.ID) error {
+		b, err := d.client.ReadBlock(context.Background(), id)
+		if err == nil {
+			b.Release()
+		}
+		return err
+	}
+	var served, servedByGRPC, broken atomic.Int64
 	warm := make(chan struct{})
+	var once sync.Once
 	var wg sync.WaitGroup
-	for w := range 8 {
+	for w := range 16 {
+		read, count := raw, &served
+		if w%2 == 1 {
+			read, count = grpc, &servedByGRPC
+		}
 		wg.Go(func() {
-			for i := w; ; i++ {
-				b, err := d.client.ReadBlock(context.Background(), ids[i%len(ids)])
+			for i := w * len(ids) / 16; ; i++ {
+				err := read(ids[i%len(ids)])
 				if err == nil {
-					b.Release()
-					if served.Add(1) == 400 {
-						close(warm)
+					count.Add(1)
+					if served.Load() >= 200 && servedByGRPC.Load() >= 200 {
+						once.Do(func() { close(warm) })
 					}
 					continue
 				}
-				if !errors.Is(err, syscall.ECONNREFUSED) || !errors.Is(err, block.ErrUnavailable) {
+				if !errors.Is(err, syscall.ECONNREFUSED) {
 					broken.Add(1)
 					t.Logf("broken read: %v", err)
 				}
@@ -66,4 +87,20 @@ func drainUnderLoad(t *testing.T) int {
 	}
 	wg.Wait()
 	return int(broken.Load())
+}
+
+// grpcReader reads blocks as any gRPC client does.
+func grpcReader(t *testing.T, url string) func(block.ID) error {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: protocols}
+	t.Cleanup(transport.CloseIdleConnections)
+	rpc := cachedv1connect.NewBlockServiceClient(&http.Client{Transport: transport}, url, connectrpc.WithGRPC())
+	return func(id block.ID) error {
+		resp, err := rpc.ReadBlock(context.Background(), &cachedv1.ReadBlockRequest{Id: id.String()})
+		if err == nil && block.Sum(resp.GetContent()) != id {
+			return fmt.Errorf("gRPC: wrong bytes for %s", id)
+		}
+		return err
+	}
 }
