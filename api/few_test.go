@@ -27,7 +27,9 @@ func TestFewImageAnswersAtATime(t *testing.T) {
 		}), 4)
 		var wg sync.WaitGroup
 		request := func(ctx context.Context) {
-			wg.Go(func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodPost, "/", nil)) })
+			wg.Go(func() {
+				h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodPost, "/", nil))
+			})
 		}
 		for range 10 {
 			request(t.Context())

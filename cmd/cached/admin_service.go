@@ -72,6 +72,9 @@ func (a *adminService) Status(context.Context) (*cachedv1.GetStatusResponse, err
 
 // warnings returns what is wrong with the node though it serves every block.
 func (a *adminService) warnings() []string {
+	if a.node.l2Problem != "" {
+		return []string{fmt.Sprintf("%s: off since the start, its disk could not be used: %s", block.Disk, a.node.l2Problem)}
+	}
 	if a.node.l2 == nil {
 		return nil
 	}

@@ -95,8 +95,10 @@ func (c *Config) mergeYAML(doc []byte) error {
 	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
 		return errors.New(strings.NewReplacer(
 			"yaml: unmarshal errors:\n  ", "", "\n  ", "; ",
-			" not found in type main.", " is not a key of ",
+			" not found in type ", " is not a key of ",
 			"field ", "",
+			"main.Config", "the configuration", "main.L1Config", "l1", "main.L2Config", "l2",
+			"main.Limits", "limits", "main.Log", "log", "main.Shutdown", "shutdown",
 		).Replace(err.Error()))
 	}
 	return nil
@@ -119,6 +121,9 @@ func (c *Config) Validate() error {
 	}
 	if c.L1.Size > 0 && c.L1.Size < 16<<20 {
 		bad("l1.size: %s is too small: want at least 16MiB, or 0 to turn L1 off", c.L1.Size)
+	}
+	if ram := memoryOfMachine(); int64(c.L1.Size) > ram {
+		bad("l1.size: %s is more than the %s of memory that this machine has", c.L1.Size, humanize.IBytes(uint64(ram)))
 	}
 	if c.L2.Size > 0 && c.L2.Size < 64<<20 {
 		bad("l2.size: %s is too small: want at least 64MiB, or 0 to turn L2 off", c.L2.Size)

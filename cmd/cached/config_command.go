@@ -16,6 +16,8 @@ func newConfigCommand() *cobra.Command {
 		Long: `Settings come from a YAML file, then the environment, then flags; later ones win.
 The flag --l1-size is CACHED_L1_SIZE in the environment and l1: {size: ...} in the
 file. Unknown keys in the file are errors.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newConfigPrintCommand(), newConfigValidateCommand())
 	return cmd

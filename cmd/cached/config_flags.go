@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,6 +79,7 @@ func loadConfig(file string, env func(string) (string, bool), given *pflag.FlagS
 	if err := errors.Join(errs...); err != nil {
 		return c, err
 	}
+	warnOfTypos(all, os.Environ(), os.Stderr)
 	if err := c.Validate(); err != nil {
 		return c, fmt.Errorf("config: %w", err)
 	}
@@ -97,4 +100,22 @@ func flagValues(f *pflag.Flag) []string {
 		return list.GetSlice()
 	}
 	return []string{f.Value.String()}
+}
+
+// serviceLink is what Kubernetes puts into the environment of pods for a Service
+// called cached or cached-something.
+var serviceLink = regexp.MustCompile(`_SERVICE_(HOST|PORT)|^CACHED_PORT|_PORT(_[0-9]+_(TCP|UDP).*)?$`)
+
+// warnOfTypos names variables that look like settings and are none. They are no
+// errors, since others may have put them there.
+func warnOfTypos(all *pflag.FlagSet, environ []string, w io.Writer) {
+	known := map[string]bool{"CONFIG": true, "SERVER": true, "TOOLS": true, "PROVE": true}
+	all.VisitAll(func(f *pflag.Flag) { known[strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))] = true })
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		setting, ours := strings.CutPrefix(name, envPrefix)
+		if ours && value != "" && !known[setting] && !serviceLink.MatchString(name) {
+			fmt.Fprintf(w, "cached: the environment variable %s is not a setting; `cached serve --help` lists them: --l1-size is CACHED_L1_SIZE\n", name)
+		}
+	}
 }

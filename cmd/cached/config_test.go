@@ -52,7 +52,7 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		args      []string
 		want      string
 	}{
-		{name: "unknown key", doc: "l1: {sise: 1GiB}\n", want: "line 1: sise is not a key of L1Config"},
+		{name: "unknown key", doc: "l1: {sise: 1GiB}\n", want: "line 1: sise is not a key of l1"},
 		{name: "negative size", doc: "l2: {size: -4GiB}\n", want: `size "-4GiB" is negative`},
 		{name: "negative flag", args: []string{"--l1-size=-1"}, want: "is negative"},
 		{name: "size of nothing", doc: "l1: {size: lots}\n", want: "want a number of bytes such as"},
@@ -61,6 +61,7 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{name: "relative directory", args: []string{"--data-dir=here"}, want: "must be an absolute path"},
 		{name: "bad level", args: []string{"--log-level=loud"}, want: "want debug, info, warn or error"},
 		{name: "tiny tier", args: []string{"--l1-size=1KiB"}, want: "too small"},
+		{name: "more than the machine has", args: []string{"--l1-size=9000TiB"}, want: "memory that this machine has"},
 		{name: "not YAML", doc: "l1: [", want: "yaml"},
 		{name: "no readers", args: []string{"--origin-reads=0"}, want: "want at least 1"},
 	}

@@ -21,6 +21,8 @@ func newImagesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "images",
 		Short: "List, show and remove published images",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newImagesListCommand(), newImagesShowCommand(), newImagesRemoveCommand())
 	return cmd

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os"
@@ -131,4 +132,55 @@ func TestReadOnlyL2IsAWarning(t *testing.T) {
 		t.Error("the status page does not warn")
 	}
 	checkSeries(t, adminPage(t, d, "/metrics"), `cached_tier_sick{tier="l2"} 1`)
+}
+
+// A full disk at the start costs L2, not the daemon, and is not hidden.
+func TestFullDiskAtStartServesWithoutL2(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small file system needs root")
+	}
+	dir := t.TempDir()
+	origin := filepath.Join(dir, "origin")
+	want := publishFile(t, origin, "img", 200_000)
+	small := filepath.Join(dir, "small")
+	if err := os.Mkdir(small, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skip("no tmpfs can be mounted here:", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(small, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.WriteFile(filepath.Join(small, "filler"), make([]byte, 1<<20), 0o600); err == nil {
+		t.Fatal("the small file system took a MiB")
+	}
+	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--l2-dir", filepath.Join(small, "l2"), "--origin", "file://"+origin, "--l2-size", "64MiB", "--l2-min-free", "0")
+	readImage(t, d, "img", want)
+	s, err := d.client.Status(t.Context())
+	if err != nil || len(s.GetNotReady()) != 0 || len(s.GetWarnings()) != 1 || !strings.Contains(s.GetWarnings()[0], "l2: ") {
+		t.Fatalf("status %v, %v: want ready with a warning", s, err)
+	}
+}
+
+// A watermark above what the disk has free is said, not silently obeyed.
+func TestNoRoomAboveTheWatermarkIsAWarning(t *testing.T) {
+	dir := t.TempDir()
+	origin := filepath.Join(dir, "origin")
+	want := publishFile(t, origin, "img", 200_000)
+	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--origin", "file://"+origin, "--l2-size", "64MiB", "--l2-min-free", "8000TiB")
+	readImage(t, d, "img", want)
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	for {
+		s, err := d.client.Status(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.GetWarnings()) == 1 && strings.Contains(s.GetWarnings()[0], "stay free") {
+			return
+		}
+	}
 }

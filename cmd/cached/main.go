@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -14,6 +15,9 @@ import (
 
 // version is set by the build: -ldflags "-X main.version=...".
 var version = "devel"
+
+// interrupted is the exit status of a command that a signal ended, as shells have it.
+const interrupted = 130
 
 func main() {
 	os.Exit(run(os.Args[1:]))
@@ -28,6 +32,10 @@ func run(args []string) int {
 	root := newRootCommand()
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			fmt.Fprintln(os.Stderr, "cached: interrupted")
+			return interrupted
+		}
 		fmt.Fprintln(os.Stderr, "cached:", err)
 		return 1
 	}

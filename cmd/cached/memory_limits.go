@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
 
 	"github.com/zonecache/cached/block"
 )
@@ -25,6 +26,15 @@ const (
 
 // minHeap is the least the daemon can work with beside its blocks.
 const minHeap = 64 << 20
+
+// memoryOfMachine returns the bytes of memory there are.
+func memoryOfMachine() int64 {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return math.MaxInt64 // nothing is known, so nothing is too large
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}
 
 // setMemoryLimits keeps the process within the L1 budget plus a fixed overhead.
 // A limit that was given by GOMEMLIMIT covers the blocks too, which the Go

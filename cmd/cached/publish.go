@@ -91,6 +91,10 @@ func publishTo(ctx context.Context, cfg Config, src image.Source, opts image.Pub
 		bar.update(stage, p.Done, p.Total)
 	}
 	err = withOrigin(ctx, cfg, func(o *origin.Origin) error {
+		// Before the source is read: a wrong key or bucket is known at once.
+		if err := o.Origins()[0].Check(ctx); err != nil {
+			return err
+		}
 		opts.Target = o
 		res, err = image.Publish(ctx, src, opts)
 		return err

@@ -128,8 +128,8 @@ func makeDir(key, dir string) error {
 		return nil
 	case errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("%s: %s does not exist; mount the disk or create it first", key, filepath.Dir(dir))
-	case errors.Is(err, syscall.EROFS):
-		return nil // a read-only disk still serves what it holds
+	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC):
+		return nil // whoever uses it says what that means; a read-only L2 still serves
 	default:
 		return fmt.Errorf("%s: %w", key, err)
 	}

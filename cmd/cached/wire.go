@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"syscall"
 
 	"github.com/zonecache/cached/account"
 	"github.com/zonecache/cached/block"
@@ -16,11 +18,13 @@ import (
 
 // A node is everything one daemon reads blocks through.
 type node struct {
-	ledger  *account.Ledger
-	l1      *memory.Tier
-	l2      *disk.Tier // nil when L2 is off
-	origin  *origin.Origin
-	catalog *catalog
+	ledger *account.Ledger
+	l1     *memory.Tier
+	l2     *disk.Tier // nil when L2 is off
+	// l2Problem says why L2 is off although it was configured.
+	l2Problem string
+	origin    *origin.Origin
+	catalog   *catalog
 
 	zone block.Reader // what this host's containers ask
 }
@@ -60,7 +64,12 @@ func (n *node) open(ctx context.Context, cfg Config, log *slog.Logger) (err erro
 			Logger:            log.With("tier", "l2"),
 		})
 		if err != nil {
-			return fmt.Errorf("l2: %w", err)
+			if !sickDisk(err) {
+				return fmt.Errorf("l2: %w", err)
+			}
+			// A sick disk makes the cache slow, never down.
+			log.Error("serving without L2: its disk cannot be used", "dir", cfg.L2.Dir, "error", err)
+			n.l2, n.l2Problem = nil, err.Error()
 		}
 	}
 	n.origin, err = origin.Open(ctx, cfg.Origins, origin.Options{
@@ -103,4 +112,12 @@ func (n *node) sizes() map[block.Tier]account.Size {
 		sizes[block.Disk] = n.l2
 	}
 	return sizes
+}
+
+// sickDisk reports whether err is the fault of the disk and not of the
+// configuration. A directory that is missing here could not be made before,
+// because the file system is read-only.
+func sickDisk(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) ||
+		errors.Is(err, syscall.EIO) || errors.Is(err, fs.ErrNotExist)
 }

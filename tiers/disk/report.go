@@ -40,6 +40,9 @@ func (t *Tier) Sick() error {
 	if t.readOnly {
 		return fmt.Errorf("%w; reads go on", syscall.EROFS)
 	}
+	if t.noRoom.Load() {
+		return fmt.Errorf("no room for a segment above the %d MiB that are to stay free; new blocks are not kept, reads go on", t.opts.MinFree>>20)
+	}
 	if err := t.health.why(); err != nil {
 		return fmt.Errorf("writing refused by the disk: %w; reads go on", err)
 	}

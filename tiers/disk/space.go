@@ -31,6 +31,7 @@ func (w *writer) openSegment(log logName) error {
 	}
 	s := &segment{id: id, file: file, heat: newHeat(size), log: log, order: w.policy.nextOrder(), size: size}
 	w.segBytes += size
+	w.t.noRoom.Store(false)
 	w.t.segments.add(s)
 	w.appenders[log].open(s, size)
 	w.t.used.Store(w.segBytes + w.indexBytes)

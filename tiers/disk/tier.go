@@ -30,6 +30,7 @@ type Tier struct {
 	abandoned atomic.Int64 // reads nobody waits for any more
 	lateness  lateness
 	readOnly  bool
+	noRoom    atomic.Bool  // the last block found no room for a segment
 	used      atomic.Int64 // bytes on disk, as of the last commit
 
 	writer *writer // nil when readOnly

@@ -161,6 +161,9 @@ func (w *writer) accept(b block.Block) error {
 	if errors.Is(err, errNoRoom) {
 		w.t.queue.done(id)
 		w.t.counters.lost.Add(1)
+		if !w.t.noRoom.Swap(true) {
+			w.t.log.Warn("disk: no room for a segment; blocks are not kept until there is", "dir", w.t.opts.Dir, "min_free", w.t.opts.MinFree)
+		}
 		return w.placeMoves() // of segments reclaimed before the room ran out
 	}
 	if err != nil {
