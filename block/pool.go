@@ -16,7 +16,7 @@ const pageSize = 4096
 const slackSize = 2 * pageSize
 
 // DefaultIdle is how many bytes of free memory a pool keeps resident.
-const DefaultIdle = 64 << 20
+const DefaultIdle = 32 << 20
 
 // DefaultPool serves everything that does not name a pool of its own.
 var DefaultPool = NewPool(DefaultIdle)

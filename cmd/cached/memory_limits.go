@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"os"
 	"runtime/debug"
 
 	"github.com/dustin/go-humanize"
@@ -50,8 +49,5 @@ func setMemoryLimits(l1, l2 int64) error {
 		}
 	}
 	debug.SetMemoryLimit(limit)
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
-	}
 	return nil
 }

@@ -3,7 +3,7 @@
 // ends with status 1 where a goal is missed.
 //
 //	go run ./loadtest/prove main            # all of it
-//	go run ./loadtest/prove main -only disk # the commands that mention "disk"
+//	go run ./loadtest/prove main -only disk # the commands that mention "disk", again
 //
 // A measurement is any command that prints lines "figure NAME VALUE UNIT"; tests
 // and benchmarks do so through internal/figure. Commands run one after another,
@@ -28,7 +28,7 @@ func main() {
 
 func run(args []string) error {
 	fs := flag.NewFlagSet("prove", flag.ContinueOnError)
-	only := fs.String("only", "", "run the commands that contain `TEXT` only; nothing is written")
+	only := fs.String("only", "", "run the commands that contain `TEXT` only; their figures replace those in results/<set>.json")
 	if len(args) == 0 || sets[args[0]] == nil {
 		return fmt.Errorf("usage: prove main [-only TEXT]")
 	}
@@ -50,10 +50,15 @@ func run(args []string) error {
 	defer log.Close()
 	results := measure(goals, log)
 	printTable(os.Stdout, results, colours(os.Stdout))
-	if *only == "" {
-		if err := writeReport(filepath.Join("results", set+".json"), results); err != nil {
+	file := filepath.Join("results", set+".json")
+	rep := newReport(results)
+	if *only != "" {
+		if rep, err = rep.into(file); err != nil {
 			return err
 		}
+	}
+	if err := rep.write(file); err != nil {
+		return err
 	}
 	if missed := countMissed(results); missed > 0 {
 		return fmt.Errorf("%d of %d goals missed; the output of every command is in %s", missed, len(results), log.Name())

@@ -56,7 +56,7 @@ func TestReportNamesEveryFigure(t *testing.T) {
 		{goal: goal{name: "b", figure: "g", op: atMost, bound: 1, command: "c"}, reason: "exit status 1"},
 	}
 	file := filepath.Join(t.TempDir(), "main.json")
-	if err := writeReport(file, results); err != nil {
+	if err := newReport(results).write(file); err != nil {
 		t.Fatal(err)
 	}
 	doc, err := os.ReadFile(file)
@@ -91,5 +91,25 @@ func TestEveryGoalHasACommandAndAUniqueName(t *testing.T) {
 			}
 			seen[g.name] = true
 		}
+	}
+}
+
+func TestMeasuringSomeAgainKeepsTheRest(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "main.json")
+	first := newReport([]result{
+		{goal: goal{name: "a", figure: "f", op: atLeast, bound: 1, command: "c"}, value: 0.5, measured: true},
+		{goal: goal{name: "b", figure: "g", op: atLeast, bound: 1, command: "c"}, value: 2, measured: true},
+	})
+	first.Commit = "older"
+	if err := first.write(file); err != nil {
+		t.Fatal(err)
+	}
+	again, err := newReport([]result{{goal: goal{name: "a", figure: "f", op: atLeast, bound: 1, command: "c"}, value: 3, measured: true}}).into(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := again.Figures[0], again.Figures[1]
+	if again.Commit != "older" || len(again.Figures) != 2 || *a.Figure != 3 || !a.Met || a.Commit != commit() || *b.Figure != 2 || b.Commit != "" {
+		t.Fatalf("%+v", again)
 	}
 }

@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -120,9 +123,10 @@ type reportFigure struct {
 	Met     bool     `json:"met"`
 	Command string   `json:"command"`
 	Reason  string   `json:"reason,omitempty"`
+	Commit  string   `json:"commit,omitempty"` // where it was measured, if not at the report's
 }
 
-func writeReport(file string, results []result) error {
+func newReport(results []result) report {
 	rep := report{Machine: machine(), Commit: commit()}
 	for _, r := range results {
 		f := reportFigure{Name: r.name, Goal: r.goalText(), Unit: r.unit, Met: r.met(), Command: r.command, Reason: strings.TrimSpace(r.reason + " " + r.note)}
@@ -131,6 +135,41 @@ func writeReport(file string, results []result) error {
 		}
 		rep.Figures = append(rep.Figures, f)
 	}
+	return rep
+}
+
+// into puts the figures of rep over those of the same name in file, and says of
+// each at which commit it was measured.
+func (rep report) into(file string) (report, error) {
+	doc, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return rep, nil
+	}
+	if err != nil {
+		return rep, err
+	}
+	var whole report
+	if err := json.Unmarshal(doc, &whole); err != nil {
+		return rep, fmt.Errorf("%s: %w", file, err)
+	}
+	if whole.Machine != rep.Machine {
+		return rep, fmt.Errorf("%s is of another machine (%s): measure all of it again", file, whole.Machine)
+	}
+	for _, f := range rep.Figures {
+		if rep.Commit != whole.Commit {
+			f.Commit = rep.Commit
+		}
+		at := slices.IndexFunc(whole.Figures, func(old reportFigure) bool { return old.Name == f.Name })
+		if at < 0 {
+			whole.Figures = append(whole.Figures, f)
+			continue
+		}
+		whole.Figures[at] = f
+	}
+	return whole, nil
+}
+
+func (rep report) write(file string) error {
 	doc, err := json.MarshalIndent(rep, "", "  ")
 	if err != nil {
 		return err
