@@ -53,7 +53,7 @@ func run(args []string) error {
 	file := filepath.Join("results", set+".json")
 	rep := newReport(results)
 	if *only != "" {
-		if rep, err = rep.into(file); err != nil {
+		if rep, err = rep.into(file, sets[set]); err != nil {
 			return err
 		}
 	}

@@ -99,12 +99,13 @@ func TestMeasuringSomeAgainKeepsTheRest(t *testing.T) {
 	first := newReport([]result{
 		{goal: goal{name: "a", figure: "f", op: atLeast, bound: 1, command: "c"}, value: 0.5, measured: true},
 		{goal: goal{name: "b", figure: "g", op: atLeast, bound: 1, command: "c"}, value: 2, measured: true},
+		{goal: goal{name: "no goal any more", figure: "h", command: "c"}},
 	})
 	first.Commit = "older"
 	if err := first.write(file); err != nil {
 		t.Fatal(err)
 	}
-	again, err := newReport([]result{{goal: goal{name: "a", figure: "f", op: atLeast, bound: 1, command: "c"}, value: 3, measured: true}}).into(file)
+	again, err := newReport([]result{{goal: goal{name: "a", figure: "f", op: atLeast, bound: 1, command: "c"}, value: 3, measured: true}}).into(file, []goal{{name: "a"}, {name: "b"}})
 	if err != nil {
 		t.Fatal(err)
 	}

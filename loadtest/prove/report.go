@@ -138,9 +138,9 @@ func newReport(results []result) report {
 	return rep
 }
 
-// into puts the figures of rep over those of the same name in file, and says of
-// each at which commit it was measured.
-func (rep report) into(file string) (report, error) {
+// into puts the figures of rep over those of the same name in file, says of each at
+// which commit it was measured, and drops what is no goal any more.
+func (rep report) into(file string, goals []goal) (report, error) {
 	doc, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return rep, nil
@@ -155,6 +155,9 @@ func (rep report) into(file string) (report, error) {
 	if whole.Machine != rep.Machine {
 		return rep, fmt.Errorf("%s is of another machine (%s): measure all of it again", file, whole.Machine)
 	}
+	whole.Figures = slices.DeleteFunc(whole.Figures, func(f reportFigure) bool {
+		return !slices.ContainsFunc(goals, func(g goal) bool { return g.name == f.Name })
+	})
 	for _, f := range rep.Figures {
 		if rep.Commit != whole.Commit {
 			f.Commit = rep.Commit
