@@ -62,7 +62,7 @@ func (r result) mark() string {
 	switch {
 	case !r.met():
 		return missedMark
-	case r.op == shown:
+	case r.op == shown && r.figure != "":
 		return "-"
 	default:
 		return "ok"
