@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"github.com/zonecache/cached/block"
@@ -114,10 +115,19 @@ func (t *Tier) readAt(s *segment, id block.ID, l location) (block.Block, error) 
 	return buf.Seal(id, block.Disk), nil
 }
 
+// loudDamage is how many damaged blocks are logged one by one; later ones are once
+// in as many.
+const loudDamage = 20
+
 func (t *Tier) corrupt(id block.ID, l location, what string) error {
-	t.counters.corrupt.Add(1)
+	n := t.counters.corrupt.Add(1)
 	t.queue.forget(id, l)
-	t.log.Warn("disk: damaged block forgotten", "id", id.String(), "what", what,
+	// A rotten disk must not flood the log; the metrics count them all.
+	level := slog.LevelDebug
+	if n <= loudDamage || n%loudDamage == 0 {
+		level = slog.LevelWarn
+	}
+	t.log.Log(context.Background(), level, "disk: damaged block forgotten", "id", id.String(), "what", what, "so_far", n,
 		"segment", l.segment, "offset", l.offset, "length", l.length)
 	return fmt.Errorf("segment %d at %d: %s: %w", l.segment, l.offset, what, block.ErrCorrupt)
 }
