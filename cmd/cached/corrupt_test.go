@@ -84,18 +84,7 @@ func TestWrongBytesInOneOriginAreReadFromTheNext(t *testing.T) {
 	publishFile(t, second, "img", 2_000_000)
 	damage(t, filepath.Join(first, "blocks"))
 	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--origin", "file://"+first, "--origin", "file://"+second, "--l2-size", "0")
-	img, err := openImage(t.Context(), d.client, "img")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer img.Close()
-	got := make([]byte, len(want))
-	if _, err := img.ReadAt(got, 0); err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
-		t.Fatal("wrong bytes")
-	}
+	readImage(t, d, "img", want)
 	r := checkBooks(t, d.client)
 	if r.Errors != 0 || r.ReadsPerBlock != 1 {
 		t.Fatalf("%d errors, %.3f origin reads per block", r.Errors, r.ReadsPerBlock)

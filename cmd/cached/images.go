@@ -37,19 +37,16 @@ func newImagesListCommand() *cobra.Command {
 	server := addServerFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client, err := api.NewClient(*server, api.ClientOptions{})
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		entries, err := client.ListImages(cmd.Context())
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), newImageRows(entries))
-		}
-		return printImages(cmd.OutOrStdout(), entries)
+		return withClient(*server, func(client *api.Client) error {
+			entries, err := client.ListImages(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), newImageRows(entries))
+			}
+			return printImages(cmd.OutOrStdout(), entries)
+		})
 	}
 	return cmd
 }
@@ -103,23 +100,20 @@ func newImagesShowCommand() *cobra.Command {
 	server := addServerFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON, with the list of blocks")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := api.NewClient(*server, api.ClientOptions{})
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		resp, err := client.GetImage(cmd.Context(), args[0])
-		if err != nil {
-			return err
-		}
-		m, err := manifestFromProto(resp.GetManifest(), resp.GetManifestId())
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), newShownImage(resp.GetManifestId(), m))
-		}
-		return printImage(cmd.OutOrStdout(), resp.GetManifestId(), m)
+		return withClient(*server, func(client *api.Client) error {
+			resp, err := client.GetImage(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			m, err := manifestFromProto(resp.GetManifest(), resp.GetManifestId())
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), newShownImage(resp.GetManifestId(), m))
+			}
+			return printImage(cmd.OutOrStdout(), resp.GetManifestId(), m)
+		})
 	}
 	return cmd
 }

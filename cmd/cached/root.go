@@ -85,6 +85,16 @@ func addServerFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().String("server", url, "`URL` of the daemon (env CACHED_SERVER)")
 }
 
+// withClient makes use a client of the daemon while it runs.
+func withClient(url string, use func(*api.Client) error) error {
+	client, err := api.NewClient(url, api.ClientOptions{})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return use(client)
+}
+
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")

@@ -29,20 +29,17 @@ it and the cause of the read, in blocks and in bytes.
 	server := addServerFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client, err := api.NewClient(*server, api.ClientOptions{})
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		ledger, err := client.Ledger(cmd.Context())
-		if err != nil {
-			return err
-		}
-		report := newStatsReport(ledger)
-		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), report)
-		}
-		return report.print(cmd.OutOrStdout())
+		return withClient(*server, func(client *api.Client) error {
+			ledger, err := client.Ledger(cmd.Context())
+			if err != nil {
+				return err
+			}
+			report := newStatsReport(ledger)
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), report)
+			}
+			return report.print(cmd.OutOrStdout())
+		})
 	}
 	return cmd
 }

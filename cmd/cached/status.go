@@ -23,24 +23,21 @@ func newStatusCommand() *cobra.Command {
 	server := addServerFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client, err := api.NewClient(*server, api.ClientOptions{})
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		status, err := client.Status(cmd.Context())
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			doc, err := protojson.MarshalOptions{Multiline: true, EmitUnpopulated: true, UseProtoNames: true}.Marshal(status)
+		return withClient(*server, func(client *api.Client) error {
+			status, err := client.Status(cmd.Context())
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), string(doc))
-			return err
-		}
-		return printStatus(cmd.OutOrStdout(), status)
+			if *asJSON {
+				doc, err := protojson.MarshalOptions{Multiline: true, EmitUnpopulated: true, UseProtoNames: true}.Marshal(status)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), string(doc))
+				return err
+			}
+			return printStatus(cmd.OutOrStdout(), status)
+		})
 	}
 	return cmd
 }

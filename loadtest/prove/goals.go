@@ -73,7 +73,7 @@ var mainGoals = []goal{
 	{name: "daemon restarted on a full L2: from exec to the first block by RPC", figure: "serve.restart.first_block_s", op: atMost, bound: 1, unit: "s", command: restart},
 	{name: "the tier alone: open and first block", figure: "disk.restart.first_block_s", op: atMost, bound: 1, unit: "s", command: diskRead},
 	{name: "L2 write, of 1 GB/s where fio writes 2 or more (of half of fio's where it writes less)", figure: "disk.write.of_goal", op: atLeast, bound: 1, unit: "x", command: diskWrite},
-	{name: "L2 write beside fio", figure: "disk.write.vs_fio", op: shown, unit: "x", command: diskWrite},
+	{name: "L2 write beside fio, as a ratio (1 of 2 GB/s)", figure: "disk.write.vs_fio", op: atLeast, bound: 0.5, unit: "x", command: diskWrite, note: "on a disk that writes 2.5 to 3 GB/s the single writer and its commits, which are not overlapped with appends, are the limit"},
 	{name: "L2 write", figure: "disk.write.mb_per_s", op: shown, unit: "MB/s", command: diskWrite},
 	{name: "L2 peak of its budget while twice it is written", figure: "disk.budget.peak_ratio", op: atMost, bound: 1, unit: "x", command: diskBounds},
 	{name: "L2 write amplification at the disk", figure: "disk.write_amplification", op: atMost, bound: 1.1, unit: "x", command: diskWear},
