@@ -595,7 +595,9 @@ type GetStatusResponse struct {
 	OpenSessions uint64 `protobuf:"varint,8,opt,name=open_sessions,json=openSessions,proto3" json:"open_sessions,omitempty"`
 	// What is wrong though the daemon is ready, such as a disk that takes no
 	// writes; empty when nothing is.
-	Warnings      []string `protobuf:"bytes,9,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []string `protobuf:"bytes,9,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// The zone the daemon is part of; absent when it has no peers.
+	Zone          *ZoneStatus `protobuf:"bytes,10,opt,name=zone,proto3" json:"zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -693,6 +695,232 @@ func (x *GetStatusResponse) GetWarnings() []string {
 	return nil
 }
 
+func (x *GetStatusResponse) GetZone() *ZoneStatus {
+	if x != nil {
+		return x.Zone
+	}
+	return nil
+}
+
+// A ZoneStatus describes a zone as one of its nodes sees it.
+type ZoneStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The zone's name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The name of the node that answers.
+	Node string `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	// Names the view of the ring: nodes with the same epoch agree on every owner.
+	Epoch uint64 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// How images spread: "redirect" or "tree".
+	Distribution string `protobuf:"bytes,4,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	// The nodes of the ring, by name.
+	Peers         []*PeerStatus `protobuf:"bytes,5,rep,name=peers,proto3" json:"peers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ZoneStatus) Reset() {
+	*x = ZoneStatus{}
+	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ZoneStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ZoneStatus) ProtoMessage() {}
+
+func (x *ZoneStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ZoneStatus.ProtoReflect.Descriptor instead.
+func (*ZoneStatus) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ZoneStatus) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ZoneStatus) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ZoneStatus) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ZoneStatus) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+func (x *ZoneStatus) GetPeers() []*PeerStatus {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
+}
+
+// A PeerStatus describes one node of the zone as another one sees it.
+type PeerStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node's name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Where its peers reach it, host:port.
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// Its software's version.
+	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Its weight.
+	Weight uint32 `protobuf:"varint,4,opt,name=weight,proto3" json:"weight,omitempty"`
+	// The share of all blocks that it owns, from 0 to 1.
+	Share float64 `protobuf:"fixed64,5,opt,name=share,proto3" json:"share,omitempty"`
+	// "self", "alive", "suspect" (its reads fail; it is not asked for a while) or
+	// "leaving".
+	Health string `protobuf:"bytes,6,opt,name=health,proto3" json:"health,omitempty"`
+	// Why it is suspect; empty otherwise.
+	Problem string `protobuf:"bytes,7,opt,name=problem,proto3" json:"problem,omitempty"`
+	// Blocks read from it, and their bytes.
+	Received *Count `protobuf:"bytes,8,opt,name=received,proto3" json:"received,omitempty"`
+	// Blocks sent to it, and their bytes.
+	Sent *Count `protobuf:"bytes,9,opt,name=sent,proto3" json:"sent,omitempty"`
+	// Reads of it that failed.
+	Failures uint64 `protobuf:"varint,10,opt,name=failures,proto3" json:"failures,omitempty"`
+	// Blocks it sent whole whose bytes were wrong.
+	Wrong         uint64 `protobuf:"varint,11,opt,name=wrong,proto3" json:"wrong,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PeerStatus) Reset() {
+	*x = PeerStatus{}
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PeerStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PeerStatus) ProtoMessage() {}
+
+func (x *PeerStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
+func (*PeerStatus) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PeerStatus) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PeerStatus) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *PeerStatus) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *PeerStatus) GetWeight() uint32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *PeerStatus) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+func (x *PeerStatus) GetHealth() string {
+	if x != nil {
+		return x.Health
+	}
+	return ""
+}
+
+func (x *PeerStatus) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *PeerStatus) GetReceived() *Count {
+	if x != nil {
+		return x.Received
+	}
+	return nil
+}
+
+func (x *PeerStatus) GetSent() *Count {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *PeerStatus) GetFailures() uint64 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+func (x *PeerStatus) GetWrong() uint64 {
+	if x != nil {
+		return x.Wrong
+	}
+	return 0
+}
+
 // An OriginStatus says how an origin does.
 type OriginStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -708,7 +936,7 @@ type OriginStatus struct {
 
 func (x *OriginStatus) Reset() {
 	*x = OriginStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +948,7 @@ func (x *OriginStatus) String() string {
 func (*OriginStatus) ProtoMessage() {}
 
 func (x *OriginStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +961,7 @@ func (x *OriginStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OriginStatus.ProtoReflect.Descriptor instead.
 func (*OriginStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *OriginStatus) GetUrl() string {
@@ -797,7 +1025,7 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12.\n" +
 	"\x06served\x18\x02 \x03(\v2\x16.cached.v1.ServedCountR\x06served\x12\x16\n" +
 	"\x06errors\x18\x03 \x01(\x04R\x06errors\"\x12\n" +
-	"\x10GetStatusRequest\"\xe9\x02\n" +
+	"\x10GetStatusRequest\"\x94\x03\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x121\n" +
 	"\x06uptime\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x12%\n" +
@@ -807,7 +1035,30 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\aorigins\x18\x06 \x03(\v2\x17.cached.v1.OriginStatusR\aorigins\x12\x1b\n" +
 	"\tnot_ready\x18\a \x03(\tR\bnotReady\x12#\n" +
 	"\ropen_sessions\x18\b \x01(\x04R\fopenSessions\x12\x1a\n" +
-	"\bwarnings\x18\t \x03(\tR\bwarnings\"T\n" +
+	"\bwarnings\x18\t \x03(\tR\bwarnings\x12)\n" +
+	"\x04zone\x18\n" +
+	" \x01(\v2\x15.cached.v1.ZoneStatusR\x04zone\"\x9b\x01\n" +
+	"\n" +
+	"ZoneStatus\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\"\n" +
+	"\fdistribution\x18\x04 \x01(\tR\fdistribution\x12+\n" +
+	"\x05peers\x18\x05 \x03(\v2\x15.cached.v1.PeerStatusR\x05peers\"\xba\x02\n" +
+	"\n" +
+	"PeerStatus\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x16\n" +
+	"\x06weight\x18\x04 \x01(\rR\x06weight\x12\x14\n" +
+	"\x05share\x18\x05 \x01(\x01R\x05share\x12\x16\n" +
+	"\x06health\x18\x06 \x01(\tR\x06health\x12\x18\n" +
+	"\aproblem\x18\a \x01(\tR\aproblem\x12,\n" +
+	"\breceived\x18\b \x01(\v2\x10.cached.v1.CountR\breceived\x12$\n" +
+	"\x04sent\x18\t \x01(\v2\x10.cached.v1.CountR\x04sent\x12\x1a\n" +
+	"\bfailures\x18\n" +
+	" \x01(\x04R\bfailures\x12\x14\n" +
+	"\x05wrong\x18\v \x01(\x04R\x05wrong\"T\n" +
 	"\fOriginStatus\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x18\n" +
 	"\ahealthy\x18\x02 \x01(\bR\ahealthy\x12\x18\n" +
@@ -828,7 +1079,7 @@ func file_cached_v1_admin_proto_rawDescGZIP() []byte {
 	return file_cached_v1_admin_proto_rawDescData
 }
 
-var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_cached_v1_admin_proto_goTypes = []any{
 	(*GetLedgerRequest)(nil),      // 0: cached.v1.GetLedgerRequest
 	(*GetLedgerResponse)(nil),     // 1: cached.v1.GetLedgerResponse
@@ -840,39 +1091,45 @@ var file_cached_v1_admin_proto_goTypes = []any{
 	(*ImageLedger)(nil),           // 7: cached.v1.ImageLedger
 	(*GetStatusRequest)(nil),      // 8: cached.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),     // 9: cached.v1.GetStatusResponse
-	(*OriginStatus)(nil),          // 10: cached.v1.OriginStatus
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(Tier)(0),                     // 12: cached.v1.Tier
-	(Cause)(0),                    // 13: cached.v1.Cause
-	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
+	(*ZoneStatus)(nil),            // 10: cached.v1.ZoneStatus
+	(*PeerStatus)(nil),            // 11: cached.v1.PeerStatus
+	(*OriginStatus)(nil),          // 12: cached.v1.OriginStatus
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(Tier)(0),                     // 14: cached.v1.Tier
+	(Cause)(0),                    // 15: cached.v1.Cause
+	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
 }
 var file_cached_v1_admin_proto_depIdxs = []int32{
 	2,  // 0: cached.v1.GetLedgerResponse.ledger:type_name -> cached.v1.Ledger
-	11, // 1: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
+	13, // 1: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
 	3,  // 2: cached.v1.Ledger.requests:type_name -> cached.v1.Count
 	4,  // 3: cached.v1.Ledger.served:type_name -> cached.v1.ServedCount
 	5,  // 4: cached.v1.Ledger.errors:type_name -> cached.v1.CauseCount
 	3,  // 5: cached.v1.Ledger.origin_reads:type_name -> cached.v1.Count
 	6,  // 6: cached.v1.Ledger.tiers:type_name -> cached.v1.TierUsage
 	7,  // 7: cached.v1.Ledger.images:type_name -> cached.v1.ImageLedger
-	12, // 8: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
-	13, // 9: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
+	14, // 8: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
+	15, // 9: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
 	3,  // 10: cached.v1.ServedCount.count:type_name -> cached.v1.Count
-	13, // 11: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
-	12, // 12: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
+	15, // 11: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
+	14, // 12: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
 	4,  // 13: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
-	14, // 14: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	16, // 14: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
 	6,  // 15: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
-	10, // 16: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
-	0,  // 17: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
-	8,  // 18: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
-	1,  // 19: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
-	9,  // 20: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
-	19, // [19:21] is the sub-list for method output_type
-	17, // [17:19] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	12, // 16: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
+	10, // 17: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
+	11, // 18: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
+	3,  // 19: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
+	3,  // 20: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
+	0,  // 21: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
+	8,  // 22: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
+	1,  // 23: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
+	9,  // 24: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
+	23, // [23:25] is the sub-list for method output_type
+	21, // [21:23] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_admin_proto_init() }
@@ -887,7 +1144,7 @@ func file_cached_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_admin_proto_rawDesc), len(file_cached_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

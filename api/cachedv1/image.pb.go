@@ -22,6 +22,55 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// A ReadAhead says what a caller is going to read of an image.
+type ReadAhead int32
+
+const (
+	// Not known: nothing is fetched before it is asked for.
+	ReadAhead_READ_AHEAD_UNSPECIFIED ReadAhead = 0
+	// All of it, more or less in order.
+	ReadAhead_READ_AHEAD_IMAGE ReadAhead = 1
+)
+
+// Enum value maps for ReadAhead.
+var (
+	ReadAhead_name = map[int32]string{
+		0: "READ_AHEAD_UNSPECIFIED",
+		1: "READ_AHEAD_IMAGE",
+	}
+	ReadAhead_value = map[string]int32{
+		"READ_AHEAD_UNSPECIFIED": 0,
+		"READ_AHEAD_IMAGE":       1,
+	}
+)
+
+func (x ReadAhead) Enum() *ReadAhead {
+	p := new(ReadAhead)
+	*p = x
+	return p
+}
+
+func (x ReadAhead) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReadAhead) Descriptor() protoreflect.EnumDescriptor {
+	return file_cached_v1_image_proto_enumTypes[0].Descriptor()
+}
+
+func (ReadAhead) Type() protoreflect.EnumType {
+	return &file_cached_v1_image_proto_enumTypes[0]
+}
+
+func (x ReadAhead) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReadAhead.Descriptor instead.
+func (ReadAhead) EnumDescriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{0}
+}
+
 // An Encoding is how a block's stored form becomes the image's bytes.
 type Encoding int32
 
@@ -59,11 +108,11 @@ func (x Encoding) String() string {
 }
 
 func (Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_cached_v1_image_proto_enumTypes[0].Descriptor()
+	return file_cached_v1_image_proto_enumTypes[1].Descriptor()
 }
 
 func (Encoding) Type() protoreflect.EnumType {
-	return &file_cached_v1_image_proto_enumTypes[0]
+	return &file_cached_v1_image_proto_enumTypes[1]
 }
 
 func (x Encoding) Number() protoreflect.EnumNumber {
@@ -72,7 +121,7 @@ func (x Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Encoding.Descriptor instead.
 func (Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{0}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{1}
 }
 
 // An OpenImageRequest names the image and what will run in it.
@@ -82,7 +131,10 @@ type OpenImageRequest struct {
 	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
 	// The entrypoint or function that will run; starts of one workload are expected
 	// to read the same blocks. May be empty.
-	Workload      string `protobuf:"bytes,2,opt,name=workload,proto3" json:"workload,omitempty"`
+	Workload string `protobuf:"bytes,2,opt,name=workload,proto3" json:"workload,omitempty"`
+	// What of the image the caller is going to read, so that the daemon can fetch it
+	// ahead.
+	ReadAhead     ReadAhead `protobuf:"varint,3,opt,name=read_ahead,json=readAhead,proto3,enum=cached.v1.ReadAhead" json:"read_ahead,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -129,6 +181,13 @@ func (x *OpenImageRequest) GetWorkload() string {
 		return x.Workload
 	}
 	return ""
+}
+
+func (x *OpenImageRequest) GetReadAhead() ReadAhead {
+	if x != nil {
+		return x.ReadAhead
+	}
+	return ReadAhead_READ_AHEAD_UNSPECIFIED
 }
 
 // An OpenImageResponse describes an opened image.
@@ -759,10 +818,12 @@ var File_cached_v1_image_proto protoreflect.FileDescriptor
 
 const file_cached_v1_image_proto_rawDesc = "" +
 	"\n" +
-	"\x15cached/v1/image.proto\x12\tcached.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"D\n" +
+	"\x15cached/v1/image.proto\x12\tcached.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"y\n" +
 	"\x10OpenImageRequest\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1a\n" +
-	"\bworkload\x18\x02 \x01(\tR\bworkload\"\x9a\x01\n" +
+	"\bworkload\x18\x02 \x01(\tR\bworkload\x123\n" +
+	"\n" +
+	"read_ahead\x18\x03 \x01(\x0e2\x14.cached.v1.ReadAheadR\treadAhead\"\x9a\x01\n" +
 	"\x11OpenImageResponse\x12\x1f\n" +
 	"\vmanifest_id\x18\x01 \x01(\tR\n" +
 	"manifestId\x12/\n" +
@@ -812,7 +873,10 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12#\n" +
 	"\rstored_length\x18\x02 \x01(\rR\fstoredLength\x12\x16\n" +
 	"\x06length\x18\x03 \x01(\rR\x06length\x12/\n" +
-	"\bencoding\x18\x04 \x01(\x0e2\x13.cached.v1.EncodingR\bencoding*I\n" +
+	"\bencoding\x18\x04 \x01(\x0e2\x13.cached.v1.EncodingR\bencoding*=\n" +
+	"\tReadAhead\x12\x1a\n" +
+	"\x16READ_AHEAD_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10READ_AHEAD_IMAGE\x10\x01*I\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fENCODING_RAW\x10\x01\x12\x11\n" +
@@ -836,45 +900,47 @@ func file_cached_v1_image_proto_rawDescGZIP() []byte {
 	return file_cached_v1_image_proto_rawDescData
 }
 
-var file_cached_v1_image_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_cached_v1_image_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_cached_v1_image_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_cached_v1_image_proto_goTypes = []any{
-	(Encoding)(0),                 // 0: cached.v1.Encoding
-	(*OpenImageRequest)(nil),      // 1: cached.v1.OpenImageRequest
-	(*OpenImageResponse)(nil),     // 2: cached.v1.OpenImageResponse
-	(*CloseSessionRequest)(nil),   // 3: cached.v1.CloseSessionRequest
-	(*CloseSessionResponse)(nil),  // 4: cached.v1.CloseSessionResponse
-	(*ListImagesRequest)(nil),     // 5: cached.v1.ListImagesRequest
-	(*ListImagesResponse)(nil),    // 6: cached.v1.ListImagesResponse
-	(*ImageEntry)(nil),            // 7: cached.v1.ImageEntry
-	(*GetImageRequest)(nil),       // 8: cached.v1.GetImageRequest
-	(*GetImageResponse)(nil),      // 9: cached.v1.GetImageResponse
-	(*Manifest)(nil),              // 10: cached.v1.Manifest
-	(*BlockRef)(nil),              // 11: cached.v1.BlockRef
-	nil,                           // 12: cached.v1.Manifest.AnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(ReadAhead)(0),                // 0: cached.v1.ReadAhead
+	(Encoding)(0),                 // 1: cached.v1.Encoding
+	(*OpenImageRequest)(nil),      // 2: cached.v1.OpenImageRequest
+	(*OpenImageResponse)(nil),     // 3: cached.v1.OpenImageResponse
+	(*CloseSessionRequest)(nil),   // 4: cached.v1.CloseSessionRequest
+	(*CloseSessionResponse)(nil),  // 5: cached.v1.CloseSessionResponse
+	(*ListImagesRequest)(nil),     // 6: cached.v1.ListImagesRequest
+	(*ListImagesResponse)(nil),    // 7: cached.v1.ListImagesResponse
+	(*ImageEntry)(nil),            // 8: cached.v1.ImageEntry
+	(*GetImageRequest)(nil),       // 9: cached.v1.GetImageRequest
+	(*GetImageResponse)(nil),      // 10: cached.v1.GetImageResponse
+	(*Manifest)(nil),              // 11: cached.v1.Manifest
+	(*BlockRef)(nil),              // 12: cached.v1.BlockRef
+	nil,                           // 13: cached.v1.Manifest.AnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 }
 var file_cached_v1_image_proto_depIdxs = []int32{
-	10, // 0: cached.v1.OpenImageResponse.manifest:type_name -> cached.v1.Manifest
-	7,  // 1: cached.v1.ListImagesResponse.images:type_name -> cached.v1.ImageEntry
-	13, // 2: cached.v1.ImageEntry.updated:type_name -> google.protobuf.Timestamp
-	10, // 3: cached.v1.GetImageResponse.manifest:type_name -> cached.v1.Manifest
-	11, // 4: cached.v1.Manifest.blocks:type_name -> cached.v1.BlockRef
-	12, // 5: cached.v1.Manifest.annotations:type_name -> cached.v1.Manifest.AnnotationsEntry
-	0,  // 6: cached.v1.BlockRef.encoding:type_name -> cached.v1.Encoding
-	1,  // 7: cached.v1.ImageService.OpenImage:input_type -> cached.v1.OpenImageRequest
-	3,  // 8: cached.v1.ImageService.CloseSession:input_type -> cached.v1.CloseSessionRequest
-	5,  // 9: cached.v1.ImageService.ListImages:input_type -> cached.v1.ListImagesRequest
-	8,  // 10: cached.v1.ImageService.GetImage:input_type -> cached.v1.GetImageRequest
-	2,  // 11: cached.v1.ImageService.OpenImage:output_type -> cached.v1.OpenImageResponse
-	4,  // 12: cached.v1.ImageService.CloseSession:output_type -> cached.v1.CloseSessionResponse
-	6,  // 13: cached.v1.ImageService.ListImages:output_type -> cached.v1.ListImagesResponse
-	9,  // 14: cached.v1.ImageService.GetImage:output_type -> cached.v1.GetImageResponse
-	11, // [11:15] is the sub-list for method output_type
-	7,  // [7:11] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	0,  // 0: cached.v1.OpenImageRequest.read_ahead:type_name -> cached.v1.ReadAhead
+	11, // 1: cached.v1.OpenImageResponse.manifest:type_name -> cached.v1.Manifest
+	8,  // 2: cached.v1.ListImagesResponse.images:type_name -> cached.v1.ImageEntry
+	14, // 3: cached.v1.ImageEntry.updated:type_name -> google.protobuf.Timestamp
+	11, // 4: cached.v1.GetImageResponse.manifest:type_name -> cached.v1.Manifest
+	12, // 5: cached.v1.Manifest.blocks:type_name -> cached.v1.BlockRef
+	13, // 6: cached.v1.Manifest.annotations:type_name -> cached.v1.Manifest.AnnotationsEntry
+	1,  // 7: cached.v1.BlockRef.encoding:type_name -> cached.v1.Encoding
+	2,  // 8: cached.v1.ImageService.OpenImage:input_type -> cached.v1.OpenImageRequest
+	4,  // 9: cached.v1.ImageService.CloseSession:input_type -> cached.v1.CloseSessionRequest
+	6,  // 10: cached.v1.ImageService.ListImages:input_type -> cached.v1.ListImagesRequest
+	9,  // 11: cached.v1.ImageService.GetImage:input_type -> cached.v1.GetImageRequest
+	3,  // 12: cached.v1.ImageService.OpenImage:output_type -> cached.v1.OpenImageResponse
+	5,  // 13: cached.v1.ImageService.CloseSession:output_type -> cached.v1.CloseSessionResponse
+	7,  // 14: cached.v1.ImageService.ListImages:output_type -> cached.v1.ListImagesResponse
+	10, // 15: cached.v1.ImageService.GetImage:output_type -> cached.v1.GetImageResponse
+	12, // [12:16] is the sub-list for method output_type
+	8,  // [8:12] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_image_proto_init() }
@@ -887,7 +953,7 @@ func file_cached_v1_image_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_image_proto_rawDesc), len(file_cached_v1_image_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
