@@ -21,15 +21,16 @@ import (
 // environment and the flags all set the same fields, in rising order of
 // precedence; bindFlags names them.
 type Config struct {
-	Listen   string   `yaml:"listen"`
-	Admin    string   `yaml:"admin"`
-	DataDir  string   `yaml:"data-dir"`
-	Origins  []string `yaml:"origins"`
-	L1       L1Config `yaml:"l1"`
-	L2       L2Config `yaml:"l2"`
-	Limits   Limits   `yaml:"limits"`
-	Log      Log      `yaml:"log"`
-	Shutdown Shutdown `yaml:"shutdown"`
+	Listen   string     `yaml:"listen"`
+	Admin    string     `yaml:"admin"`
+	DataDir  string     `yaml:"data-dir"`
+	Origins  []string   `yaml:"origins"`
+	L1       L1Config   `yaml:"l1"`
+	L2       L2Config   `yaml:"l2"`
+	Zone     ZoneConfig `yaml:"zone"`
+	Limits   Limits     `yaml:"limits"`
+	Log      Log        `yaml:"log"`
+	Shutdown Shutdown   `yaml:"shutdown"`
 }
 
 // L1Config is the memory tier's stanza.
@@ -71,6 +72,7 @@ func Default() Config {
 		DataDir:  defaultDataDir(),
 		L1:       L1Config{Size: 256 << 20},
 		L2:       L2Config{Size: 4 << 30, MinFree: 1 << 30},
+		Zone:     defaultZone(),
 		Limits:   Limits{OriginReads: 64, InFlight: 1024},
 		Log:      Log{Level: "info", Format: "text"},
 		Shutdown: Shutdown{DrainTimeout: 30 * time.Second},
@@ -98,7 +100,7 @@ func (c *Config) mergeYAML(doc []byte) error {
 			" not found in type ", " is not a key of ",
 			"field ", "",
 			"main.Config", "the configuration", "main.L1Config", "l1", "main.L2Config", "l2",
-			"main.Limits", "limits", "main.Log", "log", "main.Shutdown", "shutdown",
+			"main.ZoneConfig", "zone", "main.Limits", "limits", "main.Log", "log", "main.Shutdown", "shutdown",
 		).Replace(err.Error()))
 	}
 	return nil
@@ -134,6 +136,7 @@ func (c *Config) Validate() error {
 	if c.Limits.InFlight < 1 {
 		bad("limits.in-flight: %d, want at least 1", c.Limits.InFlight)
 	}
+	c.Zone.validate(bad)
 	if _, err := c.Log.level(); err != nil {
 		errs = append(errs, err)
 	}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"syscall"
+
+	"github.com/zonecache/cached/account"
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/tiers"
+	"github.com/zonecache/cached/tiers/disk"
+	"github.com/zonecache/cached/tiers/memory"
+	"github.com/zonecache/cached/tiers/origin"
+)
+
+// A node is everything one daemon reads blocks through.
+type node struct {
+	ledger *account.Ledger
+	l1     *memory.Tier
+	l2     *disk.Tier // nil when L2 is off
+	// l2Problem says why L2 is off although it was configured.
+	l2Problem string
+	origin    *origin.Origin
+	catalog   *catalog
+
+	zone block.Reader // what this host's containers ask
+}
+
+func (n *node) open(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+	if n.l1, err = memory.New(memory.Options{Capacity: int64(cfg.L1.Size)}); err != nil {
+		return fmt.Errorf("l1: %w", err)
+	}
+	if cfg.L2.Size > 0 {
+		n.l2, err = disk.Open(disk.Options{
+			Dir:               cfg.L2.Dir,
+			Capacity:          int64(cfg.L2.Size),
+			MinFree:           int64(cfg.L2.MinFree),
+			WriteBudgetPerDay: int64(cfg.L2.WriteBudgetPerDay),
+			Logger:            log.With("tier", "l2"),
+		})
+		if err != nil {
+			if !sickDisk(err) {
+				return fmt.Errorf("l2: %w", err)
+			}
+			// A sick disk makes the cache slow, never down.
+			log.Error("serving without L2: its disk cannot be used", "dir", cfg.L2.Dir, "error", err)
+			n.l2, n.l2Problem = nil, err.Error()
+		}
+	}
+	n.origin, err = origin.Open(ctx, cfg.Origins, origin.Options{
+		Logger:  log.With("tier", "l4"),
+		Observe: n.ledger.OriginRequest,
+		Wrap: func(name string, r block.Reader) block.Reader {
+			return n.ledger.Integrity(block.Origin, tiers.Verify(r))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	n.catalog, err = openCatalog(ctx, n.origin, cfg, log)
+	return err
+}
+
+// close ends the tiers, nearest first: what L1 holds needs no saving, what L2
+// has accepted is written out.
+func (n *node) close() error {
+	var errs []error
+	if n.l1 != nil {
+		errs = append(errs, n.l1.Close())
+	}
+	if n.l2 != nil {
+		errs = append(errs, n.l2.Close())
+	}
+	if n.catalog != nil {
+		errs = append(errs, n.catalog.close())
+	}
+	if n.origin != nil {
+		errs = append(errs, n.origin.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// sizes returns the tiers that are bounded in bytes.
+func (n *node) sizes() map[block.Tier]account.Size {
+	sizes := map[block.Tier]account.Size{block.Memory: n.l1}
+	if n.l2 != nil {
+		sizes[block.Disk] = n.l2
+	}
+	return sizes
+}
+
+// sickDisk reports whether err is the fault of the disk and not of the
+// configuration. A directory that is missing here could not be made before,
+// because the file system is read-only.
+func sickDisk(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) ||
+		errors.Is(err, syscall.EIO) || errors.Is(err, fs.ErrNotExist)
+}
