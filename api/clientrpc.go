@@ -20,11 +20,11 @@ var (
 	_ Admin  = (*Client)(nil)
 )
 
-// OpenImage begins a start of workload (may be empty) in the image that has
-// this name or manifest id. Close the response's session when the start is over.
-func (c *Client) OpenImage(ctx context.Context, image, workload string) (*cachedv1.OpenImageResponse, error) {
-	resp, err := c.images.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: image, Workload: workload})
-	return resp, c.explain(ctx, "open image "+image, err)
+// OpenImage begins a start in the image that the request names. Close the
+// response's session when the start is over.
+func (c *Client) OpenImage(ctx context.Context, req *cachedv1.OpenImageRequest) (*cachedv1.OpenImageResponse, error) {
+	resp, err := c.images.OpenImage(ctx, req)
+	return resp, c.explain(ctx, "open image "+req.GetImage(), err)
 }
 
 // CloseSession ends a session OpenImage began.

@@ -38,7 +38,7 @@ func NewHandler(services Services, options Options) *Handler {
 	h.mux.Handle(path, h.withLease(blocks, rpc))
 	h.mux.HandleFunc(blocksPath, h.raw.serveAlias)
 
-	images := newImageService(services.Images, o)
+	images := newImageService(services.Images, services.Starts, o)
 	imagesPath, imagesRPC := cachedv1connect.NewImageServiceHandler(images, limits)
 	h.mux.Handle(imagesPath, fewAtATime(imagesRPC, maxImageAnswers))
 	h.mux.Handle(cachedv1connect.NewAdminServiceHandler(

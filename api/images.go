@@ -26,18 +26,24 @@ type session struct {
 // never closes its own.
 type imageService struct {
 	images   Images
+	starts   Starts
 	sessions *lru.Cache[string, session]
 	log      *slog.Logger
 }
 
 var _ cachedv1connect.ImageServiceHandler = (*imageService)(nil)
 
-func newImageService(images Images, o Options) *imageService {
-	sessions, err := lru.New[string, session](o.MaxSessions)
+func newImageService(images Images, starts Starts, o Options) *imageService {
+	ended := func(id string, _ session) {
+		if starts != nil {
+			starts.Ended(id)
+		}
+	}
+	sessions, err := lru.NewWithEvict(o.MaxSessions, ended)
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &imageService{images: images, sessions: sessions, log: o.Logger}
+	return &imageService{images: images, starts: starts, sessions: sessions, log: o.Logger}
 }
 
 // maxImageAnswers is how many answers of the ImageService are made at a time. A
@@ -73,6 +79,9 @@ func (s *imageService) OpenImage(ctx context.Context, req *cachedv1.OpenImageReq
 	_, _ = rand.Read(random[:]) // never fails
 	id := hex.EncodeToString(random[:])
 	s.sessions.Add(id, session{image.GetManifestId(), req.GetWorkload(), time.Now()})
+	if s.starts != nil {
+		s.starts.Began(ctx, id, req, image)
+	}
 	return &cachedv1.OpenImageResponse{
 		ManifestId: image.GetManifestId(), Manifest: image.GetManifest(), SessionId: id, Stale: image.GetStale(),
 	}, nil

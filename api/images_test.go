@@ -63,7 +63,7 @@ func TestImagesAndSessions(t *testing.T) {
 	}
 	var sessions []string
 	for range 3 {
-		opened, err := c.OpenImage(t.Context(), "flask:v1", "app")
+		opened, err := c.OpenImage(t.Context(), &cachedv1.OpenImageRequest{Image: "flask:v1", Workload: "app"})
 		if err != nil || !proto.Equal(opened.Manifest, manifest) || !opened.Stale || opened.ManifestId != image.ManifestId {
 			t.Fatalf("OpenImage: %v", err)
 		}
@@ -84,7 +84,7 @@ func TestImagesAndSessions(t *testing.T) {
 		"closed twice": c.CloseSession(t.Context(), sessions[2]),
 		"forgotten":    c.CloseSession(t.Context(), sessions[0]),
 		"no image":     second(c.GetImage(t.Context(), "flask:v2")),
-		"cannot open":  second(c.OpenImage(t.Context(), "flask:v2", "")),
+		"cannot open":  second(c.OpenImage(t.Context(), &cachedv1.OpenImageRequest{Image: "flask:v2"})),
 	} {
 		if !errors.Is(err, ErrNotFound) || !errors.Is(err, block.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
@@ -93,7 +93,7 @@ func TestImagesAndSessions(t *testing.T) {
 	for name, err := range map[string]error{
 		"no name":       second(c.GetImage(t.Context(), "")),
 		"long name":     second(c.GetImage(t.Context(), strings.Repeat("x", 300))),
-		"long workload": second(c.OpenImage(t.Context(), "flask:v1", strings.Repeat("x", 300))),
+		"long workload": second(c.OpenImage(t.Context(), &cachedv1.OpenImageRequest{Image: "flask:v1", Workload: strings.Repeat("x", 300)})),
 	} {
 		if !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", name, err)

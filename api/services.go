@@ -13,6 +13,17 @@ type Services struct {
 	Blocks block.Reader
 	Images Images
 	Admin  Admin
+	Starts Starts // nil: nobody wants to know
+}
+
+// Starts is told of the starts that sessions stand for. Its methods return at
+// once.
+type Starts interface {
+	// Began says that a start has opened image. ctx ends with the request.
+	Began(ctx context.Context, session string, req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse)
+	// Ended says that the session was closed, or forgotten because too many later
+	// ones were opened.
+	Ended(session string)
 }
 
 // Images finds images. Errors: [ErrInvalid] for a malformed name, [ErrNotFound]

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/zonecache/cached/api/cachedv1"
+
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/block/blocktest"
 )
@@ -54,7 +56,7 @@ func TestWrongBytesInTheOriginAreNamedAndNeverServed(t *testing.T) {
 	publishFile(t, origin, "img", 300_000)
 	damage(t, filepath.Join(origin, "blocks"))
 	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--origin", "file://"+origin, "--l2-size", "64MiB", "--l2-min-free", "0")
-	img, err := openImage(t.Context(), d.client, "img")
+	img, err := openImage(t.Context(), d.client, &cachedv1.OpenImageRequest{Image: "img"})
 	if err != nil {
 		t.Fatal(err)
 	}

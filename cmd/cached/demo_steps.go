@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/zonecache/cached/api/cachedv1"
+
 	"github.com/dustin/go-humanize"
 
 	"github.com/zonecache/cached/block"
@@ -72,7 +74,7 @@ func (d *demo) pass(ctx context.Context, daemon *demoDaemon, name string) (err e
 	if p.before, err = daemon.report(ctx); err != nil {
 		return err
 	}
-	img, err := openImage(ctx, daemon.client, demoName)
+	img, err := openImage(ctx, daemon.client, &cachedv1.OpenImageRequest{Image: demoName})
 	if err != nil {
 		return err
 	}
@@ -111,7 +113,7 @@ func (d *demo) compare(ctx context.Context, daemon *demoDaemon) (rootfs.Report, 
 	if !ok {
 		return rootfs.Report{}, nil
 	}
-	img, err := openImage(ctx, daemon.client, demoName)
+	img, err := openImage(ctx, daemon.client, &cachedv1.OpenImageRequest{Image: demoName})
 	if err != nil {
 		return rootfs.Report{}, err
 	}

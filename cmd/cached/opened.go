@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/image"
 )
@@ -19,12 +20,13 @@ type openedImage struct {
 	name    string
 }
 
-// openImage opens nameOrID at the daemon, for one start, and checks its manifest.
-func openImage(ctx context.Context, client *api.Client, nameOrID string) (*openedImage, error) {
+// openImage opens an image at the daemon, for one start, and checks its manifest.
+func openImage(ctx context.Context, client *api.Client, req *cachedv1.OpenImageRequest) (*openedImage, error) {
+	nameOrID := req.GetImage()
 	if err := checkImage(nameOrID); err != nil {
 		return nil, err
 	}
-	resp, err := client.OpenImage(ctx, nameOrID, "")
+	resp, err := client.OpenImage(ctx, req)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/api/cachedv1"
 )
 
 func newReadCommand() *cobra.Command {
@@ -41,7 +42,11 @@ A container image is one EROFS file system: mount -t erofs -o loop,ro FILE DIR.`
 			return err
 		}
 		defer client.Close()
-		img, err := openImage(cmd.Context(), client, args[0])
+		req := &cachedv1.OpenImageRequest{Image: args[0]}
+		if *offset == 0 && *length == 0 {
+			req.ReadAhead = cachedv1.ReadAhead_READ_AHEAD_IMAGE
+		}
+		img, err := openImage(cmd.Context(), client, req)
 		if err != nil {
 			return err
 		}
