@@ -89,6 +89,10 @@ bench: ## benchmarks, then the rates beside nginx, grpc-go and fio at quick size
 prove-main: build tools ## measure every goal of the main job at full size: table, results/main.json, status 1 on a miss
 	go run ./loadtest/prove main
 
+.PHONY: prove-zone
+prove-zone: build tools ## measure every goal of the zone at full size (root; more than an hour): table, results/zone.json, status 1 on a miss
+	go run ./loadtest/prove zone
+
 ##@ generate
 
 buf = PATH="$(TOOLS):$$PATH" $(TOOLS)/buf

@@ -70,5 +70,8 @@ func printStatus(w io.Writer, s *cachedv1.GetStatusResponse) error {
 		}
 		fmt.Fprintf(tw, "origin\t%s\t%s\n", o.GetUrl(), state)
 	}
+	if z := s.GetZone(); z != nil {
+		printZone(tw, z)
+	}
 	return tw.Flush()
 }

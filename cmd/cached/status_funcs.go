@@ -12,6 +12,7 @@ import (
 // statusFuncs are what the status page's template may call.
 var statusFuncs = template.FuncMap{
 	"bytes":      humanize.IBytes,
+	"epoch":      epochText,
 	"percent":    percent,
 	"percentCSS": percentCSS,
 	"ratioCSS":   func(part, whole uint64) template.CSS { return percentCSS(share(part, whole)) },

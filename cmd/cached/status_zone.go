@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/zonecache/cached/api/cachedv1"
+)
+
+// printZone shows the ring as this node sees it.
+func printZone(w io.Writer, z *cachedv1.ZoneStatus) {
+	fmt.Fprintf(w, "zone\t%s, node %s, ring %s of %d nodes, distribution %s\n",
+		z.GetName(), z.GetNode(), epochText(z.GetEpoch()), len(z.GetPeers()), z.GetDistribution())
+	for _, p := range z.GetPeers() {
+		health := p.GetHealth()
+		if p.GetProblem() != "" {
+			health += ": " + p.GetProblem()
+		}
+		fmt.Fprintf(w, "peer\t%s  %s  owns %s  got %s, sent %s", p.GetName(), p.GetAddress(), percent(p.GetShare()),
+			humanize.IBytes(p.GetReceived().GetBytes()), humanize.IBytes(p.GetSent().GetBytes()))
+		if n := p.GetFailures(); n > 0 {
+			fmt.Fprintf(w, ", %d reads failed", n)
+		}
+		if n := p.GetWrong(); n > 0 {
+			fmt.Fprintf(w, ", %d BLOCKS WERE WRONG", n)
+		}
+		fmt.Fprintf(w, "\t%s\n", health)
+	}
+}
+
+// epochText is how people compare two nodes' views of the ring.
+func epochText(epoch uint64) string { return fmt.Sprintf("%016x", epoch) }
