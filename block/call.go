@@ -3,6 +3,7 @@ package block
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // A Cause says why a block is read. Hits of different causes are never mixed
@@ -50,6 +51,10 @@ type Call struct {
 	Tenant   string
 	Cause    Cause
 	Hops     uint8 // how many nodes have passed the read on
+	// Until is when the reader gives up; the zero time means that it does not say.
+	// It is a hint to whoever reads on the reader's behalf after its context was
+	// left behind, as a shared read does.
+	Until time.Time
 }
 
 type callKey struct{}
@@ -64,4 +69,18 @@ func WithCall(ctx context.Context, c Call) context.Context {
 func CallFrom(ctx context.Context) Call {
 	c, _ := ctx.Value(callKey{}).(Call)
 	return c
+}
+
+// Deadline returns when a read in ctx had better be over: the earlier of the
+// context's own deadline and the call's Until.
+func Deadline(ctx context.Context) (time.Time, bool) {
+	until := CallFrom(ctx).Until
+	own, ok := ctx.Deadline()
+	switch {
+	case !ok:
+		return until, !until.IsZero()
+	case !until.IsZero() && until.Before(own):
+		return until, true
+	}
+	return own, true
 }

@@ -60,11 +60,23 @@ func (f *flights) join(ctx context.Context, id block.ID) *flight {
 		fl.readers++
 		return fl
 	}
-	detached, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	detached, cancel := context.WithCancel(detach(ctx))
 	fl := &flight{cancel: cancel, readers: 1, done: make(chan struct{})}
 	f.open[id] = fl
 	go f.fly(detached, id, fl)
 	return fl
+}
+
+// detach returns a context for a read that others may join.
+func detach(ctx context.Context) context.Context {
+	until, ok := block.Deadline(ctx)
+	ctx = context.WithoutCancel(ctx)
+	if !ok {
+		return ctx
+	}
+	call := block.CallFrom(ctx)
+	call.Until = until
+	return block.WithCall(ctx, call)
 }
 
 // leave gives up one reader's place and reports whether it could: after landing

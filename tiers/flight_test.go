@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/block/blocktest"
@@ -165,4 +166,29 @@ func TestFlightLandingRacesLeaving(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A shared read outlives the reader who began it, and still knows how long that
+// one had wanted to wait.
+func TestFlightStatesTheDeadlineItDoesNotKeep(t *testing.T) {
+	until := time.Now().Add(time.Hour)
+	r := tiers.Flight(block.ReaderFunc(func(ctx context.Context, _ block.ID) (block.Block, error) {
+		if _, ok := ctx.Deadline(); ok {
+			t.Error("the shared read has its first reader's deadline")
+		}
+		if got, ok := block.Deadline(ctx); !ok || !got.Equal(until) {
+			t.Errorf("deadline %v, want %v", got, until)
+		}
+		if got := block.CallFrom(ctx).Image; got != "flask" {
+			t.Errorf("image %q", got)
+		}
+		return block.Block{}, block.ErrNotFound
+	}))
+	ctx, cancel := context.WithDeadline(block.WithCall(t.Context(), block.Call{Image: "flask"}), until)
+	defer cancel()
+	blocktest.CheckError(t, withContext(ctx, r), block.Sum(nil), block.ErrNotFound)
+}
+
+func withContext(ctx context.Context, r block.Reader) block.Reader {
+	return block.ReaderFunc(func(_ context.Context, id block.ID) (block.Block, error) { return r.ReadBlock(ctx, id) })
 }
