@@ -69,11 +69,12 @@ const (
 	Serve    Verdict = iota // the bytes follow
 	Redirect                // ask Reply.To
 	Gone                    // not mine, neither held nor arriving
+	Wait                    // keep the asker for a while: within a node only, never on the wire
 )
 
-var verdictNames = [...]string{Serve: "serve", Redirect: "redirect", Gone: "gone"}
+var verdictNames = [...]string{Serve: "serve", Redirect: "redirect", Gone: "gone", Wait: "wait"}
 
-// String returns "serve", "redirect" or "gone".
+// String returns "serve", "redirect", "gone" or "wait".
 func (v Verdict) String() string {
 	if int(v) < len(verdictNames) {
 		return verdictNames[v]
