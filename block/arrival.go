@@ -34,6 +34,7 @@ type Arrival struct {
 	block   Block // once finished
 	err     error // once failed
 	changed chan struct{}
+	source  source
 }
 
 // NewArrival returns an arrival of the block id, with one reference.
@@ -56,6 +57,7 @@ func (a *Arrival) ID() ID { return a.id }
 func (a *Arrival) Begin(size int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.source.heard()
 	switch {
 	case a.ended:
 		return fmt.Errorf("arrival of %s: it has ended", a.id.Short())

@@ -20,8 +20,9 @@ type Transport interface {
 	// nor finishes the arrival.
 	//
 	// While the other node lets the asker wait it says so about ten times a
-	// second; a node that is silent for longer than it may be, before the answer
-	// or within the bytes, is an error that matches ErrStalled.
+	// second, and Fetch calls the arrival's Waiting each time; a node that is
+	// silent for longer than it may be, before the answer or within the bytes, is
+	// an error that matches ErrStalled.
 	//
 	// Errors: block.ErrUnavailable when the node cannot be reached, breaks off or
 	// stalls (the last also matches ErrStalled); block.ErrNotFound,
