@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -20,9 +22,30 @@ const laneTick = 20 * time.Millisecond
 // draining began: one that its client has just sent must not fail.
 const drainGrace = 100 * time.Millisecond
 
+// A laneHandler serves the raw reads of a lane: those of agents or of peers.
+type laneHandler interface {
+	// greet looks at who a new connection's peer is. After an error, which
+	// greet has logged, the connection is closed.
+	greet(c *laneConn) error
+	// serve answers one raw read. The error is the connection's: it is closed.
+	serve(c *laneConn, req laneRequest) error
+}
+
+// laneOptions are a lane's.
+type laneOptions struct {
+	tls           *tls.Config   // nil: plain text
+	headerTimeout time.Duration // for a handshake, and for the head of a request
+	idleTimeout   time.Duration
+	stallTimeout  time.Duration
+	log           *slog.Logger
+}
+
 // A lane serves raw reads without net/http. Every connection begins in it and
 // stays as long as all its requests are raw reads; the first other one hands it
 // over to net/http, with every byte of that request, for good.
+//
+// With TLS the lane shakes hands itself, and net/http is given connections that
+// are plain to it; connTLS says what is known of their peers.
 //
 // net/http spends about a tenth of a 512 KiB read on what a raw read has no use
 // for: timers for each of its deadlines, a goroutine that watches for the peer
@@ -30,14 +53,15 @@ const drainGrace = 100 * time.Millisecond
 // the head and the block leave by one writev, and one sweep looks after the
 // limits of all connections (docs/adr/0004).
 type lane struct {
-	handler *rawHandler
-	options ServerOptions
+	handler laneHandler
+	options laneOptions
 	address net.Addr
 	foreign chan net.Conn // to net/http
 	closed  chan struct{} // net/http accepts no more
 
 	tick     atomic.Int64
 	dateNow  atomic.Pointer[string]
+	complain complaints
 	draining atomic.Bool
 	closing  sync.Once
 	running  sync.WaitGroup
@@ -48,7 +72,7 @@ type lane struct {
 
 var _ net.Listener = (*lane)(nil) // of what net/http serves
 
-func newLane(h *rawHandler, o ServerOptions, address net.Addr) *lane {
+func newLane(h laneHandler, o laneOptions, address net.Addr) *lane {
 	l := &lane{
 		handler: h, options: o, address: address,
 		foreign: make(chan net.Conn), closed: make(chan struct{}),
@@ -88,7 +112,7 @@ func (l *lane) accept(listener net.Listener) error {
 			pause = 5 * time.Millisecond
 			l.begin(conn)
 		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ECONNABORTED):
-			l.handler.log.Warn("no connection can be accepted for now", "error", err, "retry", pause)
+			l.options.log.Warn("no connection can be accepted for now", "error", err, "retry", pause)
 			<-time.After(pause)
 			pause = min(2*pause, time.Second)
 		default:
@@ -125,11 +149,11 @@ func (l *lane) forget(c *laneConn) {
 
 // handOver gives a connection to net/http.
 func (l *lane) handOver(c *laneConn) {
-	conn := &replayConn{stallConn{Conn: c.net, timeout: l.options.StallTimeout}, append([]byte(nil), c.in[:c.w]...)}
+	conn := &replayConn{stallConn{Conn: c.net, timeout: l.options.stallTimeout}, append([]byte(nil), c.in[:c.w]...), c.tls}
 	select {
 	case l.foreign <- conn:
 	case <-l.closed:
-		c.net.Close()
+		c.raw.Close()
 	}
 }
 
@@ -154,9 +178,9 @@ func (l *lane) sweepOnce(now int64) {
 	for c := range l.conns {
 		state, age := c.state(now)
 		switch {
-		case state == laneIdle && age > l.options.IdleTimeout,
-			state == laneHead && age > l.options.HeaderTimeout,
-			state == laneWriting && age > l.options.StallTimeout:
+		case state == laneIdle && age > l.options.idleTimeout,
+			state == laneHead && age > l.options.headerTimeout,
+			state == laneWriting && age > l.options.stallTimeout:
 			late = append(late, c)
 		case state == laneWaiting && age >= laneTick:
 			waiting = append(waiting, c)
@@ -164,7 +188,7 @@ func (l *lane) sweepOnce(now int64) {
 	}
 	l.mu.Unlock()
 	for _, c := range late {
-		c.net.Close()
+		c.raw.Close() // not TLS's Close, which would write to a peer that does not read
 	}
 	for _, c := range waiting {
 		if c.gone() {
@@ -202,7 +226,7 @@ func (l *lane) drain(ctx context.Context) error {
 	l.each(func(c *laneConn) {
 		n++
 		c.cancel()
-		c.net.Close()
+		c.raw.Close()
 	})
 	<-ended
 	return fmt.Errorf("drain: %d block reads in progress were cut off: %w", n, ctx.Err())

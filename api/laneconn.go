@@ -2,13 +2,16 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/zonecache/cached/block"
+	"golang.org/x/sys/unix"
 )
 
 // A laneState is what a connection in the lane is doing; the sweep limits how
@@ -17,7 +20,7 @@ type laneState uint64
 
 const (
 	laneIdle    laneState = iota // between requests
-	laneHead                     // a request has begun to arrive
+	laneHead                     // a handshake is under way, or a request has begun to arrive
 	laneWaiting                  // the block is being read
 	laneWriting                  // the response is being written
 	laneStates  = 4
@@ -26,7 +29,9 @@ const (
 // A laneConn is a connection whose requests were all raw reads so far.
 type laneConn struct {
 	lane   *lane
-	net    net.Conn
+	net    net.Conn // what is read and written: raw, or TLS over it
+	raw    net.Conn
+	tls    *tls.Conn // nil: plain text
 	fd     syscall.RawConn
 	ctx    context.Context //nolint:containedctx // the connection's, not a call's: ends when the peer is seen to be gone
 	cancel context.CancelFunc
@@ -56,10 +61,14 @@ func (c *laneConn) run() {
 	defer c.cancel()
 	defer func() {
 		if p := recover(); p != nil { // as net/http does: one request's bug ends one connection
-			c.lane.handler.log.Error("a block read panicked", "panic", p, "stack", string(debug.Stack()))
-			c.net.Close()
+			c.lane.options.log.Error("a block read panicked", "panic", p, "stack", string(debug.Stack()))
+			c.raw.Close()
 		}
 	}()
+	if !c.open() {
+		c.raw.Close()
+		return
+	}
 	for {
 		req, result := parseLaneHead(c.in[:c.w])
 		switch result {
@@ -80,7 +89,7 @@ func (c *laneConn) run() {
 			continue
 		}
 		c.w = copy(c.in[:], c.in[req.size:c.w])
-		if err := c.answer(req); err != nil || c.last {
+		if err := c.lane.handler.serve(c, req); err != nil || c.last {
 			c.net.Close()
 			return
 		}
@@ -91,46 +100,34 @@ func (c *laneConn) run() {
 	}
 }
 
-// answer serves one raw read. The error is the connection's.
-func (c *laneConn) answer(req laneRequest) error {
-	h := c.lane.handler
-	raw, err := parseRawQuery(req.query)
-	if err != nil {
-		return c.fail(err)
+// open completes the handshake and looks at who the peer is.
+func (c *laneConn) open() bool {
+	if c.tls != nil {
+		c.enter(laneHead)
+		if err := c.tls.HandshakeContext(c.ctx); err != nil {
+			if !errors.Is(err, io.EOF) && !c.lane.draining.Load() { // somebody who only looked whether the port is open
+				c.lane.complain.warn(c.lane.options.log, "a TLS handshake failed", "peer", c.raw.RemoteAddr().String(), "error", err)
+			}
+			return false
+		}
+		c.enter(laneIdle)
 	}
-	if err := h.gate.enter(); err != nil {
-		return c.fail(err)
-	}
-	defer h.gate.leave()
-	c.enter(laneWaiting)
-	b, err := c.read(raw, req.timeout)
-	if err != nil {
-		return c.fail(err)
-	}
-	defer b.Release()
-	from, to, err := raw.part.within(b.Len())
-	if err != nil {
-		return c.fail(err)
-	}
-	return c.write(appendBlockHead(c.out[:0], c.lane.date(), b, to-from), b.Bytes()[from:to])
+	return c.lane.handler.greet(c) == nil
 }
 
-func (c *laneConn) read(raw rawRequest, timeout time.Duration) (block.Block, error) {
-	ctx := c.ctx
-	if raw.call != (block.Call{}) {
-		ctx = block.WithCall(ctx, raw.call)
+// peer returns what TLS knows of the peer; nil without TLS.
+func (c *laneConn) peer() *tls.ConnectionState {
+	if c.tls == nil {
+		return nil
 	}
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
-		defer cancel()
-	}
-	return c.lane.handler.reader.ReadBlock(ctx, raw.id)
+	state := c.tls.ConnectionState()
+	return &state
 }
 
+// fail answers with an error.
 func (c *laneConn) fail(err error) error {
 	k := kindOf(err)
-	logFailure(c.lane.handler.log, k, err)
+	logFailure(c.lane.options.log, k, err)
 	body := marshalError(k, err)
 	return c.write(appendErrorHead(c.out[:0], c.lane.date(), k, len(body)), body)
 }
@@ -155,28 +152,28 @@ func (c *laneConn) endSoon() {
 	_ = c.net.SetReadDeadline(time.Now().Add(drainGrace)) // fails on a broken connection only
 }
 
-// gone reports whether the peer has closed the connection. Bytes of a next
-// request hide that until they are read, as they do in net/http.
+// gone reports whether the peer has closed the connection, or its half of it.
+// What it sent before that and nobody has read yet, such as a next request or
+// TLS's farewell, does not hide it.
 func (c *laneConn) gone() bool {
+	var polled [1]unix.PollFd
 	var n int
 	var err error
 	ctl := c.fd.Control(func(fd uintptr) {
-		var one [1]byte
-		n, _, err = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		polled[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLRDHUP}
+		n, err = unix.Poll(polled[:], 0)
 	})
 	if ctl != nil {
 		return true // closed by this side
 	}
-	if err == syscall.EAGAIN || err == syscall.EINTR {
-		return false
-	}
-	return err != nil || n == 0
+	return err == nil && n > 0
 }
 
 // A replayConn gives back the bytes the lane had received before it reads on.
 type replayConn struct {
 	stallConn
 	rest []byte
+	tls  *tls.Conn // under stallConn; nil: plain text
 }
 
 // Read implements [net.Conn].
@@ -189,9 +186,28 @@ func (c *replayConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// connTLS returns what TLS knows of the peer of a connection that a lane handed
+// over, for [http.Server.ConnContext]; nil without TLS.
+func connTLS(conn net.Conn) *tls.ConnectionState {
+	if f, ok := conn.(*frameConn); ok {
+		conn = f.replayConn
+	}
+	if c, ok := conn.(*replayConn); ok && c.tls != nil {
+		state := c.tls.ConnectionState()
+		return &state
+	}
+	return nil
+}
+
 func newLaneConn(l *lane, conn net.Conn) *laneConn {
-	c := &laneConn{lane: l, net: conn, out: make([]byte, 0, 512)}
-	if sc, ok := conn.(syscall.Conn); ok {
+	c := &laneConn{lane: l, net: conn, raw: conn, out: make([]byte, 0, 512)}
+	if t, ok := conn.(*tls.Conn); ok {
+		c.tls, c.raw = t, t.NetConn()
+	} else if l.options.tls != nil {
+		c.tls = tls.Server(conn, l.options.tls)
+		c.net = c.tls
+	}
+	if sc, ok := c.raw.(syscall.Conn); ok {
 		c.fd, _ = sc.SyscallConn() // fails on a closed connection, which net/http then finds
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

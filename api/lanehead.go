@@ -16,9 +16,10 @@ var lanePrefix = []byte("GET " + readBlockPath + "?")
 
 // A laneRequest is the head of a raw read.
 type laneRequest struct {
-	query   string
-	timeout time.Duration // 0: none stated
-	size    int           // bytes the head takes, with the empty line
+	query         string
+	timeout       time.Duration // 0: none stated
+	authorization string        // the field of this name
+	size          int           // bytes the head takes, with the empty line
 }
 
 // A headResult says what to do with the bytes received so far.
@@ -73,6 +74,11 @@ func parseLaneHead(p []byte) (laneRequest, headResult) {
 				return req, headForeign
 			}
 			req.timeout = time.Duration(ms) * time.Millisecond
+		case equalFold(name, "Authorization"):
+			if req.authorization != "" {
+				return req, headForeign
+			}
+			req.authorization = string(bytes.TrimSpace(value))
 		case equalFold(name, "Connection"), equalFold(name, "Content-Length"), equalFold(name, "Transfer-Encoding"),
 			equalFold(name, "Expect"), equalFold(name, "Upgrade"), equalFold(name, "Trailer"), equalFold(name, "HTTP2-Settings"):
 			return req, headForeign

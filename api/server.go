@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,11 +14,18 @@ import (
 
 // ServerOptions are a Server's; the zero value is sensible.
 type ServerOptions struct {
+	TLS           *tls.Config   // nil: plain text
 	HeaderTimeout time.Duration // longest the head of a request may take to arrive; 0: 10 s
 	IdleTimeout   time.Duration // how long an unused connection is kept; 0: 2 min
 	StallTimeout  time.Duration // longest a client may take to accept one block; 0: 30 s
 	DrainDelay    time.Duration // how long Shutdown keeps accepting after health said NOT_SERVING, for load balancers to see it
 	Logger        *slog.Logger  // nil: discard
+}
+
+func (o ServerOptions) lane() laneOptions {
+	return laneOptions{
+		tls: o.TLS, headerTimeout: o.HeaderTimeout, idleTimeout: o.IdleTimeout, stallTimeout: o.StallTimeout, log: o.Logger,
+	}
 }
 
 // A Server serves a Handler on one port over HTTP/1.1 and HTTP/2 without TLS.
@@ -69,7 +77,7 @@ func NewServer(h *Handler, options ServerOptions) *Server {
 // Serve accepts connections from l until Shutdown, and then returns nil. It
 // closes l. A Server serves one listener.
 func (s *Server) Serve(l net.Listener) error {
-	lane := newLane(s.handler.raw, s.options, l.Addr())
+	lane := newLane(s.handler.raw, s.options.lane(), l.Addr())
 	if !s.start(lane, l) {
 		l.Close()
 		return nil

@@ -1,0 +1,51 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/zonecache/cached/block"
+)
+
+var _ laneHandler = (*rawHandler)(nil)
+
+// greet implements laneHandler.
+func (h *rawHandler) greet(*laneConn) error { return nil }
+
+// serve implements laneHandler.
+func (h *rawHandler) serve(c *laneConn, req laneRequest) error {
+	raw, err := parseRawQuery(req.query)
+	if err != nil {
+		return c.fail(err)
+	}
+	if err := h.gate.enter(); err != nil {
+		return c.fail(err)
+	}
+	defer h.gate.leave()
+	c.enter(laneWaiting)
+	b, err := h.readFor(c, raw, req.timeout)
+	if err != nil {
+		return c.fail(err)
+	}
+	defer b.Release()
+	from, to, err := raw.part.within(b.Len())
+	if err != nil {
+		return c.fail(err)
+	}
+	return c.write(appendBlockHead(c.out[:0], c.lane.date(), b, to-from), b.Bytes()[from:to])
+}
+
+// readFor reads the block within the time the request allows, or until the
+// peer is seen to be gone.
+func (h *rawHandler) readFor(c *laneConn, raw rawRequest, timeout time.Duration) (block.Block, error) {
+	ctx := c.ctx
+	if raw.call != (block.Call{}) {
+		ctx = block.WithCall(ctx, raw.call)
+	}
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	return h.reader.ReadBlock(ctx, raw.id)
+}
