@@ -53,7 +53,10 @@ func Start(tb testing.TB, cmd *exec.Cmd, ready func(context.Context) bool) *Proc
 	cmd.Stdout, cmd.Stderr = p.out, p.out
 	// A grandchild that keeps the pipe open must not keep Wait from returning.
 	cmd.WaitDelay = time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("testtool: start %s: %v", cmd.Path, err)
 	}
