@@ -1,0 +1,119 @@
+package placement
+
+import (
+	"math/rand/v2"
+	"sort"
+)
+
+// OrderLimits shapes an Order. A zero Window, Out or Demand takes its value from
+// [DefaultOrder].
+type OrderLimits struct {
+	Window int // W: the next one is drawn from that many not yet asked for
+	Out    int // w: blocks asked for and not yet here
+	Demand int // d: how many of Out are simply the next ones; Out and more: all, in trace order
+	Ahead  int // how far beyond the frontier blocks are asked for; 0: no bound
+}
+
+// DefaultOrder is how a reader asks in a zone (docs/adr/0007-burst.md).
+func DefaultOrder() OrderLimits { return OrderLimits{Window: 256, Out: 16, Demand: 4} }
+
+// LookAhead is how an owner reads its own blocks from the origin: in trace order,
+// not so far ahead that the origin's link is busy with what nobody wants yet.
+func LookAhead() OrderLimits { return OrderLimits{Window: 1, Out: 16, Demand: 16, Ahead: 384} }
+
+// An Order says which block of an image to ask for next: a few are the ones the
+// program needs next, the others are drawn at random from a window, so that
+// hosts that start together ask for different blocks and have something to give
+// each other. It is not safe for concurrent use.
+type Order struct {
+	limits   OrderLimits
+	rng      *rand.Rand
+	asked    []bool
+	out      map[int]bool // asked for and not yet here; true: as one of the next ones
+	inOrder  int          // how many of out are
+	window   []int        // the lowest indexes not asked for, ascending
+	beyond   int          // what is not asked for from here on is not in the window
+	frontier int
+}
+
+// NewOrder returns the order for blocks 0 to n-1. Hosts need different seeds;
+// the same seed gives the same order.
+func NewOrder(n int, seed uint64, limits OrderLimits) *Order {
+	def := DefaultOrder()
+	if limits.Window <= 0 {
+		limits.Window = def.Window
+	}
+	if limits.Out <= 0 {
+		limits.Out = def.Out
+	}
+	if limits.Demand <= 0 {
+		limits.Demand = def.Demand
+	}
+	return &Order{
+		limits: limits, rng: rand.New(rand.NewPCG(seed, 0x5bd1e995)),
+		asked: make([]bool, max(0, n)), out: map[int]bool{},
+	}
+}
+
+// Next returns the index of the block to ask for now, until Done gives it back.
+// It returns false when enough is out, nothing is left, or all that is left lies
+// too far beyond the frontier.
+func (o *Order) Next() (int, bool) {
+	if len(o.out) >= o.limits.Out {
+		return 0, false
+	}
+	o.fill()
+	reach := len(o.window)
+	if o.limits.Ahead > 0 {
+		reach = sort.SearchInts(o.window, o.frontier+o.limits.Ahead)
+	}
+	if reach == 0 {
+		return 0, false
+	}
+	at, next := 0, o.inOrder < o.limits.Demand
+	if !next {
+		at = o.rng.IntN(reach)
+	}
+	i := o.window[at]
+	o.window = append(o.window[:at], o.window[at+1:]...)
+	o.asked[i], o.out[i] = true, next
+	if next {
+		o.inOrder++
+	}
+	return i, true
+}
+
+// fill tops the window up with the lowest indexes not asked for.
+func (o *Order) fill() {
+	for len(o.window) < o.limits.Window && o.beyond < len(o.asked) {
+		if !o.asked[o.beyond] {
+			o.window = append(o.window, o.beyond)
+		}
+		o.beyond++
+	}
+}
+
+// Done says that block i came, or that it will not be waited for any longer.
+func (o *Order) Done(i int) {
+	if o.out[i] {
+		o.inOrder--
+	}
+	delete(o.out, i)
+}
+
+// Skip says that block i need not be asked for.
+func (o *Order) Skip(i int) {
+	if i < 0 || i >= len(o.asked) || o.asked[i] {
+		return
+	}
+	o.asked[i] = true
+	if at := sort.SearchInts(o.window, i); at < len(o.window) && o.window[at] == i {
+		o.window = append(o.window[:at], o.window[at+1:]...)
+	}
+}
+
+// Advance says that all blocks below the frontier are used. It never goes back.
+func (o *Order) Advance(frontier int) { o.frontier = max(o.frontier, frontier) }
+
+// Out returns how many blocks are asked for and not yet here.
+func (o *Order) Out() int { return len(o.out) }
