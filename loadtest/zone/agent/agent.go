@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/loadtest/zone/report"
+)
+
+// An agent reads one image.
+type agent struct {
+	client   *api.Client
+	image    string
+	parallel int
+	blocks   int
+	ahead    cachedv1.ReadAhead
+	timeout  time.Duration
+	patience time.Duration
+
+	start time.Time
+	mu    sync.Mutex
+	said  report.Report
+	took  []time.Duration
+}
+
+// maxErrors bounds the failures that are told in words.
+const maxErrors = 5
+
+// open opens the image and returns its distinct blocks in order.
+func (a *agent) open(ctx context.Context) []block.ID {
+	a.start = time.Now()
+	resp, err := a.client.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: a.image, ReadAhead: a.ahead})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err != nil {
+		a.failLocked(err)
+		return nil
+	}
+	a.said.Manifest, a.said.Opened = resp.GetManifestId(), a.since()
+	seen := map[block.ID]bool{}
+	var ids []block.ID
+	for _, ref := range resp.GetManifest().GetBlocks() {
+		if id := block.ID(ref.GetId()); !seen[id] && (a.blocks == 0 || len(ids) < a.blocks) {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// whole reads all blocks in order.
+func (a *agent) whole(ctx context.Context) {
+	ids := a.open(ctx)
+	var next atomic.Int64
+	a.each(func() {
+		for {
+			i := int(next.Add(1)) - 1
+			if i >= len(ids) {
+				return
+			}
+			a.read(ctx, ids[i])
+		}
+	})
+}
+
+// loop reads blocks at random until ctx ends.
+func (a *agent) loop(ctx context.Context, pause time.Duration) {
+	ids := a.open(ctx)
+	if len(ids) == 0 {
+		return
+	}
+	a.each(func() {
+		for ctx.Err() == nil {
+			// What has begun is finished: it must not fail.
+			a.read(context.WithoutCancel(ctx), ids[rand.IntN(len(ids))])
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+		}
+	})
+}
+
+func (a *agent) each(f func()) {
+	var wg sync.WaitGroup
+	for range a.parallel {
+		wg.Go(f)
+	}
+	wg.Wait()
+}
+
+func (a *agent) read(ctx context.Context, id block.ID) {
+	ctx, cancel := context.WithTimeout(block.WithCall(ctx, block.Call{Image: a.image}), a.timeout)
+	defer cancel()
+	begin := time.Now()
+	b, err := a.client.ReadBlock(ctx, id)
+	refused := int64(0)
+	for errors.Is(err, syscall.ECONNREFUSED) && time.Since(begin) < a.patience {
+		refused++
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+		b, err = a.client.ReadBlock(ctx, id)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.said.Refused += refused
+	if err != nil {
+		a.failLocked(err)
+		return
+	}
+	if refused == 0 {
+		a.took = append(a.took, time.Since(begin))
+	}
+	if a.said.Blocks == 0 {
+		a.said.First = a.since()
+		a.said.From = map[block.Tier]int64{}
+	}
+	a.said.Blocks++
+	a.said.Bytes += int64(b.Len())
+	a.said.From[b.From]++
+	a.said.Last = a.since()
+	b.Release()
+}
+
+func (a *agent) since() float64 { return time.Since(a.start).Seconds() }
+
+func (a *agent) failLocked(err error) {
+	a.said.Failed++
+	if errors.Is(err, block.ErrCorrupt) {
+		a.said.Wrong++
+	}
+	if len(a.said.Errors) < maxErrors {
+		a.said.Errors = append(a.said.Errors, fmt.Sprintf("%.3f s: %v", a.since(), err))
+	}
+}
+
+func (a *agent) report() report.Report {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n := len(a.took); n > 0 {
+		slices.Sort(a.took)
+		at := func(q float64) float64 { return a.took[min(int(q*float64(n)), n-1)].Seconds() }
+		a.said.P50, a.said.P99, a.said.P999, a.said.Slowest = at(0.5), at(0.99), at(0.999), at(1)
+	}
+	return a.said
+}

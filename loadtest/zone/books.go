@@ -1,0 +1,37 @@
+package zone
+
+import (
+	"testing"
+
+	"github.com/zonecache/cached/api/cachedv1"
+)
+
+// Books are the sums of the daemons' ledgers.
+type Books struct {
+	OriginBlocks, OriginBytes int64
+	Requests                  int64
+	Errors                    int64
+	Served                    map[cachedv1.Tier]int64 // blocks to agents, by the tier of their daemon
+}
+
+// Books sums the ledgers of all nodes and checks that each balances.
+func (z *Zone) Books(tb testing.TB) Books {
+	tb.Helper()
+	b := Books{Served: map[cachedv1.Tier]int64{}}
+	for _, n := range z.Nodes {
+		l := n.Ledger(tb)
+		if l.GetImbalance() != "" {
+			tb.Errorf("%s: the books do not balance: %s", n.Name, l.GetImbalance())
+		}
+		b.OriginBlocks += int64(l.GetOriginReads().GetBlocks())
+		b.OriginBytes += int64(l.GetOriginReads().GetBytes())
+		b.Requests += int64(l.GetRequests().GetBlocks())
+		for _, s := range l.GetServed() {
+			b.Served[s.GetTier()] += int64(s.GetCount().GetBlocks())
+		}
+		for _, e := range l.GetErrors() {
+			b.Errors += int64(e.GetCount())
+		}
+	}
+	return b
+}

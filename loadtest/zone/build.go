@@ -1,0 +1,30 @@
+package zone
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/zonecache/cached/internal/testtool/pin"
+)
+
+// Programs is a directory with the programs that a zone runs.
+type Programs string
+
+// Build builds the programs of this source tree into dir.
+func Build(dir string) (Programs, error) {
+	root, err := pin.Root()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-o", dir, "./cmd/cached", "./loadtest/zone/agent")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return Programs(dir), nil
+}
+
+func (p Programs) cached() string { return filepath.Join(string(p), "cached") }
+
+func (p Programs) agent() string { return filepath.Join(string(p), "agent") }

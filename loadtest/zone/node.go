@@ -1,0 +1,109 @@
+package zone
+
+import (
+	"context"
+	"net/http"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/api/cachedv1/cachedv1connect"
+	"github.com/zonecache/cached/internal/netlab"
+	"github.com/zonecache/cached/internal/testtool"
+)
+
+// A Node is a host with its daemon.
+type Node struct {
+	Name string
+	Host *netlab.Host
+
+	zone    *Zone
+	dir     string
+	process *testtool.Process
+	stops   int // how often the daemon was ended
+}
+
+const (
+	rpcAddress   = "127.0.0.1:7070"
+	adminAddress = "127.0.0.1:7071"
+)
+
+// Start starts the node's daemon, again after Stop or Kill, and returns when it
+// is ready. It finds what its L2 held.
+func (n *Node) Start(tb testing.TB) {
+	tb.Helper()
+	cmd := exec.Command(n.zone.options.Programs.cached(), n.flags()...)
+	cmd.Env = environ()
+	n.process = n.Host.Start(tb, cmd, func(ctx context.Context) bool {
+		s, err := n.status(ctx)
+		return err == nil && len(s.GetNotReady()) == 0
+	})
+}
+
+func (n *Node) flags() []string {
+	o := n.zone.options
+	flags := []string{
+		"serve", "--listen", rpcAddress, "--admin", adminAddress, "--data-dir", n.dir, "--origin", n.zone.Store.URL,
+		"--l1-size", o.L1, "--l2-size", o.L2, "--l2-min-free", "0", "--drain-timeout", "10s",
+	}
+	if o.Spread != Alone {
+		flags = append(flags, n.zone.zoneFlags(n)...)
+	}
+	return append(flags, o.Flags...)
+}
+
+// Stop ends the daemon as an init system does.
+func (n *Node) Stop() { n.process.Stop() }
+
+// Kill ends the daemon with kill -9.
+func (n *Node) Kill() { n.process.Kill() }
+
+// Process is the daemon's.
+func (n *Node) Process() *testtool.Process { return n.process }
+
+// Status returns what the daemon says of itself.
+func (n *Node) Status(tb testing.TB) *cachedv1.GetStatusResponse {
+	tb.Helper()
+	s, err := n.status(context.Background())
+	if err != nil {
+		tb.Fatalf("%s: status: %v", n.Name, err)
+	}
+	return s
+}
+
+func (n *Node) status(ctx context.Context) (s *cachedv1.GetStatusResponse, err error) {
+	err = n.ask(ctx, func(ctx context.Context, c cachedv1connect.AdminServiceClient) error {
+		s, err = c.GetStatus(ctx, &cachedv1.GetStatusRequest{})
+		return err
+	})
+	return s, err
+}
+
+// Ledger returns the daemon's books.
+func (n *Node) Ledger(tb testing.TB) *cachedv1.Ledger {
+	tb.Helper()
+	var resp *cachedv1.GetLedgerResponse
+	err := n.ask(context.Background(), func(ctx context.Context, c cachedv1connect.AdminServiceClient) (err error) {
+		resp, err = c.GetLedger(ctx, &cachedv1.GetLedgerRequest{})
+		return err
+	})
+	if err != nil {
+		tb.Fatalf("%s: ledger: %v", n.Name, err)
+	}
+	return resp.GetLedger()
+}
+
+// ask calls the daemon over a connection of its own.
+func (n *Node) ask(ctx context.Context, f func(context.Context, cachedv1connect.AdminServiceClient) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	t := n.Transport()
+	defer t.CloseIdleConnections()
+	return f(ctx, cachedv1connect.NewAdminServiceClient(&http.Client{Transport: t}, "http://"+rpcAddress))
+}
+
+// Transport returns an HTTP transport whose requests come from the node's host.
+func (n *Node) Transport() *http.Transport {
+	return &http.Transport{DialContext: n.Host.Dial, DisableKeepAlives: true}
+}

@@ -1,0 +1,112 @@
+package zone
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/zonecache/cached/internal/netlab"
+	"github.com/zonecache/cached/internal/testtool"
+)
+
+// The credentials of the zone's S3 server, which checks signatures.
+const (
+	accessKey = "AKIAZONETESTONLY0000"
+	secretKey = "zone-test-only/secret+key/of/no/account"
+)
+
+// ImageName is what the published image is called.
+const ImageName = "image"
+
+// A Store is the zone's origin: an S3 server on a host of its own.
+type Store struct {
+	Host    *netlab.Host
+	URL     string // as the daemons are given it
+	process *testtool.Process
+	dir     string
+	tool    string
+}
+
+const storePort = 9000
+
+func startStore(tb testing.TB, host *netlab.Host) *Store {
+	tb.Helper()
+	s := &Store{Host: host, dir: tb.TempDir(), tool: testtool.Go(tb, "versitygw")}
+	if err := os.Mkdir(filepath.Join(s.dir, "images"), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	s.URL = fmt.Sprintf("s3://images?endpoint=http://%s&region=us-east-1", host.Address(storePort))
+	s.Start(tb)
+	return s
+}
+
+// Start starts the server again after Stop or Kill.
+func (s *Store) Start(tb testing.TB) {
+	tb.Helper()
+	address := s.Host.Address(storePort)
+	cmd := exec.Command(s.tool, "--port", address, "--quiet", "posix", s.dir)
+	cmd.Env = append(environ(), "ROOT_ACCESS_KEY="+accessKey, "ROOT_SECRET_KEY="+secretKey)
+	s.process = s.Host.Start(tb, cmd, testtool.Listening(address))
+}
+
+// Stop stops the server.
+func (s *Store) Stop() { s.process.Stop() }
+
+// environ is what programs of the zone are started with: nothing of the user's
+// own settings.
+func environ() []string {
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "TMPDIR=" + os.TempDir(),
+		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey,
+	}
+}
+
+// An Image is what was published.
+type Image struct {
+	Manifest string `json:"manifest_id"`
+	Blocks   int64  `json:"new_blocks"` // distinct
+	Bytes    int64  `json:"new_bytes"`  // of the distinct blocks, as stored
+}
+
+// publish publishes size bytes that no compression makes smaller. It runs on the
+// store's host, so that its link carries nothing.
+func (s *Store) publish(tb testing.TB, programs Programs, size int64) Image {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "bytes")
+	if err := writeRandom(file, size); err != nil {
+		tb.Fatal(err)
+	}
+	defer os.Remove(file)
+	cmd := exec.Command(programs.cached(), "publish", "file:"+file, "--name", ImageName, "--origin", s.URL, "--json")
+	cmd.Env = environ()
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	var err error
+	s.Host.Do(tb, func() { err = cmd.Run() })
+	if err != nil {
+		tb.Fatalf("publish: %v\n%s", err, &complaints)
+	}
+	var img Image
+	if err := json.Unmarshal(out.Bytes(), &img); err != nil {
+		tb.Fatalf("publish: %v in %s", err, &out)
+	}
+	return img
+}
+
+func writeRandom(file string, size int64) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := io.CopyN(f, rand.NewChaCha8([32]byte([]byte("the same bytes in every zone....."))), size); err != nil {
+		return err
+	}
+	return f.Close()
+}
