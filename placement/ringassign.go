@@ -33,11 +33,13 @@ func (r *Ring) assign() {
 	r.clock = newClock()
 	r.slots = make([]uint16, slotCount)
 	seen := make([]uint8, slotCount) // the round in which the slot was drawn first
-	weight := r.weight()
+	weight, paces := r.paces()
 	left := slotCount
-	turns := make([]uint32, len(r.draws)) // how many each member has had
 	for round := uint64(1); round <= maxRounds && left*len(r.draws) > slotCount; round++ {
-		left -= r.drawRound(uint8(round), turns, seen, weight)
+		for i := range paces {
+			paces[i].advance(&r.clock, round, weight)
+		}
+		left -= r.drawRound(uint8(round), paces, seen)
 	}
 	for slot, round := range seen {
 		if round == 0 {
@@ -50,22 +52,47 @@ func (r *Ring) assign() {
 	r.bound(weight)
 }
 
-// drawRound lets every member have its turns up to the round's end and returns how
-// many slots were drawn for the first time.
-func (r *Ring) drawRound(round uint8, turns []uint32, seen []uint8, weight uint64) int {
-	drawn := 0
-	var until uint32 // turns by the end of the round of a member of that weight
-	var of uint64
+// A pace is how many turns all members of one weight have had before a round and
+// by its end.
+type pace struct {
+	weight       uint64
+	from, before uint32
+}
+
+// advance moves the pace on to the end of the round, which is at the time
+// round/roundsPerDraw/sum, in natural units.
+func (p *pace) advance(c *clock, round, sum uint64) {
+	const perRound = 1549082005 // 2^clockBits * 2^10 / ln(2) / roundsPerDraw
+	high, low := bits.Mul64(perRound*round, p.weight)
+	end, _ := bits.Div64(high, low, sum)
+	p.from, p.before = p.before, c.turnsBy(end>>10, p.before)
+}
+
+// paces returns the sum of all weights and a pace for each different one, whose
+// index each draw then knows.
+func (r *Ring) paces() (sum uint64, paces []pace) {
+	index := make(map[uint64]int)
 	for i := range r.draws {
 		d := &r.draws[i]
-		if d.weight != of {
-			// In natural units the round ends at round/roundsPerDraw/weight.
-			const perRound = 1549082005 // 2^clockBits * 2^10 / ln(2) / roundsPerDraw
-			high, low := bits.Mul64(perRound*uint64(round), d.weight)
-			end, _ := bits.Div64(high, low, weight)
-			until, of = r.clock.turnsBy(end>>10, 0), d.weight
+		at, ok := index[d.weight]
+		if !ok {
+			at = len(paces)
+			index[d.weight] = at
+			paces = append(paces, pace{weight: d.weight})
 		}
-		for k := turns[i]; k < until; k++ {
+		d.pace = at
+		sum += d.weight
+	}
+	return sum, paces
+}
+
+// drawRound lets every member have its turns of the round and returns how many
+// slots were drawn for the first time.
+func (r *Ring) drawRound(round uint8, paces []pace, seen []uint8) int {
+	drawn := 0
+	for i := range r.draws {
+		d := &r.draws[i]
+		for k := paces[d.pace].from; k < paces[d.pace].before; k++ {
 			slot := d.slot(k)
 			switch seen[slot] {
 			case 0:
@@ -77,7 +104,6 @@ func (r *Ring) drawRound(round uint8, turns []uint32, seen []uint8, weight uint6
 				}
 			}
 		}
-		turns[i] = max(turns[i], until)
 	}
 	return drawn
 }
@@ -148,12 +174,4 @@ func (r *Ring) compare(a, b turn) int {
 		return 1
 	}
 	return 0
-}
-
-func (r *Ring) weight() uint64 {
-	sum := uint64(0)
-	for _, d := range r.draws {
-		sum += d.weight
-	}
-	return sum
 }

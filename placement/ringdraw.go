@@ -19,6 +19,7 @@ type draw struct {
 	inv      [2]uint32 // of mul, modulo 2^20
 	weight   uint64
 	member   int // index into the ring's members
+	pace     int // index of the weight among the different ones, while the ring is made
 }
 
 func newDraw(name string, weight uint64, member int) draw {
