@@ -31,22 +31,20 @@ type Arrival struct {
 	size    int     // of the block; -1 until Begin
 	have    int
 	ended   bool
-	block   Block // once finished
-	err     error // once failed
-	changed chan struct{}
+	block   Block         // once finished
+	err     error         // once failed
+	changed chan struct{} // nil unless somebody waits
 	source  source
 }
 
 // NewArrival returns an arrival of the block id, with one reference.
 func NewArrival(id ID, pool *Pool) *Arrival {
-	return &Arrival{id: id, pool: pool, refs: 1, size: -1, changed: make(chan struct{})}
+	return &Arrival{id: id, pool: pool, refs: 1, size: -1}
 }
 
 // Arrived returns an arrival that is complete: b, whose reference it takes over.
 func Arrived(b Block) *Arrival {
-	done := make(chan struct{})
-	close(done)
-	return &Arrival{id: b.ID(), refs: 1, size: b.Len(), have: b.Len(), ended: true, block: b, changed: done}
+	return &Arrival{id: b.ID(), refs: 1, size: b.Len(), have: b.Len(), ended: true, block: b}
 }
 
 // ID returns the name of the block.
@@ -108,8 +106,10 @@ func (a *Arrival) Advance(n int) {
 	a.wakeLocked()
 }
 
-// Restart forgets the bytes that have arrived, after some of them proved wrong.
-// Readers behind the writer are failed: they may have passed wrong bytes on.
+// Restart fails the arrival, after some of its bytes proved wrong, and returns
+// an empty one of the same block, with one reference. Readers behind the writer
+// are failed: they may have passed wrong bytes on. The old reference remains to
+// be given back.
 func (a *Arrival) Restart() *Arrival {
 	a.Fail(fmt.Errorf("arrival of %s: %w", a.id.Short(), ErrCorrupt))
 	return NewArrival(a.id, a.pool)
@@ -117,12 +117,16 @@ func (a *Arrival) Restart() *Arrival {
 
 // Finish verifies the bytes and ends the arrival. When they are the block, the
 // caller gets a reference to it; otherwise the arrival stays open and the error
-// is ErrCorrupt: the writer restarts or fails it.
+// is ErrCorrupt: the writer restarts or fails it. An arrival that fails while
+// its bytes are verified stays failed for its readers.
 func (a *Arrival) Finish(from Tier) (Block, error) {
 	a.mu.Lock()
-	buf, size, have := a.buf, a.size, a.have
+	buf, size, have, ended := a.buf, a.size, a.have, a.ended
 	a.mu.Unlock()
-	if buf == nil || have != size {
+	switch {
+	case ended:
+		return Block{}, fmt.Errorf("arrival of %s: it has ended: %w", a.id.Short(), ErrUnavailable)
+	case buf == nil || have != size:
 		return Block{}, fmt.Errorf("arrival of %s: %d of %d bytes: %w", a.id.Short(), have, size, ErrCorrupt)
 	}
 	if got := Sum(buf.Bytes()); got != a.id {
@@ -140,6 +144,9 @@ func (a *Arrival) Finish(from Tier) (Block, error) {
 // Fail ends the arrival for its readers with err. The bytes are forgotten once
 // everybody has left.
 func (a *Arrival) Fail(err error) {
+	if err == nil {
+		panic("block: an arrival fails without an error")
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.ended {
@@ -150,16 +157,18 @@ func (a *Arrival) Fail(err error) {
 
 // Next returns the bytes from offset on that may be read, waiting until there
 // are some. It returns an empty slice, not nil, when offset is the block's size.
-// The error is the arrival's, or ctx's.
+// The error is the arrival's, or ctx's, or says that the offset lies outside of
+// the block.
 func (a *Arrival) Next(ctx context.Context, offset int) ([]byte, error) {
 	for {
 		a.mu.Lock()
 		p, err := a.readyLocked(offset)
-		changed := a.changed
-		a.mu.Unlock()
 		if p != nil || err != nil {
+			a.mu.Unlock()
 			return p, err
 		}
+		changed := a.changedLocked()
+		a.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -168,20 +177,28 @@ func (a *Arrival) Next(ctx context.Context, offset int) ([]byte, error) {
 	}
 }
 
+// Readable reports whether Next would return without waiting.
+func (a *Arrival) Readable(offset int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p, err := a.readyLocked(offset)
+	return p != nil || err != nil
+}
+
 // Changed returns a channel that is closed when something arrives or the
 // arrival ends, for those who wait for something else as well. Look at the
 // state after taking the channel.
 func (a *Arrival) Changed() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.changed
+	return a.changedLocked()
 }
 
 // Flowing reports whether a first byte is there to be read.
 func (a *Arrival) Flowing() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return !a.block.IsZero() || !a.ended && a.have > heldBack
+	return a.err == nil && (!a.block.IsZero() || a.openLocked() > 0)
 }
 
 // Ended reports whether the arrival finished or failed.
@@ -195,30 +212,48 @@ func (a *Arrival) Ended() bool {
 func (a *Arrival) Block() (Block, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.block.IsZero() {
+	if a.err != nil || a.block.IsZero() {
 		return Block{}, false
 	}
-	return a.block.TryRetain()
+	return a.block.Retain(), true
 }
+
+// openLocked returns how many bytes may be read before the block is verified.
+func (a *Arrival) openLocked() int { return min(a.have, max(a.size-heldBack, 0)) }
 
 func (a *Arrival) readyLocked(offset int) ([]byte, error) {
 	switch {
-	case !a.block.IsZero():
-		if offset < 0 || offset > a.size {
-			return nil, fmt.Errorf("arrival of %s: offset %d of %d bytes", a.id.Short(), offset, a.size)
-		}
-		return a.block.Bytes()[offset:], nil
-	case a.ended:
+	case a.err != nil:
 		return nil, a.err
-	case a.size >= 0 && offset < min(a.have, a.size-heldBack):
-		return a.buf.Bytes()[offset:min(a.have, a.size-heldBack)], nil
+	case offset < 0 || a.size >= 0 && offset > a.size:
+		return nil, fmt.Errorf("arrival of %s: offset %d of %d bytes", a.id.Short(), offset, a.size)
+	case a.ended:
+		return a.block.Bytes()[offset:], nil
+	case offset < a.openLocked():
+		return a.buf.Bytes()[offset:a.openLocked()], nil
 	}
 	return nil, nil
 }
 
+// changedLocked makes the channel of who waits: most arrivals, and all that are
+// complete from the start, never need one.
+func (a *Arrival) changedLocked() <-chan struct{} {
+	if a.ended {
+		now := make(chan struct{})
+		close(now)
+		return now
+	}
+	if a.changed == nil {
+		a.changed = make(chan struct{})
+	}
+	return a.changed
+}
+
 func (a *Arrival) wakeLocked() {
-	close(a.changed)
-	a.changed = make(chan struct{})
+	if a.changed != nil {
+		close(a.changed)
+		a.changed = nil
+	}
 }
 
 var errLeft = errors.New("block: arrival was left by everybody")
@@ -238,11 +273,10 @@ func (a *Arrival) Join() *Arrival {
 func (a *Arrival) Leave() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.refs--
-	switch {
-	case a.refs < 0:
+	if a.refs <= 0 {
 		panic(errLeft)
-	case a.refs > 0:
+	}
+	if a.refs--; a.refs > 0 {
 		return
 	}
 	a.block.Release()
@@ -252,7 +286,10 @@ func (a *Arrival) Leave() {
 		a.buf = nil
 	}
 	if !a.ended {
-		a.ended, a.err = true, errLeft
+		a.ended = true
 		a.wakeLocked()
+	}
+	if a.err == nil {
+		a.err = errLeft // for whoever reads on without a reference
 	}
 }

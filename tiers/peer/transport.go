@@ -2,14 +2,13 @@ package peer
 
 import (
 	"context"
-	"errors"
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/placement"
 )
 
 // ErrStalled matches the error of a transfer whose source fell silent.
-var ErrStalled = errors.New("no progress")
+var ErrStalled = placement.ErrStalled
 
 // A Transport carries asks to other nodes. The api's peer client is one;
 // internal/zonetest has one whose faults a test scripts.

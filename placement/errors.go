@@ -1,0 +1,6 @@
+package placement
+
+import "errors"
+
+// ErrStalled matches the error of a transfer whose source fell silent.
+var ErrStalled = errors.New("no progress")
