@@ -1,0 +1,93 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement"
+)
+
+// fetch asks one member for the bytes of the arrival that are still missing and
+// keeps the books about that member. Every way of distribution stands on it. The
+// caller has asked the member's breaker.
+//
+// Errors are those of [Transport]; block.ErrUnavailable, ErrStalled included,
+// counts against the member.
+func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask, into *block.Arrival) (placement.Reply, error) {
+	n := t.peers.get(to.Name)
+	ask.Reader = t.opts.Node
+	ask.Epoch = t.opts.Ring().Epoch()
+	ask.Offset = into.Have()
+
+	into.Join() // the transport may write until it returns
+	defer into.Leave()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	into.Asked()
+	w := newWatch(into, 2*t.opts.Silence+time.Duration(ask.Hops+1)*t.opts.PerDepth, cancel)
+	n.watched(w)
+	reply, err := t.opts.Transport.Fetch(ctx, to, into.ID(), ask, into)
+	n.unwatched(w)
+
+	n.counts.receivedBytes.Add(uint64(max(into.Have()-ask.Offset, 0)))
+	if err == nil && reply.Verdict == placement.Serve && (into.Size() < 0 || into.Have() < into.Size()) {
+		err = fmt.Errorf("the answer ended after %d of %d bytes: %w", into.Have(), into.Size(), block.ErrUnavailable)
+	}
+	if err == nil {
+		n.breaker.succeeded()
+		return reply, nil
+	}
+	return placement.Reply{}, t.failed(ctx, n, err)
+}
+
+// failed notes that a fetch failed and returns why.
+func (t *Tier) failed(ctx context.Context, n *neighbour, err error) error {
+	switch {
+	case errors.Is(context.Cause(ctx), ErrStalled):
+		err = fmt.Errorf("%w: %w", ErrStalled, block.ErrUnavailable)
+	case ctx.Err() != nil: // nobody wants it any more
+		n.breaker.withdrawn()
+		return context.Cause(ctx)
+	case errors.Is(err, block.ErrNotFound), errors.Is(err, block.ErrCorrupt), errors.Is(err, block.ErrOverloaded):
+		n.breaker.succeeded()
+		return err
+	case !errors.Is(err, block.ErrUnavailable):
+		err = fmt.Errorf("%w: %w", block.ErrUnavailable, err)
+	}
+	g, what := light, "failed"
+	n.counts.failures.Add(1)
+	if errors.Is(err, ErrStalled) {
+		g, what = grave, "stalled"
+		n.counts.stalled.Add(1)
+	}
+	t.distrust(n, g, what, err)
+	t.opts.Suspect(n.name, what)
+	return err
+}
+
+// distrust counts a failure against a node.
+func (t *Tier) distrust(n *neighbour, g gravity, what string, err error) {
+	if n.breaker.failed(g, err.Error(), time.Now()) {
+		t.opts.Logger.Warn("peer is passed by for a while", "peer", n.name, "why", what, "error", err)
+	}
+}
+
+func (n *neighbour) watched(w *watch) {
+	n.used.Store(time.Now().UnixNano())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fetches[w] = struct{}{}
+}
+
+func (n *neighbour) unwatched(w *watch) {
+	w.stop()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.fetches, w)
+}
+
+// mayAsk reports whether the node's breaker lets this read in.
+func (t *Tier) mayAsk(node string) bool { return t.peers.get(node).breaker.enter(time.Now()) }

@@ -1,0 +1,118 @@
+package peer
+
+import (
+	"context"
+	"hash/maphash"
+	"math/bits"
+	"sync"
+	"time"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement"
+)
+
+const (
+	heatWindow = time.Minute
+	heatBlocks = 4096 // whose readers are counted
+	hotBlocks  = 8192 // known to be hot
+	maxPulls   = 4    // of replicas at a time
+)
+
+// A heat counts the readers of the blocks this node owns.
+type heat struct {
+	after int
+	seed  maphash.Seed
+
+	mu    sync.Mutex
+	warm  map[block.ID]*warmth
+	order []block.ID // by age of their count
+}
+
+// warmth is how many readers a block had lately: a set of 64 hashes, which is
+// exact enough up to some dozen, of this window and the one before.
+type warmth struct {
+	since        time.Time
+	readers, old uint64
+	offered      bool
+}
+
+// note counts a reader, and reports whether the block is hot, and newly so.
+func (h *heat) note(id block.ID, reader string, now time.Time) (hot, newly bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.warm == nil {
+		h.warm, h.seed = map[block.ID]*warmth{}, maphash.MakeSeed()
+	}
+	w, ok := h.warm[id]
+	if !ok {
+		if len(h.order) == heatBlocks {
+			delete(h.warm, h.order[0])
+			h.order = h.order[1:]
+		}
+		w = &warmth{since: now}
+		h.warm[id] = w
+		h.order = append(h.order, id)
+	}
+	if age := now.Sub(w.since); age >= heatWindow/2 {
+		if w.old = w.readers; age >= heatWindow {
+			w.old, w.offered = 0, false
+		}
+		w.readers, w.since = 0, now
+	}
+	w.readers |= 1 << (maphash.String(h.seed, reader) % 64)
+	hot = bits.OnesCount64(w.readers|w.old) > h.after
+	newly = hot && !w.offered
+	w.offered = w.offered || newly
+	return hot, newly
+}
+
+// noteHeat counts a reader of a block this node owns and has the next holder
+// take a replica of one that has become hot.
+func (t *Tier) noteHeat(id block.ID, reader string) (hot bool) {
+	hot, newly := t.heat.note(id, reader, time.Now())
+	if newly {
+		t.begin(func() { t.offer(id) })
+	}
+	return hot
+}
+
+// offer tells the next holder that a block is hot. Nothing depends on it.
+func (t *Tier) offer(id block.ID) {
+	holders := t.opts.Ring().Holders(id, 2)
+	if len(holders) < 2 || holders[0].Name != t.opts.Node || !t.mayAsk(holders[1].Name) {
+		return
+	}
+	t.stats.offersGiven.Add(1)
+	ctx, cancel := context.WithTimeout(t.ending, t.opts.Budget)
+	defer cancel()
+	into := block.NewArrival(id, t.opts.Pool)
+	defer into.Leave()
+	_, _ = t.fetch(ctx, holders[1], placement.Ask{Kind: placement.Offer}, into)
+}
+
+// offered pulls a replica of a block whose owner says that it is hot, unless
+// this node is busy with others. Only the owner may say so.
+func (t *Tier) offered(a *asked) {
+	chain := t.pull.Load()
+	owner, ok := a.ring.Owner(a.id)
+	if chain == nil || !ok || owner.Name != a.ask.Reader || owner.Name == t.opts.Node || !t.pulls.take() {
+		return
+	}
+	t.stats.offersTaken.Add(1)
+	t.hot.add(a.id, time.Now())
+	begun := t.begin(func() {
+		defer t.pulls.exit()
+		ctx, cancel := context.WithTimeout(t.ending, t.opts.Budget)
+		defer cancel()
+		b, err := (*chain).ReadBlock(block.WithCall(ctx, block.Call{Cause: block.Repair}), a.id)
+		if err == nil {
+			b.Release()
+		}
+	})
+	if !begun {
+		t.pulls.exit()
+	}
+}
+
+// closing reports whether the tier has been closed.
+func (t *Tier) closing() bool { return t.ending.Err() != nil }

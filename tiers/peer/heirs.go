@@ -1,0 +1,93 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement"
+)
+
+// heirPatience is how long an owner waits for the first sign of another holder
+// before it reads the origin.
+const heirPatience = 100 * time.Millisecond
+
+// heirHops is how often an owner lets itself be redirected.
+const heirHops = 2
+
+// Heirs returns a Reader that asks the next holder of a block for what it has: it
+// owned the block until this node joined, or holds a replica. It stands before
+// the origin in the chain through which this node reads what it owns. A node that
+// stands in for the owner asks the owner itself, which may live after all.
+//
+// ErrNotFound, after one round trip, when the block is not to be had this way.
+func (t *Tier) Heirs() block.Reader { return block.ReaderFunc(t.readHeir) }
+
+func (t *Tier) readHeir(ctx context.Context, id block.ID) (block.Block, error) {
+	ring := t.opts.Ring()
+	var heir placement.Member
+	for _, m := range ring.Holders(id, 2) {
+		if m.Name != t.opts.Node {
+			heir = m
+			break
+		}
+	}
+	if heir.Name == "" || t.closing() {
+		return block.Block{}, errNoHeir
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.budget(ctx))
+	defer cancel()
+	into := block.NewArrival(id, t.opts.Pool)
+	defer into.Leave()
+	for hops := range uint8(heirHops + 1) {
+		if !t.mayAsk(heir.Name) {
+			return block.Block{}, errNoHeir
+		}
+		reply, err := t.fetchSoon(ctx, heir, placement.Ask{Kind: placement.Held, Hops: hops}, into)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return block.Block{}, ctx.Err()
+		case err != nil:
+			return block.Block{}, fmt.Errorf("peer: heir %s: %w (%v)", heir.Name, block.ErrNotFound, err)
+		case reply.Verdict == placement.Serve:
+			return t.inherit(into, heir.Name)
+		case reply.Verdict != placement.Redirect:
+			return block.Block{}, errNoHeir
+		}
+		next, ok := ring.Member(reply.To)
+		if !ok || next.Name == t.opts.Node || next.Name == heir.Name {
+			return block.Block{}, errNoHeir
+		}
+		heir = next
+	}
+	return block.Block{}, errNoHeir
+}
+
+var errNoHeir = fmt.Errorf("peer: no other holder has the block: %w", block.ErrNotFound)
+
+func (t *Tier) inherit(into *block.Arrival, heir string) (block.Block, error) {
+	n := t.peers.get(heir)
+	b, err := into.Finish(block.Peer)
+	if err != nil {
+		n.counts.wrong.Add(1)
+		t.distrust(n, grave, "wrong bytes", err)
+		return block.Block{}, fmt.Errorf("peer: heir %s: %w", heir, err)
+	}
+	n.counts.received.Add(1)
+	t.stats.inherited.Add(1)
+	return b, nil
+}
+
+// fetchSoon is fetch, given up when the node makes no sign soon.
+func (t *Tier) fetchSoon(ctx context.Context, to placement.Member, ask placement.Ask, into *block.Arrival) (placement.Reply, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(heirPatience, func() {
+		if first, _ := into.Heard(); first.IsZero() {
+			cancel(fmt.Errorf("nothing heard for %v: %w", heirPatience, block.ErrUnavailable))
+		}
+	})
+	defer timer.Stop()
+	return t.fetch(ctx, to, ask, into)
+}

@@ -1,0 +1,78 @@
+package peer
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonecache/cached/placement"
+)
+
+// forgetAfter is how long a node that left the ring is remembered.
+const forgetAfter = 10 * time.Minute
+
+// A neighbour is what this node knows of another one.
+type neighbour struct {
+	name    string
+	breaker breaker
+	counts  counts
+	used    atomic.Int64 // unix nanoseconds
+
+	mu      sync.Mutex
+	fetches map[*watch]struct{} // under way
+}
+
+// peers are the neighbours by name.
+type peers struct {
+	mu    sync.RWMutex
+	known map[string]*neighbour
+	gone  counts // of those forgotten
+}
+
+// get returns the neighbour of that name, who need not be in the ring.
+func (p *peers) get(name string) *neighbour {
+	p.mu.RLock()
+	n := p.known[name]
+	p.mu.RUnlock()
+	if n != nil {
+		return n
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n = p.known[name]; n == nil {
+		n = &neighbour{name: name, fetches: map[*watch]struct{}{}}
+		n.used.Store(time.Now().UnixNano())
+		p.known[name] = n
+	}
+	return n
+}
+
+// all returns the neighbours in no order, after forgetting those who left the
+// ring long ago.
+func (p *peers) all(ring *placement.Ring, now time.Time) []*neighbour {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]*neighbour, 0, len(p.known))
+	for name, n := range p.known {
+		if _, ok := ring.Member(name); !ok && now.UnixNano()-n.used.Load() > int64(forgetAfter) {
+			p.gone.add(&n.counts)
+			delete(p.known, name)
+			continue
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+// Suspect says that others hold the node for dead: it is passed by for a moment,
+// and reads under way from it that make no progress go elsewhere.
+func (t *Tier) Suspect(node, reason string) {
+	n := t.peers.get(node)
+	n.breaker.noticed(reason, time.Now())
+	t.counter.forget(node)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for w := range n.fetches {
+		w.hurry()
+	}
+}

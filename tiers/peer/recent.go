@@ -1,0 +1,46 @@
+package peer
+
+import (
+	"sync"
+	"time"
+
+	"github.com/zonecache/cached/block"
+)
+
+// recentFor is how long a block counts as recent.
+const recentFor = 10 * time.Minute
+
+// recent remembers blocks for a while, the last hotBlocks of them at most. The
+// zero value is empty.
+type recent struct {
+	mu   sync.Mutex
+	when map[block.ID]time.Time
+	line []block.ID // in the order they came; an ID may stand in it more than once
+}
+
+// add remembers a block and reports whether it was remembered.
+func (r *recent) add(id block.ID, now time.Time) (was bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.when == nil {
+		r.when = map[block.ID]time.Time{}
+	}
+	last, ok := r.when[id]
+	r.when[id] = now
+	if !ok {
+		if len(r.line) == hotBlocks {
+			delete(r.when, r.line[0])
+			r.line = r.line[1:]
+		}
+		r.line = append(r.line, id)
+	}
+	return ok && now.Sub(last) < recentFor
+}
+
+// has reports whether the block is remembered.
+func (r *recent) has(id block.ID, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last, ok := r.when[id]
+	return ok && now.Sub(last) < recentFor
+}

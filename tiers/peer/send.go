@@ -1,0 +1,60 @@
+package peer
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement"
+)
+
+// A send is one block on its way to a peer. It holds a place on the wire.
+type send struct {
+	*Tier
+	id        block.ID
+	reader    string
+	source    *block.Arrival
+	reception *reception // of which the send is a user; nil when the block is whole
+	want      int        // bytes to send
+	started   time.Time
+	busy      time.Duration // of the uplink until then
+	over      atomic.Bool
+}
+
+// began starts the clock of the uplink.
+func (s *send) began() {
+	s.started = time.Now()
+	s.busy = s.rate.began(s.started)
+}
+
+// done is the Done of an [Answer].
+func (s *send) done(sent int, err error) {
+	if s.over.Swap(true) {
+		return
+	}
+	now := time.Now()
+	s.rate.ended(sent, s.busy, now.Sub(s.started), now)
+	if s.rate.due(now) {
+		s.counter.scale(s.Rate(), s.opts.Ring())
+	}
+	result := placement.Delivered
+	if err != nil || sent < s.want {
+		result = placement.Broken
+	}
+	c := &s.peers.get(s.reader).counts
+	if result == placement.Delivered {
+		c.sent.Add(1)
+	}
+	c.sentBytes.Add(uint64(max(sent, 0)))
+	s.end(result)
+}
+
+// end gives back what the send holds.
+func (s *send) end(result placement.Result) {
+	s.places.exit()
+	s.counter.ended(s.id, s.reader, result)
+	s.source.Leave()
+	if s.reception != nil {
+		s.arrivals.leave(s.reception)
+	}
+}

@@ -1,0 +1,253 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement"
+)
+
+// Bounds of one read's way through the zone. A forged chain of redirects ends
+// at the first, pieces of nodes that each break off at the second.
+const (
+	maxAsks     = 4 * placement.MaxHops
+	maxRestarts = 4
+)
+
+// A walk is the way of one read through the zone, by redirects.
+type walk struct {
+	*Tier
+	reception *reception
+	ring      *placement.Ring
+
+	hops     uint8
+	lost     string   // a source that died under this read: whoever is asked must know
+	passed   []string // who is not asked as an owner again: dead, or does not answer for the block
+	visited  []string // where redirects led
+	sources  []string // who sent the bytes that are here
+	restarts int
+	pauses   int
+}
+
+// A step is one ask of a walk.
+type step struct {
+	to    placement.Member
+	owner bool // it answers for the block
+	ask   placement.Ask
+}
+
+var errNobody = fmt.Errorf("no node that answers for the block is left: %w", block.ErrUnavailable)
+
+// walk brings the block into the reception.
+func (t *Tier) walk(ctx context.Context, r *reception) error {
+	w := &walk{Tier: t, reception: r, ring: t.opts.Ring()}
+	next, err := w.owner("")
+	for asks := 0; err == nil; asks++ {
+		if asks == maxAsks {
+			return fmt.Errorf("asked %d times in vain: %w", asks, block.ErrUnavailable)
+		}
+		var done bool
+		if next, done, err = w.take(ctx, next); done {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return err
+}
+
+// take asks, and returns whom to ask next or that the block is here.
+func (w *walk) take(ctx context.Context, s step) (next step, done bool, err error) {
+	w.arrivals.from(w.reception, s.to.Name, w.hops)
+	before := w.arrival().Have()
+	from, reply, err := w.ask(ctx, s)
+	if from.Name != s.to.Name {
+		s, before = step{to: from}, 0
+	}
+	into := w.arrival()
+	if into.Have() > before {
+		w.sources = append(w.sources, from.Name)
+		w.stats.resumedBytes.Add(uint64(before))
+	}
+	switch {
+	case err == nil && reply.Verdict == placement.Serve:
+		return w.finish(into, from, reply)
+	case err == nil && reply.Verdict == placement.Redirect:
+		w.stats.redirectsTaken.Add(1)
+		next, err = w.redirected(s, reply.To)
+	case err == nil:
+		w.stats.goneTaken.Add(1)
+		next, err = w.gone(s, reply.To)
+	case ctx.Err() != nil:
+		return step{}, false, ctx.Err()
+	case errors.Is(err, block.ErrCorrupt) && into.Size() >= 0:
+		next, err = w.again(into, err) // two sources disagree about the size
+	case s.owner && (errors.Is(err, block.ErrNotFound) || errors.Is(err, block.ErrCorrupt)):
+		return step{}, false, err // so says who answers for it
+	case errors.Is(err, block.ErrOverloaded):
+		if err = w.pause(ctx); err == nil {
+			next, err = w.owner(w.unless(s))
+		}
+	case errors.Is(err, block.ErrUnavailable):
+		next, err = w.died(s)
+	default:
+		next, err = w.owner(w.unless(s))
+	}
+	return next, false, err
+}
+
+func (w *walk) arrival() *block.Arrival {
+	w.arrivals.mu.Lock()
+	defer w.arrivals.mu.Unlock()
+	return w.reception.arrival
+}
+
+// owner returns the ask of who answers for the block: the owner, or the first of
+// the holders after it who may live. stale is who answered Gone, or who must not
+// be named again.
+func (w *walk) owner(stale string) (step, error) {
+	lost := w.lost
+	may := func(m placement.Member) bool {
+		if slices.Contains(w.passed, m.Name) || !w.mayAsk(m.Name) {
+			lost = m.Name
+			return false
+		}
+		return true
+	}
+	to := func(m placement.Member) (step, error) {
+		if m.Name == w.opts.Node {
+			return step{}, errMine
+		}
+		return step{to: m, owner: true, ask: placement.Ask{Hops: w.hops, Lost: lost, Stale: stale}}, nil
+	}
+	first, ok := w.ring.Owner(w.reception.id)
+	if ok && (first.Name == w.opts.Node || may(first)) {
+		return to(first)
+	}
+	for from, n := 1, standIns; ; from, n = n, w.ring.Len() {
+		holders := w.ring.Holders(w.reception.id, n)
+		for _, m := range holders[min(from, len(holders)):] {
+			if m.Name == w.opts.Node || may(m) {
+				return to(m)
+			}
+		}
+		if n >= w.ring.Len() {
+			return step{}, errNobody
+		}
+	}
+}
+
+// unless returns whom the owner must not name again: who was asked, if it was
+// not an owner itself.
+func (w *walk) unless(s step) string {
+	if s.owner {
+		return ""
+	}
+	return s.to.Name
+}
+
+// redirected goes where the asked node sent this read, if that is a member this
+// read has not been at and that may live; else back to the owner.
+func (w *walk) redirected(s step, to string) (step, error) {
+	if w.hops < 255 {
+		w.hops++
+	}
+	if s.owner && w.hops > 2*placement.MaxHops {
+		// It must have served by now.
+		w.distrust(w.peers.get(s.to.Name), light, "redirects without end", fmt.Errorf("%d redirects", w.hops))
+		w.passed = append(w.passed, s.to.Name)
+		return w.owner("")
+	}
+	m, ok := w.ring.Member(to)
+	if !ok || to == w.opts.Node || slices.Contains(w.visited, to) || slices.Contains(w.passed, to) || !w.mayAsk(to) {
+		return w.owner(to)
+	}
+	w.visited = append(w.visited, to)
+	return step{to: m, ask: placement.Ask{Hops: w.hops, Lost: w.lost}}, nil
+}
+
+// gone goes back to the owner when a redirect led nowhere. When the owner itself
+// does not answer for the block, its ring is another one: owner is whom it takes
+// for the owner.
+func (w *walk) gone(s step, owner string) (step, error) {
+	if !s.owner {
+		return w.owner(s.to.Name)
+	}
+	w.passed = append(w.passed, s.to.Name)
+	if owner == "" || owner == s.to.Name {
+		return step{}, fmt.Errorf("%s cannot read it: %w", s.to.Name, block.ErrUnavailable)
+	}
+	m, ok := w.ring.Member(owner)
+	if owner == w.opts.Node {
+		return step{}, errMine
+	}
+	if !ok || slices.Contains(w.passed, owner) || !w.mayAsk(owner) {
+		return w.owner("")
+	}
+	return step{to: m, owner: true, ask: placement.Ask{Hops: w.hops, Lost: w.lost}}, nil
+}
+
+// died goes on after the death of the asked node.
+func (w *walk) died(s step) (step, error) {
+	w.stats.orphans.Add(1)
+	w.lost = s.to.Name
+	w.passed = append(w.passed, s.to.Name)
+	return w.owner("")
+}
+
+// finish verifies what has arrived. Bytes that are wrong are the fault of who
+// sent them, if it was one node: whoever passes a block on completes it only
+// when it is right.
+func (w *walk) finish(into *block.Arrival, from placement.Member, reply placement.Reply) (next step, done bool, err error) {
+	b, err := into.Finish(block.Peer)
+	if err == nil {
+		b.Release()
+		w.peers.get(from.Name).counts.received.Add(1)
+		if reply.Hot {
+			w.hot.add(into.ID(), time.Now())
+		}
+		return step{}, true, nil
+	}
+	slices.Sort(w.sources)
+	if w.sources = slices.Compact(w.sources); len(w.sources) <= 1 {
+		n := w.peers.get(from.Name)
+		n.counts.wrong.Add(1)
+		w.distrust(n, grave, "wrong bytes", err)
+		w.lost = from.Name
+		w.passed = append(w.passed, from.Name)
+	}
+	next, err = w.again(into, err)
+	return next, false, err
+}
+
+// again begins anew, at the owner.
+func (w *walk) again(into *block.Arrival, why error) (step, error) {
+	if w.restarts++; w.restarts > maxRestarts {
+		return step{}, fmt.Errorf("begun %d times in vain: %w (%v)", w.restarts, block.ErrUnavailable, why)
+	}
+	w.stats.restarts.Add(1)
+	w.arrivals.replace(w.reception, into.Restart())
+	w.sources = nil
+	w.hops = max(w.hops, placement.MaxHops) // the owner itself, if it can
+	return w.owner("")
+}
+
+// pause waits because everybody has too much to do.
+func (w *walk) pause(ctx context.Context) error {
+	d := min(5*time.Millisecond<<min(w.pauses, 6), 200*time.Millisecond)
+	w.pauses++
+	timer := time.NewTimer(d/2 + rand.N(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
