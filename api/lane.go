@@ -37,6 +37,8 @@ type laneOptions struct {
 	headerTimeout time.Duration // for a handshake, and for the head of a request
 	idleTimeout   time.Duration
 	stallTimeout  time.Duration
+	unsent        int     // TCP_NOTSENT_LOWAT of connections; 0: the system's
+	places        *places // nil: as many connections as there are descriptors
 	log           *slog.Logger
 }
 
@@ -124,7 +126,14 @@ func (l *lane) accept(listener net.Listener) error {
 // begin starts serving a new connection. Only one with a descriptor can be
 // watched; any other kind is net/http's from the start.
 func (l *lane) begin(conn net.Conn) {
+	leave, ok := l.options.places.enter(conn)
+	if !ok {
+		l.complain.warn(l.options.log, "a connection was refused: there are too many", "peer", conn.RemoteAddr().String())
+		conn.Close()
+		return
+	}
 	c := newLaneConn(l, conn)
+	c.leave = leave
 	l.mu.Lock()
 	l.conns[c] = struct{}{}
 	l.mu.Unlock()
@@ -145,15 +154,22 @@ func (l *lane) forget(c *laneConn) {
 	l.mu.Lock()
 	delete(l.conns, c)
 	l.mu.Unlock()
+	if c.leave != nil {
+		c.leave()
+	}
 }
 
 // handOver gives a connection to net/http.
 func (l *lane) handOver(c *laneConn) {
-	conn := &replayConn{stallConn{Conn: c.net, timeout: l.options.stallTimeout}, append([]byte(nil), c.in[:c.w]...), c.tls}
+	conn := &replayConn{
+		stallConn: stallConn{Conn: c.net, timeout: l.options.stallTimeout}, rest: append([]byte(nil), c.in[:c.w]...),
+		tls: c.tls, node: c.node, leave: c.leave,
+	}
+	c.leave = nil // its place is now conn's
 	select {
 	case l.foreign <- conn:
 	case <-l.closed:
-		c.raw.Close()
+		conn.Close()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -37,6 +38,10 @@ type laneConn struct {
 	cancel context.CancelFunc
 	doing  atomic.Uint64 // laneState + laneStates * the tick at which it began
 	last   bool          // the response being written says Connection: close
+	leave  func()        // gives the connection's place back; nil: it has none
+
+	node   string       // whose connection it is, by its certificate; "" where that is not asked
+	queued func() error // tellQueued, for peers
 
 	in   [maxHead]byte
 	w    int // in[:w] was received and not consumed
@@ -89,7 +94,11 @@ func (c *laneConn) run() {
 			continue
 		}
 		c.w = copy(c.in[:], c.in[req.size:c.w])
-		if err := c.lane.handler.serve(c, req); err != nil || c.last {
+		if err := c.lane.handler.serve(c, req); err != nil {
+			c.raw.Close() // without a farewell: what was sent may not be all
+			return
+		}
+		if c.last {
 			c.net.Close()
 			return
 		}
@@ -172,8 +181,20 @@ func (c *laneConn) gone() bool {
 // A replayConn gives back the bytes the lane had received before it reads on.
 type replayConn struct {
 	stallConn
-	rest []byte
-	tls  *tls.Conn // under stallConn; nil: plain text
+	rest  []byte
+	tls   *tls.Conn // under stallConn; nil: plain text
+	node  string    // whose connection it is; "" where that is not asked
+	leave func()    // gives the connection's place back; nil: it has none
+	once  sync.Once
+}
+
+// Close implements [net.Conn].
+func (c *replayConn) Close() error {
+	err := c.stallConn.Close()
+	if c.leave != nil {
+		c.once.Do(c.leave)
+	}
+	return err
 }
 
 // Read implements [net.Conn].
@@ -209,6 +230,12 @@ func newLaneConn(l *lane, conn net.Conn) *laneConn {
 	}
 	if sc, ok := c.raw.(syscall.Conn); ok {
 		c.fd, _ = sc.SyscallConn() // fails on a closed connection, which net/http then finds
+	}
+	if c.fd != nil && l.options.unsent > 0 {
+		// An error costs the exactness of when a send is done, and no more.
+		_ = c.fd.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, l.options.unsent)
+		})
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.enter(laneIdle)

@@ -52,29 +52,42 @@ func parseBlockPath(path, query string) (rawRequest, error) {
 	return r, r.set("id", strings.TrimPrefix(path, blocksPath))
 }
 
-// parse sets what the query says. It walks the query by hand because
-// url.ParseQuery allocates a map and several strings for each read. Unknown
-// parameters are errors: a misspelt one would silently return the whole block.
+// parse sets what the query says. Unknown parameters are errors: a misspelt one
+// would silently return the whole block.
 func (r *rawRequest) parse(query string) error {
-	for query != "" {
-		var pair string
-		pair, query, _ = strings.Cut(query, "&")
-		if pair == "" {
-			continue
+	for rest := parameters(query); rest != ""; {
+		key, value, err := rest.next()
+		if err != nil {
+			return err
 		}
-		key, value, _ := strings.Cut(pair, "=")
-		if strings.ContainsAny(value, "%+") {
-			plain, err := url.QueryUnescape(value)
-			if err != nil {
-				return invalid("parameter %.40q: %v", key, err)
-			}
-			value = plain
+		if key == "" && value == "" {
+			continue
 		}
 		if err := r.set(key, value); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// parameters are what is left of a query. They are walked by hand because
+// url.ParseQuery allocates a map and several strings for each read.
+type parameters string
+
+// next takes the first parameter off. Both results are empty where the query
+// has nothing between two &.
+func (p *parameters) next() (key, value string, err error) {
+	pair, rest, _ := strings.Cut(string(*p), "&")
+	*p = parameters(rest)
+	key, value, _ = strings.Cut(pair, "=")
+	if strings.ContainsAny(value, "%+") {
+		plain, err := url.QueryUnescape(value)
+		if err != nil {
+			return key, "", invalid("parameter %.40q: %v", key, err)
+		}
+		value = plain
+	}
+	return key, value, nil
 }
 
 func (r *rawRequest) set(key, value string) (err error) {

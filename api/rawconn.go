@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/zonecache/cached/placement"
 )
 
 // maxHead bounds the status line and header fields of a response.
@@ -33,6 +35,11 @@ type rawResponse struct {
 	chunked    bool
 	tier       string
 	retryAfter time.Duration
+
+	// Between peers.
+	block    int64 // length of the whole block; -1 when not stated
+	redirect string
+	reply    placement.Reply // Epoch, Depth and Hot
 }
 
 // errNoResponse: the connection ended before any byte of a response. On a
@@ -41,12 +48,37 @@ var errNoResponse = errors.New("connection closed before the response")
 
 // roundTrip sends the request in c.out and reads the head of its response.
 func (c *rawConn) roundTrip() (rawResponse, error) {
+	if err := c.send(); err != nil {
+		return rawResponse{}, err
+	}
+	resp, err := c.readHead()
+	if err == nil && resp.status < 200 {
+		err = fmt.Errorf("response status %d: want 200 to 599", resp.status)
+	}
+	return resp, err
+}
+
+// send sends the request in c.out.
+func (c *rawConn) send() error {
 	c.r, c.w = 0, 0
 	if _, err := c.net.Write(c.out); err != nil {
-		return rawResponse{}, errors.Join(errNoResponse, err)
+		return errors.Join(errNoResponse, err)
 	}
-	end := -1
-	for end < 0 {
+	return nil
+}
+
+// readHead reads the head of a response, which may be an interim one.
+func (c *rawConn) readHead() (rawResponse, error) {
+	for from := c.r; ; {
+		if i := bytes.Index(c.head[from:c.w], []byte("\r\n\r\n")); i >= 0 {
+			head := c.head[c.r : from+i]
+			c.r = from + i + 4
+			return parseHead(head)
+		}
+		if c.r > 0 { // an interim response came before
+			c.w = copy(c.head[:], c.head[c.r:c.w])
+			c.r = 0
+		}
 		if c.w == len(c.head) {
 			return rawResponse{}, fmt.Errorf("response head is larger than %d bytes", maxHead)
 		}
@@ -57,14 +89,9 @@ func (c *rawConn) roundTrip() (rawResponse, error) {
 			}
 			return rawResponse{}, fmt.Errorf("response head: %w", err)
 		}
-		from := max(c.w-3, 0)
+		from = max(c.w-3, 0)
 		c.w += n
-		if i := bytes.Index(c.head[from:c.w], []byte("\r\n\r\n")); i >= 0 {
-			end = from + i
-		}
 	}
-	c.r = end + 4
-	return parseHead(c.head[:end])
 }
 
 // readBody fills p with the next bytes of the response's body.
@@ -78,13 +105,23 @@ func (c *rawConn) readBody(p []byte) error {
 	return err
 }
 
+// readSome fills a part of p with the next bytes of the response's body.
+func (c *rawConn) readSome(p []byte) (int, error) {
+	if c.r < c.w {
+		n := copy(p, c.head[c.r:c.w])
+		c.r += n
+		return n, nil
+	}
+	return c.net.Read(p)
+}
+
 // clean reports whether nothing is left over from the last response, so that
 // the connection can carry another request.
 func (c *rawConn) clean() bool { return c.r == c.w }
 
 // parseHead reads a status line and header fields, without the last empty line.
 func parseHead(head []byte) (rawResponse, error) {
-	resp := rawResponse{length: -1}
+	resp := rawResponse{length: -1, block: -1}
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
 	proto, status, _ := strings.Cut(string(line), " ")
 	minor, ok := strings.CutPrefix(proto, "HTTP/1.")
@@ -92,8 +129,8 @@ func parseHead(head []byte) (rawResponse, error) {
 		return resp, fmt.Errorf("response begins with %.40q, not with an HTTP/1.1 status line", line)
 	}
 	code, err := strconv.Atoi(status[:3])
-	if err != nil || code < 200 || code > 599 {
-		return resp, fmt.Errorf("response status %.40q: want 200 to 599", status)
+	if err != nil || code < 100 || code > 599 {
+		return resp, fmt.Errorf("response status %.40q: want 100 to 599", status)
 	}
 	resp.status = code
 	resp.closing = minor == "0"
@@ -130,6 +167,32 @@ func (resp *rawResponse) field(name, value []byte) error {
 		if s, err := parseLength(value); err == nil {
 			resp.retryAfter = time.Duration(min(s, 3600) * int64(time.Second))
 		}
+	default:
+		return resp.peerField(name, value)
+	}
+	return nil
+}
+
+// peerField notes one header field of an answer between peers.
+func (resp *rawResponse) peerField(name, value []byte) error {
+	var err error
+	switch {
+	case equalFold(name, blockLengthHeader):
+		resp.block, err = parseLength(value)
+	case equalFold(name, redirectHeader):
+		resp.redirect = string(value)
+		err = checkField("name", resp.redirect)
+	case equalFold(name, epochHeader):
+		resp.reply.Epoch, err = strconv.ParseUint(string(value), 10, 64)
+	case equalFold(name, depthHeader):
+		var depth uint64
+		depth, err = strconv.ParseUint(string(value), 10, 8)
+		resp.reply.Depth = uint8(depth)
+	case equalFold(name, hotHeader):
+		resp.reply.Hot = equalFold(value, "1")
+	}
+	if err != nil {
+		return fmt.Errorf("response %s %.40q: %w", name, value, err)
 	}
 	return nil
 }

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement"
+)
+
+// leastProgress is how many bytes must come within the silence that is allowed:
+// a peer that sends byte by byte stalls as well.
+const leastProgress = 4 << 10
+
+// freeWaits is how many interim answers may come at any rate; on the whole they
+// may come every 10 ms, ten times as often as they should.
+const (
+	freeWaits = 100
+	waitEvery = 10 * time.Millisecond
+)
+
+// A fetch is one ask on its way.
+type fetch struct {
+	peers    *Peers
+	to       placement.Member
+	into     *block.Arrival // nil: no bytes are wanted
+	request  peerRequest
+	deadline time.Time
+	stated   bool // the deadline is the context's
+
+	conn    *peerConn
+	silence time.Duration
+	heard   time.Time // when the silence last began
+}
+
+// on asks on conn and puts it back, or closes it.
+func (f *fetch) on(ctx context.Context, conn *peerConn, pool *peerPool) (placement.Reply, error) {
+	f.conn, f.silence = conn, f.peers.options.Silence
+	stop := func() bool { return true }
+	if ctx.Done() != nil {
+		stop = context.AfterFunc(ctx, func() { conn.raw.Close() })
+	}
+	reply, again, err := f.exchange()
+	if stop() && again {
+		pool.put(conn)
+	} else {
+		conn.raw.Close()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("%w for %s: %w", placement.ErrStalled, f.silence, err)
+	}
+	return reply, err
+}
+
+// exchange sends the ask and reads the answer. It reports whether the
+// connection can carry another ask.
+func (f *fetch) exchange() (placement.Reply, bool, error) {
+	f.listen()
+	f.conn.out = f.appendRequest(f.conn.out[:0])
+	if err := f.conn.send(); err != nil {
+		return placement.Reply{}, false, err
+	}
+	resp, err := f.head()
+	if err != nil {
+		return placement.Reply{}, false, err
+	}
+	reply := resp.reply
+	switch resp.status {
+	case http.StatusOK:
+		err = f.body(resp)
+	case http.StatusNoContent:
+		if f.into != nil {
+			err = errors.New("the answer has no bytes, though they were asked for")
+		}
+	case http.StatusTemporaryRedirect:
+		reply.Verdict, reply.To = placement.Redirect, resp.redirect
+		if reply.To == "" {
+			err = fmt.Errorf("a redirect without %s", redirectHeader)
+		}
+	case http.StatusGone:
+		reply.Verdict, reply.To = placement.Gone, resp.redirect
+	default:
+		err = f.failure(resp)
+		var remote *remoteError
+		return placement.Reply{}, errors.As(err, &remote) && f.conn.clean() && !resp.closing && resp.length >= 0, err
+	}
+	again := f.conn.clean() && !resp.closing && !resp.chunked && (resp.length == 0 || resp.status == http.StatusOK || resp.status == http.StatusNoContent)
+	return reply, again && err == nil, err
+}
+
+// appendRequest writes the ask's head.
+func (f *fetch) appendRequest(p []byte) []byte {
+	p = append(p, "GET "+readBlockPath+"?"...)
+	p = appendPeerQuery(p, f.request)
+	p = append(append(p, " HTTP/1.1\r\nHost: "...), f.to.Address...)
+	if f.stated {
+		left := max(time.Until(f.deadline), time.Millisecond)
+		p = append(p, "\r\n"+timeoutHeader+": "...)
+		p = strconv.AppendInt(p, min(left, maxTimeout).Milliseconds(), 10)
+	}
+	return append(p, "\r\n\r\n"...)
+}
+
+// listen begins a new silence.
+func (f *fetch) listen() {
+	f.heard = time.Now()
+	until := f.heard.Add(f.silence)
+	if until.After(f.deadline) {
+		until = f.deadline
+	}
+	_ = f.conn.raw.SetDeadline(until) // fails on a broken connection only, which the exchange finds
+}
+
+// head reads the head of the answer, after the interim ones by which the peer
+// says that it is there.
+func (f *fetch) head() (rawResponse, error) {
+	began := f.heard
+	for waits := 0; ; waits++ {
+		resp, err := f.conn.readHead()
+		if err != nil || resp.status >= 200 {
+			return resp, err
+		}
+		f.listen()
+		if waits > freeWaits && f.heard.Sub(began) < time.Duration(waits)*waitEvery {
+			return resp, fmt.Errorf("%d interim answers within %s", waits, f.heard.Sub(began))
+		}
+		if f.into != nil {
+			f.into.Waiting()
+		}
+	}
+}
+
+// body puts the bytes of the answer into the arrival.
+func (f *fetch) body(resp rawResponse) error {
+	switch offset := int64(f.request.ask.Offset); {
+	case f.into == nil:
+		return errors.New("the answer has bytes, though none were asked for")
+	case resp.chunked || resp.length < 0:
+		return errors.New("the answer does not state its length: is this a cached daemon?")
+	case resp.block < 0:
+		return fmt.Errorf("the answer has no %s: is this a cached daemon?", blockLengthHeader)
+	case resp.block > block.MaxSize:
+		return fmt.Errorf("the answer is of a block of %d bytes: at most %d are allowed", resp.block, block.MaxSize)
+	case resp.length != resp.block-offset:
+		return fmt.Errorf("the answer has %d bytes, of a block of %d bytes from offset %d", resp.length, resp.block, offset)
+	}
+	if err := f.into.Begin(int(resp.block)); err != nil {
+		return err
+	}
+	f.silence += time.Duration(resp.reply.Depth) * f.peers.options.SilencePerHop
+	f.listen()
+	left := int(resp.length)
+	progress := 0 // since the silence began
+	for left > 0 {
+		space := f.into.Space()
+		if len(space) < left {
+			return errors.New("the arrival ended while its bytes came")
+		}
+		n, err := f.conn.readSome(space[:left])
+		f.into.Advance(n)
+		left -= n
+		if err != nil && left > 0 {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("the answer broke off after %d of %d bytes: %w", int(resp.length)-left, resp.length, err)
+		}
+		if progress += n; progress >= leastProgress && left > 0 {
+			progress = 0
+			// Not for each piece: a deadline costs as much as reading one.
+			if time.Since(f.heard) > f.silence/8 {
+				f.listen()
+			}
+		}
+	}
+	return nil
+}
+
+// failure reads the error an answer carries.
+func (f *fetch) failure(resp rawResponse) error {
+	e := &remoteError{server: f.name(), retryAfter: resp.retryAfter}
+	var parsed errorBody
+	if resp.length > 0 && resp.length <= maxErrorBody && !resp.chunked {
+		body := make([]byte, resp.length)
+		if err := f.conn.readBody(body); err != nil {
+			return fmt.Errorf("the error's text broke off: %w", err)
+		}
+		if json.Unmarshal(body, &parsed) == nil && parsed.Code != 0 {
+			e.kind, e.message = kindOfCode(parsed.Code), parsed.Message
+			return e
+		}
+	}
+	return fmt.Errorf("it answered HTTP status %d without saying why: is this a cached daemon's peer port?", resp.status)
+}

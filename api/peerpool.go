@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/zonecache/cached/placement"
+)
+
+// sweepGap is how often all idle connections are looked through for old ones.
+const sweepGap = time.Minute
+
+// A peerConn is a connection to another node.
+type peerConn struct {
+	rawConn
+	raw net.Conn // under TLS, or the same: closing it ends everything at once
+}
+
+// A peerPool keeps the idle connections to one node, the latest used on top so
+// that the others can grow old, and its TLS sessions, so that a new connection
+// is made in one round trip less and without signatures.
+type peerPool struct {
+	node     string // whose certificate the connections have seen
+	maxIdle  int
+	sessions tls.ClientSessionCache
+
+	mu     sync.Mutex
+	idle   []*peerConn
+	closed bool
+}
+
+// pool returns the connections to a node, after it has closed those that grew
+// old in all pools.
+func (p *Peers) pool(to placement.Member) (*peerPool, error) {
+	now := time.Now()
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, errors.New("this node is shutting down")
+	}
+	var sweep []*peerPool
+	if now.Sub(p.swept) > sweepGap {
+		p.swept = now
+		for _, pool := range p.pools {
+			sweep = append(sweep, pool)
+		}
+	}
+	pool, former := p.pools[to.Address], (*peerPool)(nil)
+	if pool == nil || pool.node != to.Name {
+		former = pool // of the node that had the address before
+		pool = &peerPool{node: to.Name, maxIdle: p.options.MaxIdlePerPeer, sessions: tls.NewLRUClientSessionCache(2 * p.options.MaxIdlePerPeer)}
+		p.pools[to.Address] = pool
+	}
+	p.mu.Unlock()
+	if former != nil {
+		former.close()
+	}
+	for _, s := range sweep {
+		s.closeOld(now.Add(-p.options.IdleTimeout))
+	}
+	return pool, nil
+}
+
+// dial makes a new connection.
+func (p *Peers) dial(ctx context.Context, to placement.Member, pool *peerPool) (*peerConn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.options.DialTimeout, errors.New("no connection stood in time"))
+	defer cancel()
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "tcp", to.Address)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	conn := &peerConn{rawConn: rawConn{net: raw, out: make([]byte, 0, 512)}, raw: raw}
+	config := p.config(to, pool)
+	if config == nil {
+		return conn, nil
+	}
+	t := tls.Client(raw, config)
+	if err := t.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	conn.net = t
+	return conn, nil
+}
+
+// config returns the TLS settings of a new connection; nil: plain text.
+func (p *Peers) config(to placement.Member, pool *peerPool) *tls.Config {
+	if p.options.TLS == nil {
+		return nil
+	}
+	config := p.options.TLS(to)
+	if config == nil {
+		return nil
+	}
+	config = config.Clone()
+	config.NextProtos = []string{"http/1.1"}
+	if config.ClientSessionCache == nil {
+		config.ClientSessionCache = pool.sessions
+	}
+	return config
+}
+
+// take returns an idle connection, or nil when a new one must be made.
+func (p *peerPool) take(limit time.Duration) *peerConn {
+	oldest := time.Now().Add(-limit)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.idle)
+	if n == 0 || p.idle[n-1].used.Before(oldest) {
+		return nil
+	}
+	c := p.idle[n-1]
+	p.idle[n-1] = nil
+	p.idle = p.idle[:n-1]
+	return c
+}
+
+// put gives back a connection that can carry another ask.
+func (p *peerPool) put(c *peerConn) {
+	c.used = time.Now()
+	p.mu.Lock()
+	keep := !p.closed && len(p.idle) < p.maxIdle
+	if keep {
+		p.idle = append(p.idle, c)
+	}
+	p.mu.Unlock()
+	if !keep {
+		c.net.Close()
+	}
+}
+
+// closeOld closes the connections that have been idle since before oldest.
+func (p *peerPool) closeOld(oldest time.Time) {
+	p.mu.Lock()
+	n := 0
+	for n < len(p.idle) && p.idle[n].used.Before(oldest) {
+		n++
+	}
+	old := p.idle[:n:n]
+	p.idle = append([]*peerConn(nil), p.idle[n:]...)
+	p.mu.Unlock()
+	for _, c := range old {
+		c.net.Close()
+	}
+}
+
+// close closes the idle connections; those in use close when they are put back.
+func (p *peerPool) close() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.closed = nil, true
+	p.mu.Unlock()
+	for _, c := range idle {
+		c.net.Close()
+	}
+}

@@ -1,0 +1,227 @@
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement"
+)
+
+// A PeerAnswer is what a node answers to a peer's ask.
+type PeerAnswer struct {
+	placement.Reply
+	From   block.Tier                // Serve: the tier the bytes come from
+	Source *block.Arrival            // Serve: the bytes, one reference, which Done gives back; nil: the verdict is all
+	Done   func(sent int, err error) // called once, when the bytes are sent or cannot be; nil: nobody wants to know
+}
+
+// PeerBlocks answers the asks of other nodes.
+type PeerBlocks interface {
+	// AnswerPeer answers an ask for the block id. The context carries the
+	// [block.Call] and ends when the asker goes away. While the asker has to
+	// wait, AnswerPeer calls queued about every 100 ms, from its own goroutine:
+	// the asker is told, and an error says that it has gone.
+	//
+	// Errors: those of a [block.Reader], [ErrInvalid], [ErrDenied].
+	AnswerPeer(ctx context.Context, id block.ID, ask placement.Ask, queued func() error) (PeerAnswer, error)
+}
+
+// PeerServices are what a node offers to its peers.
+type PeerServices struct {
+	Blocks PeerBlocks
+	Other  http.Handler // every other path; nil: 404. [PeerName] says who asks.
+}
+
+// PeerServerOptions are a PeerServer's; the zero value is sensible on loopback.
+type PeerServerOptions struct {
+	TLS           *tls.Config                                      // must want client certificates; nil: plain text
+	Identify      func(tls.ConnectionState) (node string, _ error) // who a verified certificate belongs to, once per connection; nil: nodes name themselves
+	Zone          string                                           // asks from other zones are refused
+	HeaderTimeout time.Duration                                    // longest a handshake, and the head of an ask, may take; 0: 10 s
+	IdleTimeout   time.Duration                                    // how long an unused connection is kept; 0: 15 min
+	StallTimeout  time.Duration                                    // longest a peer may take to accept one block; 0: 30 s
+	MaxConns      int                                              // connections at once; 0: 8192
+	MaxPerAddress int                                              // of which from one address; 0: 1024
+	Unsent        int                                              // most bytes that wait in the kernel for their turn on the wire, so that a send counts as done when it is; 0: 128 KiB
+	Logger        *slog.Logger                                     // nil: discard
+}
+
+func (o PeerServerOptions) withDefaults() PeerServerOptions {
+	if o.HeaderTimeout <= 0 {
+		o.HeaderTimeout = 10 * time.Second
+	}
+	if o.IdleTimeout <= 0 {
+		o.IdleTimeout = 15 * time.Minute
+	}
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = 30 * time.Second
+	}
+	if o.MaxConns <= 0 {
+		o.MaxConns = 8192
+	}
+	if o.MaxPerAddress <= 0 {
+		o.MaxPerAddress = 1024
+	}
+	if o.Unsent <= 0 {
+		o.Unsent = 128 << 10
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.TLS != nil {
+		o.TLS = o.TLS.Clone()
+		o.TLS.NextProtos = []string{"http/1.1"}
+		o.TLS.DynamicRecordSizingDisabled = true // small records first are for browsers
+	}
+	return o
+}
+
+// A PeerServer serves the asks of other nodes on a port of their own: blocks by
+// a lane as agents have one, everything else by net/http, over HTTP/1.1.
+type PeerServer struct {
+	services PeerServices
+	options  PeerServerOptions
+	http     *http.Server
+	done     chan struct{} // closed when Shutdown is through
+
+	mu       sync.Mutex
+	stopped  bool
+	lane     *lane
+	listener net.Listener
+}
+
+// NewPeerServer returns a server of services.
+func NewPeerServer(services PeerServices, options PeerServerOptions) *PeerServer {
+	o := options.withDefaults()
+	s := &PeerServer{services: services, options: o, done: make(chan struct{})}
+	if s.services.Other == nil {
+		s.services.Other = http.NotFoundHandler()
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	s.http = &http.Server{
+		Handler:           http.HandlerFunc(s.serveOther),
+		Protocols:         &protocols,
+		ReadHeaderTimeout: o.HeaderTimeout,
+		IdleTimeout:       o.IdleTimeout,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			if c, ok := conn.(*replayConn); ok && c.node != "" {
+				return context.WithValue(ctx, peerKey{}, c.node)
+			}
+			return ctx
+		},
+	}
+	return s
+}
+
+type peerKey struct{}
+
+// PeerName returns the node whose request ctx belongs to, as its certificate
+// names it; "" without TLS.
+func PeerName(ctx context.Context) string {
+	node, _ := ctx.Value(peerKey{}).(string)
+	return node
+}
+
+func (s *PeerServer) serveOther(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == readBlockPath && r.Method == http.MethodGet && isRaw(r.URL.RawQuery) {
+		http.Error(w, "peers ask for blocks in HTTP/1.1 over connections they keep, without a body", http.StatusBadRequest)
+		return
+	}
+	limitBody(w, r, s.options.HeaderTimeout)
+	s.services.Other.ServeHTTP(w, r)
+}
+
+// Serve accepts connections from l until Shutdown, and then returns nil. It
+// closes l. A PeerServer serves one listener.
+func (s *PeerServer) Serve(l net.Listener) error {
+	lane := s.newLane(l.Addr())
+	if !s.start(lane, l) {
+		l.Close()
+		return nil
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { lane.sweep(stop) })
+	wg.Go(func() { _ = s.http.Serve(lane) }) // ends when the lane is closed
+	err := lane.accept(l)
+	if s.stopping() {
+		err = nil
+	} else {
+		// The listener broke. What is in progress must not outlive Serve.
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		err = errors.Join(fmt.Errorf("serve %s: %w", l.Addr(), err), s.Shutdown(ended))
+	}
+	<-s.done
+	close(stop)
+	wg.Wait()
+	return err
+}
+
+func (s *PeerServer) newLane(address net.Addr) *lane {
+	o := s.options
+	h := &peerLane{blocks: s.services.Blocks, zone: o.Zone, log: o.Logger}
+	if o.Identify != nil {
+		h.identify = func(c *laneConn) (string, error) { return o.Identify(*c.peer()) }
+	}
+	l := newLane(h, laneOptions{
+		tls: o.TLS, headerTimeout: o.HeaderTimeout, idleTimeout: o.IdleTimeout, stallTimeout: o.StallTimeout,
+		unsent: o.Unsent, places: newPlaces(o.MaxConns, o.MaxPerAddress), log: o.Logger,
+	}, address)
+	h.complain = &l.complain
+	return l
+}
+
+// start notes what Shutdown must end, unless it was called already.
+func (s *PeerServer) start(lane *lane, l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	if s.lane != nil {
+		panic("api: a PeerServer serves one listener")
+	}
+	s.lane, s.listener = lane, l
+	return true
+}
+
+func (s *PeerServer) stopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
+}
+
+// Shutdown accepts no more connections and waits until every ask in progress is
+// answered. When ctx ends before they all are, it cuts them off and returns an
+// error.
+func (s *PeerServer) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.stopped
+	s.stopped = true
+	lane, l := s.lane, s.listener
+	s.mu.Unlock()
+	if !first || lane == nil {
+		return nil
+	}
+	defer close(s.done)
+	l.Close()
+	// The lane first: what it hands over while draining, net/http must accept.
+	err := lane.drain(ctx)
+	if httpErr := s.http.Shutdown(ctx); httpErr != nil {
+		s.http.Close()
+		err = errors.Join(err, fmt.Errorf("drain: requests in progress were cut off: %w", httpErr))
+	}
+	return err
+}
