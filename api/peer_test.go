@@ -575,7 +575,7 @@ func TestPeersOfAnotherZone(t *testing.T) {
 	a := block.NewArrival(b.ID(), block.DefaultPool)
 	defer a.Leave()
 	_, err := newPeers(t, PeerClientOptions{Zone: "there", Node: "n"}).Fetch(t.Context(), to, b.ID(), placement.Ask{}, a)
-	if !errors.Is(err, ErrDenied) || !errors.Is(err, block.ErrUnavailable) {
+	if !errors.Is(err, block.ErrUnavailable) || errors.Is(err, block.ErrDenied) || !strings.Contains(err.Error(), `"here"`) {
 		t.Errorf("another zone: %v", err)
 	}
 	if !log.has("zone=there") || !log.has("own_zone=here") || !log.has("node=n") {

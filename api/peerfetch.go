@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/placement"
 )
@@ -194,8 +196,18 @@ func (f *fetch) failure(resp rawResponse) error {
 		}
 		if json.Unmarshal(body, &parsed) == nil && parsed.Code != 0 {
 			e.kind, e.message = kindOfCode(parsed.Code), parsed.Message
+			if !aboutTheBlock(e.kind.err) {
+				e.kind = kindOfCode(connect.CodeUnavailable)
+			}
 			return e
 		}
 	}
 	return fmt.Errorf("it answered HTTP status %d without saying why: is this a cached daemon's peer port?", resp.status)
+}
+
+// aboutTheBlock reports whether a peer's failure says something of the block or
+// of the peer's load. That it refuses this node, or that its own time was up, is
+// no refusal of the read.
+func aboutTheBlock(err error) bool {
+	return err == block.ErrNotFound || err == block.ErrCorrupt || err == block.ErrOverloaded || err == block.ErrUnavailable
 }

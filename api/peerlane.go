@@ -55,7 +55,7 @@ func (h *peerLane) serve(c *laneConn, req laneRequest) error {
 	if r.zone != "" && h.zone != "" && r.zone != h.zone {
 		h.complain.warn(h.log, "a node of another zone asked for a block",
 			"peer", c.raw.RemoteAddr().String(), "node", r.ask.Reader, "zone", r.zone, "own_zone", h.zone)
-		return c.fail(fmt.Errorf("zone %q is not %q, which this node serves: %w", r.zone, h.zone, ErrDenied))
+		return c.fail(fmt.Errorf("zone %q is not %q, which this node serves: %w", r.zone, h.zone, block.ErrDenied))
 	}
 	ctx := c.ctx
 	if r.call != (block.Call{}) {

@@ -30,7 +30,7 @@ type PeerBlocks interface {
 	// wait, AnswerPeer calls queued about every 100 ms, from its own goroutine:
 	// the asker is told, and an error says that it has gone.
 	//
-	// Errors: those of a [block.Reader], [ErrInvalid], [ErrDenied].
+	// Errors: those of a [block.Reader], [ErrInvalid].
 	AnswerPeer(ctx context.Context, id block.ID, ask placement.Ask, queued func() error) (PeerAnswer, error)
 }
 
