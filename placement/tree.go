@@ -81,6 +81,21 @@ func (t *Tree) Parent(node string) (string, bool) {
 	return t.change(at).Parent, true
 }
 
+// A Seat is a node's place in a tree.
+type Seat struct {
+	Parent string // "": the node is the root
+	Level  int    // how many nodes the way to the root has before it; 0: the node is the root
+}
+
+// Seat returns the node's place; false when it is not in the tree.
+func (t *Tree) Seat(node string) (Seat, bool) {
+	at, ok := t.place[node]
+	if !ok {
+		return Seat{}, false
+	}
+	return Seat{Parent: t.change(at).Parent, Level: bits.Len(uint(at+1)) - 1}, true
+}
+
 // Children returns the node's children, at most two.
 func (t *Tree) Children(node string) []string {
 	at, ok := t.place[node]

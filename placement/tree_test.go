@@ -31,6 +31,14 @@ func TestTreeOfFew(t *testing.T) {
 	if got := tree.Children("b"); !slices.Equal(got, []string{"d", "e"}) {
 		t.Fatalf("children of b: %v", got)
 	}
+	for node, want := range map[string]Seat{"a": {}, "b": {"a", 1}, "c": {"a", 1}, "d": {"b", 2}, "f": {"c", 2}} {
+		if got, ok := tree.Seat(node); !ok || got != want {
+			t.Fatalf("seat of %s: %v, want %v", node, got, want)
+		}
+	}
+	if got, ok := tree.Seat("nobody"); ok {
+		t.Fatalf("seat of nobody: %v", got)
+	}
 	if got := tree.Children("f"); len(got) != 0 || tree.Children("nobody") != nil {
 		t.Fatalf("children of a leaf: %v", got)
 	}
