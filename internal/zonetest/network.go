@@ -11,16 +11,16 @@ import (
 	"github.com/zonecache/cached/tiers/peer"
 )
 
-// An Answerer answers asks of other nodes, as peer.Tier does.
-type Answerer func(ctx context.Context, id block.ID, ask placement.Ask) (peer.Answer, error)
+// An Answerer answers asks of other nodes, as peer.Tier does. It calls queued at
+// least every Timing.Silence while it lets the asker wait.
+type Answerer func(ctx context.Context, id block.ID, ask placement.Ask, queued func() error) (peer.Answer, error)
 
 // Timing are the network's own times.
 type Timing struct {
-	Latency   time.Duration // of every message, one way; default 100 us
-	KeepAlive time.Duration // how often a node that lets another wait says so; default 100 ms
-	Silence   time.Duration // after which a silent node is given up; default 500 ms
-	PerDepth  time.Duration // added to Silence within the bytes for each node they are passed on by; default 250 ms
-	GiveUp    time.Duration // after which a sender that cannot get rid of a message gives up; default 5 s
+	Latency  time.Duration // of every message, one way; default 100 us
+	Silence  time.Duration // after which a silent node is given up; default 500 ms
+	PerDepth time.Duration // added to Silence within the bytes for each node they are passed on by; default 250 ms
+	GiveUp   time.Duration // after which a sender that cannot get rid of a message gives up; default 5 s
 }
 
 func (t Timing) withDefaults() Timing {
@@ -29,7 +29,6 @@ func (t Timing) withDefaults() Timing {
 		or    time.Duration
 	}{
 		{&t.Latency, 100 * time.Microsecond},
-		{&t.KeepAlive, 100 * time.Millisecond},
 		{&t.Silence, 500 * time.Millisecond},
 		{&t.PerDepth, 250 * time.Millisecond},
 		{&t.GiveUp, 5 * time.Second},
@@ -261,6 +260,12 @@ func (n *Network) Asks(from, to string) int {
 	return n.asks[pair{from, to}]
 }
 
+func (n *Network) host(name string) *host {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.hostLocked(name)
+}
+
 func (n *Network) hostLocked(name string) *host {
 	h, ok := n.hosts[name]
 	if !ok {
@@ -316,4 +321,18 @@ func (n *Network) String() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return fmt.Sprintf("network of %d hosts, %v asks, answers %v", len(n.hosts), n.kinds, n.answers)
+}
+
+// talk reports whether two hosts reach each other and both run a process, or
+// have never run one.
+func (n *Network) talk(a, b string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	from, to := n.hostLocked(a), n.hostLocked(b)
+	for _, h := range []*host{from, to} {
+		if h.hung || h.answer == nil && h.dead != nil {
+			return false
+		}
+	}
+	return from.group == to.group && !n.oneWay[pair{a, b}] && !n.oneWay[pair{b, a}]
 }

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { blocktest.Main(m) }
 
 // serving answers every ask with one of blocks, whole.
 func serving(blocks ...block.Block) zonetest.Answerer {
-	return func(_ context.Context, id block.ID, ask placement.Ask) (peer.Answer, error) {
+	return func(_ context.Context, id block.ID, ask placement.Ask, _ func() error) (peer.Answer, error) {
 		for _, b := range blocks {
 			if b.ID() == id {
 				return answerOf(block.Arrived(b.Retain())), nil
@@ -51,7 +51,7 @@ func fetch(ctx context.Context, tr peer.Transport, to string, id block.ID) ([]by
 	return bytes.Clone(b.Bytes()), reply, nil
 }
 
-func nobody(context.Context, block.ID, placement.Ask) (peer.Answer, error) {
+func nobody(context.Context, block.ID, placement.Ask, func() error) (peer.Answer, error) {
 	return peer.Answer{}, block.ErrNotFound
 }
 
@@ -155,6 +155,7 @@ func TestFaultsShowAsTheTransportSays(t *testing.T) {
 		{"busy", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysBusy) }, block.ErrOverloaded, false, time.Millisecond},
 		{"corrupt", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysCorrupt) }, block.ErrCorrupt, false, time.Millisecond},
 		{"fails", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysFails) }, block.ErrUnavailable, false, time.Millisecond},
+		{"silent", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysSilent) }, block.ErrUnavailable, true, 500 * time.Millisecond},
 		{"waits for ever", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysWait) }, context.DeadlineExceeded, false, 10 * time.Second},
 	}
 	for _, tt := range tests {
@@ -244,7 +245,10 @@ func TestBytesArePassedOnWhileTheyArrive(t *testing.T) {
 		n.Listen("source", serving(b))
 		n.Shape("source", zonetest.Link{Up: rate})
 		arriving := block.NewArrival(b.ID(), block.DefaultPool)
-		middle := n.Listen("middle", func(_ context.Context, _ block.ID, _ placement.Ask) (peer.Answer, error) {
+		middle := n.Listen("middle", func(ctx context.Context, _ block.ID, _ placement.Ask, _ func() error) (peer.Answer, error) {
+			if _, err := arriving.Next(ctx, 0); err != nil { // its size is known then
+				return peer.Answer{}, err
+			}
 			return answerOf(arriving.Join()), nil
 		})
 		n.Shape("middle", zonetest.Link{Up: rate})
@@ -263,7 +267,7 @@ func TestBytesArePassedOnWhileTheyArrive(t *testing.T) {
 			got.Release()
 		})
 		if _, _, err := fetch(t.Context(), end, "middle", b.ID()); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
 		if took := time.Since(began); took < 500*time.Millisecond || took > 550*time.Millisecond {
 			t.Errorf("took %v, want hardly more than half a second", took)

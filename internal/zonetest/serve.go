@@ -34,13 +34,7 @@ func (n *Network) serve(c *conn, id block.ID, ask placement.Ask) {
 		s.push(ctx, frame{end: true, err: errRefused})
 		return
 	}
-	answer := c.answer
-	if c.trick.answer != nil {
-		answer = func(ctx context.Context, id block.ID, ask placement.Ask) (peer.Answer, error) {
-			return c.trick.answer(ctx, c.answer, id, ask)
-		}
-	}
-	a, err := s.ask(ctx, answer, id, ask)
+	a, err := c.reply(ctx, id, ask, func() error { return s.push(ctx, frame{}) })
 	switch {
 	case err != nil:
 		s.push(ctx, frame{end: true, err: kind(err)})
@@ -75,6 +69,14 @@ func passed(ctx context.Context, n *Network, from, to *host) <-chan struct{} {
 		_ = n.pass(ctx, from, to)
 	}()
 	return done
+}
+
+// reply is what the asked node makes of the ask, or its trick.
+func (c *conn) reply(ctx context.Context, id block.ID, ask placement.Ask, queued func() error) (peer.Answer, error) {
+	if c.trick.answer != nil {
+		return c.trick.answer(ctx, c.answer, Question{id, ask, queued})
+	}
+	return c.answer(ctx, id, ask, queued)
 }
 
 type sender struct {
@@ -112,65 +114,6 @@ func (s *sender) push(ctx context.Context, f frame) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// ask has the question answered and says meanwhile that this takes time.
-func (s *sender) ask(ctx context.Context, answer Answerer, id block.ID, ask placement.Ask) (peer.Answer, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var a peer.Answer
-	var err error
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		a, err = answer(ctx, id, ask)
-		if err == nil && a.Verdict == placement.Serve {
-			// The head of an answer states the size.
-			err = begun(ctx, a.Source)
-			if err != nil {
-				a.Done(0, err)
-			}
-		}
-	}()
-	tick := time.NewTicker(s.timing.KeepAlive)
-	defer tick.Stop()
-	for {
-		select {
-		case <-answered:
-			return a, err
-		case <-tick.C:
-			if s.push(ctx, frame{}) != nil {
-				cancel()
-			}
-		case <-ctx.Done():
-			<-answered
-			if err == nil && a.Verdict == placement.Serve {
-				a.Done(0, ctx.Err())
-				a = peer.Answer{}
-			}
-			return a, ctx.Err()
-		}
-	}
-}
-
-// begun waits until the size of what arrives is known.
-func begun(ctx context.Context, a *block.Arrival) error {
-	for a.Size() < 0 {
-		changed := a.Changed()
-		if a.Ended() {
-			_, err := a.Next(ctx, 0)
-			return err
-		}
-		if a.Size() >= 0 {
-			break
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
 }
 
 // send sends the head and the bytes of a block.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/placement"
@@ -14,11 +15,18 @@ import (
 // honest.
 type Trick struct {
 	name   string
-	answer func(ctx context.Context, honest Answerer, id block.ID, ask placement.Ask) (peer.Answer, error)
+	answer func(ctx context.Context, honest Answerer, q Question) (peer.Answer, error)
 	spoil  func(p []byte, offset, size int) // changes the bytes of a block as they arrive
 	state  func(size int) int               // the size it states
 	stop   func(size int) int               // bytes after which it stops
 	mute   bool                             // stopped, it falls silent instead of breaking off
+}
+
+// A Question is what an Answerer is asked.
+type Question struct {
+	ID     block.ID
+	Ask    placement.Ask
+	Queued func() error // tells the asker to wait
 }
 
 // String returns the trick's name.
@@ -81,7 +89,18 @@ var (
 	// AlwaysFails fails for reasons of its own.
 	AlwaysFails = refusing("fail", errors.New("something went wrong inside"))
 	// AlwaysWait says again and again that the asker should wait.
-	AlwaysWait = Trick{name: "wait", answer: func(ctx context.Context, _ Answerer, _ block.ID, _ placement.Ask) (peer.Answer, error) {
+	AlwaysWait = Trick{name: "wait", answer: func(ctx context.Context, _ Answerer, q Question) (peer.Answer, error) {
+		for {
+			if err := pause(ctx, 100*time.Millisecond); err != nil {
+				return peer.Answer{}, err
+			}
+			if err := q.Queued(); err != nil {
+				return peer.Answer{}, err
+			}
+		}
+	}}
+	// AlwaysSilent takes the question and says nothing.
+	AlwaysSilent = Trick{name: "silent", answer: func(ctx context.Context, _ Answerer, _ Question) (peer.Answer, error) {
 		<-ctx.Done()
 		return peer.Answer{}, ctx.Err()
 	}}
@@ -102,13 +121,13 @@ func GoneTo(name string) Trick {
 }
 
 // Answering is a trick of the test's own.
-func Answering(name string, answer func(ctx context.Context, honest Answerer, id block.ID, ask placement.Ask) (peer.Answer, error)) Trick {
+func Answering(name string, answer func(ctx context.Context, honest Answerer, q Question) (peer.Answer, error)) Trick {
 	return Trick{name: name, answer: answer}
 }
 
 func answering(name string, answer func(placement.Ask) (peer.Answer, error)) Trick {
-	return Trick{name: name, answer: func(_ context.Context, _ Answerer, _ block.ID, ask placement.Ask) (peer.Answer, error) {
-		return answer(ask)
+	return Trick{name: name, answer: func(_ context.Context, _ Answerer, q Question) (peer.Answer, error) {
+		return answer(q.Ask)
 	}}
 }
 

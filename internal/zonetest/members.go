@@ -1,0 +1,163 @@
+package zonetest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/zonecache/cached/placement"
+)
+
+// members is the scripted membership: each node has a view of its own, which is
+// brought up to date some time after something has changed.
+type members struct {
+	zone *Zone
+
+	mu     sync.Mutex
+	here   map[string]bool // joined and not left; dead nodes are still here
+	views  map[string]*placement.Ring
+	pinned map[string][]string
+	rings  map[string]*placement.Ring // by their members: rings are dear
+	timers map[*time.Timer]struct{}
+	closed bool
+}
+
+// suspect lets the membership look at a node that another one holds for dead.
+// Where that is so, all who can hear it are told after a while.
+func (m *members) suspect(by, node, reason string) {
+	if m.zone.net.talk(by, node) {
+		return
+	}
+	m.after(m.zone.opts.Spread, func() {
+		m.settle()
+		for _, n := range m.zone.nodes {
+			if p := n.current(); p != nil && n.Name != node && m.zone.net.talk(by, n.Name) && !m.zone.net.talk(n.Name, node) {
+				p.l3.Suspect(node, reason)
+			}
+		}
+	})
+}
+
+func (m *members) init(z *Zone) {
+	m.zone = z
+	m.here, m.pinned = map[string]bool{}, map[string][]string{}
+	m.views, m.rings = map[string]*placement.Ring{}, map[string]*placement.Ring{}
+	m.timers = map[*time.Timer]struct{}{}
+}
+
+func (m *members) enter(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.here[name] = true
+}
+
+func (m *members) exit(name string) {
+	m.mu.Lock()
+	delete(m.here, name)
+	m.mu.Unlock()
+	m.later(m.zone.opts.Spread)
+}
+
+// pin fixes a node's view; without names it follows the others again.
+func (m *members) pin(name string, names []string) {
+	m.mu.Lock()
+	if len(names) == 0 {
+		delete(m.pinned, name)
+	} else {
+		m.pinned[name] = slices.Sorted(slices.Values(names))
+	}
+	m.mu.Unlock()
+	m.now(name)
+}
+
+// later brings all views up to date after a while.
+func (m *members) later(d time.Duration) { m.after(d, m.settle) }
+
+func (m *members) after(d time.Duration, f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(d, func() {
+		m.mu.Lock()
+		delete(m.timers, timer)
+		m.mu.Unlock()
+		f()
+	})
+	m.timers[timer] = struct{}{}
+}
+
+// settle brings all views up to date.
+func (m *members) settle() {
+	for _, n := range m.zone.nodes {
+		m.now(n.Name)
+	}
+}
+
+// now brings a node's view up to date.
+func (m *members) now(name string) {
+	seen := m.sees(name)
+	m.mu.Lock()
+	if names, ok := m.pinned[name]; ok {
+		seen = names
+	}
+	ring := m.ringLocked(seen)
+	m.views[name] = ring
+	m.mu.Unlock()
+}
+
+// sees returns which nodes one can know to be there.
+func (m *members) sees(name string) []string {
+	m.mu.Lock()
+	names := slices.Sorted(maps.Keys(m.here))
+	m.mu.Unlock()
+	return slices.DeleteFunc(names, func(other string) bool {
+		return other != name && !m.zone.net.talk(name, other)
+	})
+}
+
+// ring returns a node's view.
+func (m *members) ring(name string) *placement.Ring {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.views[name]
+}
+
+// truth returns the ring of all nodes that are here and run.
+func (m *members) truth() *placement.Ring {
+	var names []string
+	for _, n := range m.zone.Nodes() {
+		names = append(names, n.Name)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ringLocked(slices.DeleteFunc(names, func(name string) bool { return !m.here[name] }))
+}
+
+func (m *members) ringLocked(names []string) *placement.Ring {
+	key := strings.Join(names, " ")
+	ring, ok := m.rings[key]
+	if !ok {
+		var all []placement.Member
+		for _, name := range names {
+			all = append(all, memberOf(name))
+		}
+		ring = placement.NewRing(all)
+		m.rings[key] = ring
+	}
+	return ring
+}
+
+// close stops the news.
+func (m *members) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	for timer := range m.timers {
+		timer.Stop()
+	}
+}

@@ -1,0 +1,67 @@
+package zonetest
+
+import (
+	"context"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement"
+	"github.com/zonecache/cached/tiers"
+	"github.com/zonecache/cached/tiers/peer"
+)
+
+// An l3 is what joins a node with the others; peer.Tier is one.
+type l3 interface {
+	block.Reader
+	Answer(ctx context.Context, id block.ID, ask placement.Ask, queued func() error) (peer.Answer, error)
+	SetLocal(local block.Reader)
+	SetPull(chain block.Reader)
+	Heirs() block.Reader
+	Owns(id block.ID) bool
+	Admit(b block.Block) bool
+	Suspect(node, reason string)
+	Close() error
+}
+
+// wire joins a process's tiers: the expression of cmd/cached/wire.go, with the
+// made up origin, disk and network in it.
+func (p *process) wire(n *Node) {
+	z := p.zone
+	// Who asks before the tiers are joined, waits.
+	joined := make(chan struct{})
+	defer close(joined)
+	tr := z.net.Listen(n.Name, func(ctx context.Context, id block.ID, ask placement.Ask, queued func() error) (peer.Answer, error) {
+		<-joined
+		return p.l3.Answer(ctx, id, ask, queued)
+	})
+	p.host = z.net.host(n.Name)
+
+	held := block.Reader(p.l1) // for peers: what the node has, never further
+	if n.disk != nil {
+		held = tiers.Fallback(p.l1, n.disk)
+	}
+	p.l3 = z.opts.join(z, peer.Options{
+		Node: n.Name, Transport: tr, Held: held,
+		Ring:    func() *placement.Ring { return z.members.ring(n.Name) },
+		Suspect: func(other, reason string) { z.members.suspect(n.Name, other, reason) },
+		Logger:  z.opts.Logger.With("node", n.Name),
+	})
+
+	memory := p.ledger.Reader(block.Memory, p.l1)
+	disk := func(next block.Reader, admit tiers.Admit) block.Reader {
+		if n.disk == nil {
+			return next
+		}
+		return tiers.ReadThrough(p.ledger.Store(block.Disk, n.disk), next, admit)
+	}
+	l4 := tiers.Flight(p.ledger.Reader(block.Origin, tiers.Limit(block.ReaderFunc(
+		func(ctx context.Context, id block.ID) (block.Block, error) { return z.origin.read(ctx, p, id) },
+	), z.opts.OriginReads)))
+	local := tiers.Fallback(memory, tiers.Flight(tiers.ReadThrough(p.l1,
+		disk(tiers.Fallback(p.l3.Heirs(), l4), tiers.Always), tiers.Always)))
+	remote := tiers.Fallback(memory, tiers.Flight(tiers.ReadThrough(p.l1,
+		disk(tiers.Fallback(p.ledger.Reader(block.Peer, p.l3), local), p.l3.Admit), tiers.Always)))
+	zone := tiers.Choose(p.l3.Owns, local, remote)
+	p.l3.SetLocal(local)
+	p.l3.SetPull(zone)
+	p.reader = p.ledger.Requests(zone)
+}
