@@ -21,10 +21,10 @@ var (
 	// ErrNotFound: something other than a block (an image, a session) does not
 	// exist. What a Client returns for it matches block.ErrNotFound as well.
 	ErrNotFound = errors.New("not found")
-	// ErrUnauthenticated: the caller did not say who it is.
-	ErrUnauthenticated = errors.New("unauthenticated")
+	// ErrUnauthenticated: the caller did not prove who it is.
+	ErrUnauthenticated = block.ErrUnauthenticated
 	// ErrDenied: the caller may not do this.
-	ErrDenied = errors.New("permission denied")
+	ErrDenied = block.ErrDenied
 )
 
 // A kind is one line of the table between errors here and on the wire.
@@ -45,8 +45,8 @@ var kinds = [...]kind{
 	{block.ErrNotFound, connect.CodeNotFound, http.StatusNotFound, block.ErrNotFound},
 	{ErrNotFound, connect.CodeNotFound, http.StatusNotFound, block.ErrNotFound},
 	{ErrInvalid, connect.CodeInvalidArgument, http.StatusBadRequest, block.ErrUnavailable},
-	{ErrUnauthenticated, connect.CodeUnauthenticated, http.StatusUnauthorized, block.ErrUnavailable},
-	{ErrDenied, connect.CodePermissionDenied, http.StatusForbidden, block.ErrUnavailable},
+	{block.ErrUnauthenticated, connect.CodeUnauthenticated, http.StatusUnauthorized, block.ErrUnauthenticated},
+	{block.ErrDenied, connect.CodePermissionDenied, http.StatusForbidden, block.ErrDenied},
 	{context.DeadlineExceeded, connect.CodeDeadlineExceeded, http.StatusGatewayTimeout, block.ErrUnavailable},
 	{context.Canceled, connect.CodeCanceled, 499, block.ErrUnavailable},
 }

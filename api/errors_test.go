@@ -82,7 +82,7 @@ func TestErrorsCrossTheWire(t *testing.T) {
 }
 
 func TestErrorsOfReadersOnly(t *testing.T) {
-	closed := []error{block.ErrNotFound, block.ErrCorrupt, block.ErrUnavailable, block.ErrOverloaded}
+	closed := []error{block.ErrNotFound, block.ErrCorrupt, block.ErrUnavailable, block.ErrOverloaded, block.ErrUnauthenticated, block.ErrDenied}
 	for code := connect.CodeCanceled; code <= connect.CodeUnauthenticated; code++ {
 		err := error(&remoteError{kind: kindOfCode(code)})
 		n := 0

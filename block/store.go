@@ -13,7 +13,8 @@ import (
 //  1. A Block with one reference, which the caller releases, whose bytes hash
 //     to id, and whose From says who served this reader.
 //  2. An error that matches [ErrNotFound], [ErrCorrupt], [ErrUnavailable],
-//     [ErrOverloaded] or ctx's error.
+//     [ErrOverloaded] or ctx's error; where access is controlled, also
+//     [ErrUnauthenticated] or [ErrDenied].
 //
 // A caller whose context ends gets its error at once and disturbs no other
 // caller.
@@ -47,6 +48,11 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	// ErrOverloaded: the medium refuses work for now; try again later.
 	ErrOverloaded = errors.New("overloaded")
+	// ErrUnauthenticated: the reader did not prove who it is. No tier says this.
+	ErrUnauthenticated = errors.New("unauthenticated")
+	// ErrDenied: the reader may not have the block, whether it exists or not. No
+	// tier says this.
+	ErrDenied = errors.New("permission denied")
 )
 
 // ReaderFunc makes a Reader of a function.
