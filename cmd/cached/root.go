@@ -42,7 +42,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newServeCommand(), newPublishCommand(), newImagesCommand(), newReadCommand(),
 		newStatsCommand(), newStatusCommand(), newConfigCommand(), newDemoCommand(),
-		newVersionCommand(),
+		newCertsCommand(), newVersionCommand(),
 	)
 	return root
 }
