@@ -32,6 +32,9 @@ func ParsePolicy(s string) (Policy, error) {
 	return AdmitHot, fmt.Errorf("admission %.20q: want one of %v", s, policyNames)
 }
 
+// ghostFor is within which time a second read must come.
+const ghostFor = 10 * time.Minute
+
 // An Admission decides about blocks on their way from peers to L2.
 type Admission struct {
 	tier   *Tier
@@ -40,7 +43,9 @@ type Admission struct {
 }
 
 // Admission returns the decision of a policy about what this tier reads.
-func (t *Tier) Admission(p Policy) *Admission { return &Admission{tier: t, policy: p} }
+func (t *Tier) Admission(p Policy) *Admission {
+	return &Admission{tier: t, policy: p, ghosts: recent{keep: ghostFor}}
+}
 
 // Admit reports whether the block is to be kept. What did not come from a peer
 // came by the way of an owner's read, which has kept it.

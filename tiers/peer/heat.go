@@ -14,8 +14,8 @@ import (
 const (
 	heatWindow = time.Minute
 	heatBlocks = 4096 // whose readers are counted
-	hotBlocks  = 8192 // known to be hot
-	maxPulls   = 4    // of replicas at a time
+	hotFor     = 10 * time.Minute
+	maxPulls   = 4 // of replicas at a time
 )
 
 // A heat counts the readers of the blocks this node owns.

@@ -9,9 +9,12 @@ import (
 	"github.com/zonecache/cached/placement"
 )
 
-// heirPatience is how long an owner waits for the first sign of another holder
-// before it reads the origin.
-const heirPatience = 100 * time.Millisecond
+// heirPatience is how long another holder may be silent, and heirShare its part
+// of the budget, before the origin is read.
+const (
+	heirPatience = 100 * time.Millisecond
+	heirShare    = 4
+)
 
 // heirHops is how often an owner lets itself be redirected.
 const heirHops = 2
@@ -33,10 +36,10 @@ func (t *Tier) readHeir(ctx context.Context, id block.ID) (block.Block, error) {
 			break
 		}
 	}
-	if heir.Name == "" || t.closing() {
+	if heir.Name == "" || t.closing() || t.vain.has(id, time.Now()) {
 		return block.Block{}, errNoHeir
 	}
-	ctx, cancel := context.WithTimeout(ctx, t.budget(ctx))
+	ctx, cancel := context.WithTimeout(ctx, t.budget(ctx)/heirShare)
 	defer cancel()
 	into := block.NewArrival(id, t.opts.Pool)
 	defer into.Leave()
@@ -44,7 +47,7 @@ func (t *Tier) readHeir(ctx context.Context, id block.ID) (block.Block, error) {
 		if !t.mayAsk(heir.Name) {
 			return block.Block{}, errNoHeir
 		}
-		reply, err := t.fetchSoon(ctx, heir, placement.Ask{Kind: placement.Held, Hops: hops}, into)
+		reply, err := t.fetchWithin(ctx, heirPatience, heir, placement.Ask{Kind: placement.Held, Hops: hops}, into)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return block.Block{}, ctx.Err()
@@ -77,17 +80,4 @@ func (t *Tier) inherit(into *block.Arrival, heir string) (block.Block, error) {
 	n.counts.received.Add(1)
 	t.stats.inherited.Add(1)
 	return b, nil
-}
-
-// fetchSoon is fetch, given up when the node makes no sign soon.
-func (t *Tier) fetchSoon(ctx context.Context, to placement.Member, ask placement.Ask, into *block.Arrival) (placement.Reply, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	timer := time.AfterFunc(heirPatience, func() {
-		if first, _ := into.Heard(); first.IsZero() {
-			cancel(fmt.Errorf("nothing heard for %v: %w", heirPatience, block.ErrUnavailable))
-		}
-	})
-	defer timer.Stop()
-	return t.fetch(ctx, to, ask, into)
 }

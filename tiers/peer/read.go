@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,6 +40,10 @@ func (t *Tier) ReadBlock(ctx context.Context, id block.ID) (block.Block, error) 
 
 var errMine = fmt.Errorf("peer: no other node answers for the block: %w", block.ErrNotFound)
 
+// vainFor is how long the others are not asked again for a block that was just
+// asked for in vain: the reader goes on to the origin, without a second delay.
+const vainFor = time.Second
+
 // receive starts a reception of a block from the zone.
 func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
 	budget := t.budget(ctx)
@@ -52,6 +57,9 @@ func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
 		if err != nil && ctx.Err() == context.DeadlineExceeded {
 			t.stats.budgetSpent.Add(1)
 			err = fmt.Errorf("peer: read %s: not done after %v: %w (%v)", id.Short(), budget, block.ErrUnavailable, err)
+		}
+		if errors.Is(err, block.ErrUnavailable) {
+			t.vain.add(id, time.Now())
 		}
 		t.arrivals.ended(r, err)
 	}

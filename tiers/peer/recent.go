@@ -7,12 +7,13 @@ import (
 	"github.com/zonecache/cached/block"
 )
 
-// recentFor is how long a block counts as recent.
-const recentFor = 10 * time.Minute
+// recentBlocks is how many blocks a recent remembers.
+const recentBlocks = 8192
 
-// recent remembers blocks for a while, the last hotBlocks of them at most. The
-// zero value is empty.
+// A recent remembers the last blocks for a while.
 type recent struct {
+	keep time.Duration // how long
+
 	mu   sync.Mutex
 	when map[block.ID]time.Time
 	line []block.ID // in the order they came; an ID may stand in it more than once
@@ -28,13 +29,13 @@ func (r *recent) add(id block.ID, now time.Time) (was bool) {
 	last, ok := r.when[id]
 	r.when[id] = now
 	if !ok {
-		if len(r.line) == hotBlocks {
+		if len(r.line) == recentBlocks {
 			delete(r.when, r.line[0])
 			r.line = r.line[1:]
 		}
 		r.line = append(r.line, id)
 	}
-	return ok && now.Sub(last) < recentFor
+	return ok && now.Sub(last) < r.keep
 }
 
 // has reports whether the block is remembered.
@@ -42,5 +43,5 @@ func (r *recent) has(id block.ID, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last, ok := r.when[id]
-	return ok && now.Sub(last) < recentFor
+	return ok && now.Sub(last) < r.keep
 }

@@ -112,6 +112,7 @@ type Tier struct {
 	hedges   hedges
 	heat     heat
 	hot      recent // blocks that others called hot
+	vain     recent // blocks the others were asked for in vain
 	rate     rate
 	pulls    places // of replicas
 	stats    stats
@@ -138,6 +139,7 @@ func New(o Options) (*Tier, error) {
 	t.places.free = o.Limits.Active
 	t.pulls.free = maxPulls
 	t.peers.known = map[string]*neighbour{}
+	t.hot.keep, t.vain.keep = hotFor, vainFor
 	t.bring = t.walk
 	t.climb = func(_ context.Context, a *asked) (Answer, error) { return a.gone(), nil }
 	t.heat.after = o.HotAfter
