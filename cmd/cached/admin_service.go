@@ -63,6 +63,9 @@ func (a *adminService) Status(context.Context) (*cachedv1.GetStatusResponse, err
 		NotReady:      a.health.notReady(),
 		Warnings:      a.warnings(),
 	}
+	if a.node.zone != nil {
+		s.Zone = a.node.zone.status()
+	}
 	problems := a.health.originProblems()
 	for i, o := range a.node.origin.Origins() {
 		s.Origins = append(s.Origins, &cachedv1.OriginStatus{Url: o.String(), Healthy: problems[i] == "", Problem: problems[i]})

@@ -18,6 +18,7 @@ import (
 
 // A daemon is the two servers around a node.
 type daemon struct {
+	zone   *zone // nil when the node has no peers
 	rpc    *api.Server
 	admin  *http.Server
 	health *health
@@ -25,10 +26,10 @@ type daemon struct {
 }
 
 func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr string) (*daemon, error) {
-	d := &daemon{health: newHealth(n.origin, log), failed: make(chan error, 2)}
+	d := &daemon{zone: n.zone, health: newHealth(n.origin, log), failed: make(chan error, 2)}
 	books := &adminService{node: n, health: d.health, started: time.Now(), listen: listenAddr, admin: adminAddr}
 	handler := api.NewHandler(
-		api.Services{Blocks: n.zone, Images: &imageService{n.catalog}, Admin: books},
+		api.Services{Blocks: n.reader, Images: &imageService{n.catalog}, Admin: books},
 		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Logger: log},
 	)
 	d.rpc = api.NewServer(handler, api.ServerOptions{Logger: log})
@@ -52,12 +53,24 @@ func (d *daemon) serve(rpc, admin net.Listener) {
 	go func() { d.failed <- d.admin.Serve(admin) }()
 }
 
-// drain turns readiness off, lets reads in progress end, and closes the servers.
+// leaveShare is the part of the drain timeout that the zone has to hear that this
+// node leaves.
+const leaveShare = 4
+
+// drain turns readiness off, leaves the others' rings, lets reads in progress
+// end, and closes the servers: that of the peers last, since a read in progress
+// elsewhere may come from here.
 func (d *daemon) drain(timeout time.Duration) error {
 	d.health.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	if d.zone != nil {
+		d.zone.leave(timeout / leaveShare)
+	}
 	err := d.rpc.Shutdown(ctx)
+	if d.zone != nil {
+		err = errors.Join(err, d.zone.stop(ctx))
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("reads were still in progress %s after SIGTERM and were cut off", timeout)
 	}

@@ -26,7 +26,9 @@ type node struct {
 	origin    *origin.Origin
 	catalog   *catalog
 
-	zone block.Reader // what this host's containers ask
+	zone *zone // nil when the node has no peers
+
+	reader block.Reader // what this host's containers ask
 }
 
 func (n *node) open(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
@@ -68,6 +70,9 @@ func (n *node) open(ctx context.Context, cfg Config, log *slog.Logger) (err erro
 // has accepted is written out.
 func (n *node) close() error {
 	var errs []error
+	if n.zone != nil {
+		errs = append(errs, n.zone.close())
+	}
 	if n.l1 != nil {
 		errs = append(errs, n.l1.Close())
 	}

@@ -58,15 +58,23 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	listeners := []net.Listener{listener, adminListener}
+	if cfg.Zone.Name != "" {
+		peers, err := listen("peer-listen", cfg.Zone.PeerListen)
+		if err != nil {
+			return errors.Join(err, closeAll(listeners))
+		}
+		listeners = append(listeners, peers)
+	}
 	node, err := wire(ctx, cfg, log)
 	if err != nil {
-		return errors.Join(err, listener.Close(), adminListener.Close())
+		return errors.Join(err, closeAll(listeners))
 	}
 	defer func() { err = errors.Join(err, node.close()) }()
 
 	d, err := newDaemon(cfg, node, log, listener.Addr().String(), adminListener.Addr().String())
 	if err != nil {
-		return errors.Join(err, listener.Close(), adminListener.Close())
+		return errors.Join(err, closeAll(listeners))
 	}
 	watched := make(chan struct{})
 	watchCtx, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
@@ -74,6 +82,12 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	defer func() { stopWatching(); <-watched }()
 
 	d.serve(listener, adminListener)
+	if node.zone != nil {
+		if err := node.zone.serve(ctx, listeners[2], log); err != nil {
+			return errors.Join(err, d.drain(cfg.Shutdown.DrainTimeout))
+		}
+		log.Info("in the zone", "zone", cfg.Zone.Name, "node", cfg.Zone.Node, "peers", listeners[2].Addr().String(), "gossip", cfg.Zone.Gossip, "distribution", cfg.Zone.Distribution)
+	}
 	log.Info("serving", "blocks", "http://"+listener.Addr().String(), "admin", "http://"+adminListener.Addr().String(),
 		"l1", cfg.L1.Size.String(), "l2", cfg.L2.Size.String(), "l2_dir", cfg.L2.Dir, "origin", node.origin.String())
 
@@ -84,6 +98,14 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		log.Info("draining", "timeout", cfg.Shutdown.DrainTimeout)
 	}
 	return errors.Join(err, d.drain(cfg.Shutdown.DrainTimeout))
+}
+
+func closeAll(listeners []net.Listener) error {
+	var errs []error
+	for _, l := range listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // listen opens a TCP address and explains the usual mistakes.

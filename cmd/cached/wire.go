@@ -18,16 +18,40 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 		return nil, errors.Join(err, n.close())
 	}
 
+	l1 := n.ledger.Reader(block.Memory, n.l1)
 	// One flight per block across all who miss; each origin's bytes are checked
 	// below the fail-over (see open), so that wrong ones are read elsewhere.
 	l4 := tiers.Flight(n.ledger.Reader(block.Origin, tiers.Limit(n.origin, cfg.Limits.OriginReads)))
-	below := l4
-	if n.l2 != nil {
-		below = tiers.ReadThrough(n.ledger.Store(block.Disk, n.l2), l4, tiers.Always)
+
+	// caches puts this host's tiers above next. The flight fills L1 before it ends;
+	// the Fallback outside of it lets a hit take off without one.
+	caches := func(next block.Reader, admit tiers.Admit) block.Reader {
+		if n.l2 != nil {
+			next = tiers.ReadThrough(n.ledger.Store(block.Disk, n.l2), next, admit)
+		}
+		return tiers.Fallback(l1, tiers.Flight(tiers.ReadThrough(n.l1, next, tiers.Always)))
 	}
-	// The flight fills L1 before it ends; the Fallback outside of it lets a hit
-	// take off without one.
-	zone := tiers.Fallback(n.ledger.Reader(block.Memory, n.l1), tiers.Flight(tiers.ReadThrough(n.l1, below, tiers.Always)))
-	n.zone = n.ledger.Requests(zone)
+	if cfg.Zone.Name == "" {
+		n.reader = n.ledger.Requests(caches(l4, tiers.Always))
+		return n, nil
+	}
+
+	held := l1 // what peers may have of a block this node does not own
+	if n.l2 != nil {
+		held = tiers.Fallback(l1, tiers.ReadThrough(n.l1, n.ledger.Reader(block.Disk, n.l2), tiers.Always))
+	}
+	var err error
+	if n.zone, err = newZone(cfg.Zone, held, log); err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	l3 := n.zone.tier
+	// Owned blocks: the origin is read for the whole zone, unless the next holder
+	// has the block. Others: their owner is asked; the origin is the last resort.
+	local := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3.Heirs()), l4), tiers.Always)
+	remote := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3), local), n.zone.admit)
+	all := tiers.Choose(n.zone.owns, local, remote)
+	l3.SetLocal(local) // what peers may have of a block this node owns; it never asks a peer's owner again
+	l3.SetPull(all)
+	n.reader = n.ledger.Requests(all)
 	return n, nil
 }

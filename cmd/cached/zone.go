@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/identity"
+	"github.com/zonecache/cached/placement"
+	"github.com/zonecache/cached/placement/gossip"
+	"github.com/zonecache/cached/tiers/peer"
+)
+
+// A zone is a node's part in L3: the peers it knows, how it reads from them and
+// how they read from it.
+type zone struct {
+	cfg      ZoneConfig
+	log      *slog.Logger
+	identity *identity.Source // nil where the zone is insecure
+	peers    *api.Peers
+	tier     *peer.Tier
+	server   *api.PeerServer
+	served   chan error // what the server ended with
+
+	admission *peer.Admission
+
+	ring    atomic.Pointer[placement.Ring]
+	members atomic.Pointer[gossip.Membership] // nil until serve
+	ending  chan struct{}
+	work    sync.WaitGroup
+}
+
+// newZone makes the node's part; nothing is sent or answered yet. held is what
+// this node may give to peers without reading further.
+func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error) {
+	z := &zone{cfg: cfg, log: log.With("zone", cfg.Name), served: make(chan error, 1), ending: make(chan struct{})}
+	z.ring.Store(placement.NewRing([]placement.Member{{Name: cfg.Node, Zone: cfg.Name, Weight: uint32(cfg.Weight)}}))
+	clients := api.PeerClientOptions{Node: cfg.Node, Zone: cfg.Name}
+	if cfg.Insecure {
+		z.log.Warn("nodes of this zone speak in plain text and trust whoever reaches their ports (zone.insecure)")
+	} else {
+		src, err := identity.Load(cfg.TLS, identity.Options{Logger: z.log})
+		if err != nil {
+			return nil, fmt.Errorf("zone.tls: %w", err)
+		}
+		if name, err := src.Node(cfg.Name); err != nil {
+			return nil, fmt.Errorf("zone.tls: %w", err)
+		} else if name != cfg.Node {
+			return nil, fmt.Errorf("zone.tls: the certificate in %s is of node %q, this is node %q: issue one for it, or set --node", cfg.TLS, name, cfg.Node)
+		}
+		z.identity = src
+		clients.TLS = func(to placement.Member) *tls.Config { return src.PeerClient(cfg.Name, to.Name) }
+	}
+	z.peers = api.NewPeers(clients)
+	opts := peer.Options{
+		Node: cfg.Node, Ring: z.ring.Load, Transport: z.peers, Held: held, Budget: cfg.PeerBudget,
+		Limits:  placement.Limits{PerBlock: cfg.SendsPerBlock, Total: cfg.Sends},
+		Suspect: z.suspect, Logger: z.log,
+	}
+	if cfg.Distribution == distributeTree {
+		opts.Distribution = peer.ByTree
+	}
+	policy, err := peer.ParsePolicy(cfg.L2Admit)
+	if err != nil {
+		return nil, fmt.Errorf("zone.l2-admit: %w", err)
+	}
+	if z.tier, err = peer.New(opts); err != nil {
+		return nil, err
+	}
+	z.admission = z.tier.Admission(policy)
+	return z, nil
+}
+
+// admit reports whether L2 keeps a block that another node owns.
+func (z *zone) admit(b block.Block) bool { return z.admission.Admit(b) }
+
+// owns reports whether this node owns the block.
+func (z *zone) owns(id block.ID) bool {
+	owner, ok := z.ring.Load().Owner(id)
+	return !ok || owner.Name == z.cfg.Node
+}
+
+// serve answers peers on l and joins the zone: a node is in the ring only once it
+// can be asked.
+func (z *zone) serve(ctx context.Context, l net.Listener, log *slog.Logger) error {
+	options := api.PeerServerOptions{Zone: z.cfg.Name, Logger: z.log}
+	if z.identity != nil {
+		options.TLS = z.identity.PeerServer(z.cfg.Name)
+		options.Identify = func(s tls.ConnectionState) (string, error) { return identity.Node(s, z.cfg.Name) }
+	}
+	z.server = api.NewPeerServer(api.PeerServices{Blocks: peerBlocks{z.tier}}, options)
+	go func() { z.served <- z.server.Serve(l) }()
+
+	address := z.cfg.PeerAdvertise
+	if address == "" {
+		address = l.Addr().String()
+	}
+	members, err := gossip.Open(ctx, gossip.Options{
+		Node: z.cfg.Node, Zone: z.cfg.Name, Bind: z.cfg.Gossip, Advertise: z.cfg.GossipAdvertise, PeerAddress: address,
+		Weight: uint32(z.cfg.Weight), Version: versionText(), Seeds: z.cfg.Seeds,
+		KeyFile: z.cfg.GossipKeys, Insecure: z.cfg.Insecure,
+		OnChange: z.ring.Store, OnDeath: z.tier.Suspect, Logger: log,
+	})
+	if err != nil {
+		return fmt.Errorf("zone.gossip: %w", err)
+	}
+	z.members.Store(members)
+	z.work.Go(func() { z.tellRate(members) })
+	return nil
+}
+
+// tellRate lets the zone know how fast this node's uplink is, which the others
+// compare theirs with.
+func (z *zone) tellRate(members *gossip.Membership) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			members.SetRate(z.tier.Rate())
+		case <-z.ending:
+			return
+		}
+	}
+}
+
+// suspect tells the zone of a node that does not answer.
+func (z *zone) suspect(node, reason string) {
+	if m := z.members.Load(); m != nil {
+		m.NoteDeath(node, reason)
+	}
+}
+
+// leave takes the node out of the others' rings. It still answers. Those who do
+// not hear of it find out when it is gone.
+func (z *zone) leave(timeout time.Duration) {
+	if m := z.members.Load(); m != nil {
+		if err := m.Leave(timeout); err != nil {
+			z.log.Warn("the zone may not have heard that this node leaves", "error", err)
+		}
+	}
+}
+
+// stop ends the answers to peers, after those in progress.
+func (z *zone) stop(ctx context.Context) error {
+	if z.server == nil {
+		return nil
+	}
+	return errors.Join(z.server.Shutdown(ctx), <-z.served)
+}
+
+// close ends everything.
+func (z *zone) close() error {
+	close(z.ending)
+	z.work.Wait()
+	var errs []error
+	if m := z.members.Load(); m != nil {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(append(errs, z.tier.Close(), z.peers.Close())...)
+}
+
+// peerBlocks answers the api's asks from the peer tier.
+type peerBlocks struct{ tier *peer.Tier }
+
+var _ api.PeerBlocks = peerBlocks{}
+
+// AnswerPeer implements [api.PeerBlocks].
+func (p peerBlocks) AnswerPeer(ctx context.Context, id block.ID, ask placement.Ask, queued func() error) (api.PeerAnswer, error) {
+	a, err := p.tier.Answer(ctx, id, ask, queued)
+	return api.PeerAnswer(a), err
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/placement/gossip"
+	"github.com/zonecache/cached/tiers/peer"
+)
+
+// status describes the zone as this node sees it: who is a member by gossip, and
+// how reading from them went.
+func (z *zone) status() *cachedv1.ZoneStatus {
+	ring := z.ring.Load()
+	s := &cachedv1.ZoneStatus{Name: z.cfg.Name, Node: z.cfg.Node, Epoch: ring.Epoch(), Distribution: z.cfg.Distribution}
+	m := z.members.Load()
+	if m == nil {
+		return s
+	}
+	seen := map[string]peer.PeerHealth{}
+	for _, h := range z.tier.Health() {
+		seen[h.Node] = h
+	}
+	for _, member := range m.Members() {
+		h := seen[member.Name]
+		p := &cachedv1.PeerStatus{
+			Name: member.Name, Address: member.Address, Version: member.Version, Weight: member.Weight, Share: ring.Share(member.Name),
+			Received: &cachedv1.Count{Blocks: h.Received, Bytes: h.ReceivedBytes},
+			Sent:     &cachedv1.Count{Blocks: h.Sent, Bytes: h.SentBytes},
+			Failures: h.Failures, Wrong: h.Wrong,
+		}
+		p.Health, p.Problem = healthOf(member, h)
+		s.Peers = append(s.Peers, p)
+	}
+	return s
+}
+
+// healthOf joins what gossip and reading say of a node.
+func healthOf(member gossip.MemberStatus, h peer.PeerHealth) (health, problem string) {
+	switch {
+	case member.Self:
+		return "self", ""
+	case member.State != gossip.Alive:
+		return member.State.String(), member.Reason
+	case h.Node != "" && h.State != peer.Closed:
+		return gossip.Suspect.String(), h.Reason
+	}
+	return member.State.String(), ""
+}
