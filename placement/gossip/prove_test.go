@@ -30,7 +30,6 @@ func TestProveGossip(t *testing.T) {
 		name := fmt.Sprintf("x%d", i)
 		o := options(name, all[0].Address().String(), all[1].Address().String())
 		opts(0, &o)
-		o.MakeRing = all[0].opt.MakeRing
 		begin := time.Now()
 		extra := open(t, o)
 		rings(t, append(slices.Clone(all), extra), append(names(all), name)...)
@@ -66,4 +65,3 @@ func TestProveGossip(t *testing.T) {
 	report("notice", notices)
 	report("death", deaths)
 }
-

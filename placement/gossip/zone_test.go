@@ -3,6 +3,7 @@ package gossip
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,7 +18,14 @@ import (
 	"github.com/zonecache/cached/placement"
 )
 
-func TestMain(m *testing.M) { blocktest.Main(m) }
+// TestMain runs many tests at once: they wait for probes more than they compute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	blocktest.Main(m)
+}
 
 // patience is how long a test waits for what should take seconds.
 const patience = 60 * time.Second
@@ -26,6 +34,7 @@ const patience = 60 * time.Second
 // is given more time, so that no node seems dead because it is slow.
 func quick() Timing {
 	t := DefaultTiming()
+	t.Probe, t.Timeout = 300*time.Millisecond, 120*time.Millisecond
 	t.Seek, t.Publish, t.Reload = time.Second, 50*time.Millisecond, 20*time.Millisecond
 	if figure.Instrumented {
 		t.Probe, t.Timeout = 2*t.Probe, 2*t.Timeout
@@ -36,7 +45,7 @@ func quick() Timing {
 func options(name string, seeds ...string) Options {
 	return Options{
 		Node: name, Zone: "z1", Bind: "127.0.0.1:0", PeerAddress: "127.0.0.1:7072", Weight: 1, Version: "v1",
-		Seeds: seeds, Insecure: true, Timing: quick(),
+		Seeds: seeds, Insecure: true, Timing: quick(), MakeRing: shared.make,
 	}
 }
 
@@ -58,13 +67,11 @@ func open(tb testing.TB, opt Options) *Membership {
 func zone(tb testing.TB, n int, change func(int, *Options)) []*Membership {
 	tb.Helper()
 	var all []*Membership
-	shared := &ringMaker{rings: map[string]*placement.Ring{}}
 	for i := range n {
 		opt := options(fmt.Sprintf("n%d", i))
 		if i > 0 {
 			opt.Seeds = []string{all[0].Address().String()}
 		}
-		opt.MakeRing = shared.make
 		if change != nil {
 			change(i, &opt)
 		}
@@ -74,17 +81,22 @@ func zone(tb testing.TB, n int, change func(int, *Options)) []*Membership {
 	return all
 }
 
-// A ringMaker makes each ring once for all nodes of a test, which have one machine
-// among them: making one takes tens of milliseconds.
+// A ringMaker makes each ring once for all nodes, which have one machine among
+// them: making one takes tens of milliseconds.
 type ringMaker struct {
 	mu    sync.Mutex
 	rings map[string]*placement.Ring
 }
 
+var shared ringMaker
+
 func (r *ringMaker) make(members []placement.Member) *placement.Ring {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := fmt.Sprint(members)
+	if len(r.rings) > 16 || r.rings == nil {
+		r.rings = map[string]*placement.Ring{}
+	}
 	if r.rings[key] == nil {
 		r.rings[key] = placement.NewRing(members)
 	}
