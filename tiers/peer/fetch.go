@@ -61,8 +61,10 @@ func (t *Tier) failed(ctx context.Context, n *neighbour, err error) error {
 	case errors.Is(err, block.ErrNotFound), errors.Is(err, block.ErrCorrupt), errors.Is(err, block.ErrOverloaded):
 		n.breaker.succeeded()
 		return err
-	case !errors.Is(err, block.ErrUnavailable):
-		err = fmt.Errorf("%w: %w", block.ErrUnavailable, err)
+	case !errors.Is(err, block.ErrUnavailable): // it lives, but will not speak with us
+		n.counts.failures.Add(1)
+		t.distrust(n, light, "refuses", err)
+		return fmt.Errorf("%w: %w", block.ErrUnavailable, err)
 	}
 	g, what := light, "failed"
 	n.counts.failures.Add(1)

@@ -70,12 +70,24 @@ func newZone(t *testing.T, names ...string) *zone {
 	for _, name := range names {
 		members = append(members, placement.Member{Name: name, Address: name, Weight: 100})
 	}
-	z.ring.Store(placement.NewRing(members))
+	z.ring.Store(ringOf(members))
 	for _, name := range names {
 		z.start(name, Options{})
 	}
 	t.Cleanup(z.close)
 	return z
+}
+
+var rings sync.Map // by names, as making one takes a while
+
+func ringOf(members []placement.Member) *placement.Ring {
+	key := fmt.Sprint(members)
+	if r, ok := rings.Load(key); ok {
+		return r.(*placement.Ring)
+	}
+	r := placement.NewRing(members)
+	rings.Store(key, r)
+	return r
 }
 
 func (z *zone) start(name string, o Options) *testNode {

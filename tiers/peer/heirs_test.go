@@ -1,0 +1,200 @@
+package peer
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/block/blocktest"
+	"github.com/zonecache/cached/placement"
+)
+
+func TestANodeThatJoinsInherits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b", "c", "d")
+		b := z.block(1, 256<<10, "b", "c")
+		whole := z.ring.Load()
+		z.ring.Store(ringOf(slices.DeleteFunc(slices.Clone(whole.Members()), func(m placement.Member) bool { return m.Name == "b" })))
+		z.nodes["a"].mustRead(b)
+		z.ring.Store(whole)
+		z.nodes["d"].mustRead(b)
+		if n := z.originReads(b); n != 1 {
+			t.Errorf("%d reads of the origin, want 1", n)
+		}
+		if n := z.nodes["b"].tier.Stats().Inherited; n != 1 {
+			t.Errorf("inherited %d blocks, want 1", n)
+		}
+	})
+}
+
+func TestAnHeirThatIsNoHelp(t *testing.T) {
+	for name, f := range map[string]fault{
+		"dead":   {refuse: errCut},
+		"silent": {hang: true},
+		"stalls": {stall: 32 << 10},
+		"lies":   {spoil: true},
+		"forges": {reply: &placement.Reply{Verdict: placement.Redirect, To: "d"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				z := newZone(t, "a", "b", "c", "d")
+				b := z.block(1, 256<<10, "b", "c")
+				if err := z.nodes["c"].l1.WriteBlock(t.Context(), b); err != nil {
+					t.Fatal(err)
+				}
+				z.fault = func(a asking) fault {
+					if a.Kind == placement.Held {
+						return f
+					}
+					return fault{}
+				}
+				started := time.Now()
+				z.nodes["a"].mustRead(b)
+				if took, n := time.Since(started), z.originReads(b); n != 1 || took > 2*heirPatience {
+					t.Errorf("%d reads of the origin after %v", n, took)
+				}
+			})
+		})
+	}
+}
+
+func TestHeirsOfOneWhoIsAlone(t *testing.T) {
+	z := newZone(t, "a")
+	blocktest.CheckError(t, z.nodes["a"].tier.Heirs(), block.Sum(nil), block.ErrNotFound)
+}
+
+func TestAHotBlockGetsAReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"}
+		z := newZone(t, names...)
+		b := z.block(1, 10_000, "b", "c")
+		admission := z.nodes["m"].tier.Admission(AdmitHot)
+		cold := z.block(2, 10_000, "b", "c")
+		for _, name := range names {
+			if name != "b" && name != "c" {
+				z.nodes[name].mustRead(b)
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		z.nodes["m"].mustRead(cold)
+		synctest.Wait()
+		if s := z.nodes["b"].tier.Stats(); s.OffersGiven != 1 {
+			t.Errorf("b offers %d times, want once", s.OffersGiven)
+		}
+		if s := z.nodes["c"].tier.Stats(); s.OffersTaken != 1 || s.Received != 1 {
+			t.Errorf("c: %+v", s)
+		}
+		blocktest.CheckRead(t, z.nodes["c"].l1, b, block.Memory)
+		if hot, other := admission.Admit(b.WithFrom(block.Peer)), admission.Admit(cold.WithFrom(block.Peer)); !hot || other {
+			t.Errorf("m admits the hot one: %v, the cold one: %v", hot, other)
+		}
+	})
+}
+
+func TestOffersOfOthersThanTheOwnerAreIgnored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b", "c")
+		b := z.block(1, 10_000, "b", "c")
+		for _, from := range []string{"a", "c", "nobody"} {
+			ask := placement.Ask{Kind: placement.Offer, Reader: from}
+			if a, err := z.nodes["c"].tier.Answer(t.Context(), b.ID(), ask, nil); err != nil || a.Verdict != placement.Gone {
+				t.Errorf("%+v, %v", a, err)
+			}
+		}
+		synctest.Wait()
+		if s := z.nodes["c"].tier.Stats(); s.OffersTaken != 0 || z.originReads(b) != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestHeatDecays(t *testing.T) {
+	h := heat{after: 2}
+	id, now := block.Sum(nil), time.Now()
+	readers := []string{"a", "b", "c", "d", "e", "f"}
+	hotAt := -1
+	for i, r := range readers {
+		if hot, newly := h.note(id, r, now); hot && hotAt < 0 {
+			if hotAt = i; !newly {
+				t.Error("hot, but not newly")
+			}
+		} else if newly {
+			t.Errorf("newly hot again at %d", i)
+		}
+	}
+	if hotAt < 2 {
+		t.Errorf("hot after %d readers", hotAt+1)
+	}
+	if hot, _ := h.note(id, "a", now.Add(heatWindow+time.Second)); hot {
+		t.Error("still hot after the window")
+	}
+	one := heat{after: 2}
+	for range 100 {
+		if hot, _ := one.note(id, "a", now); hot {
+			t.Fatal("one reader makes it hot")
+		}
+	}
+	for i := range 2 * heatBlocks {
+		h.note(block.Sum([]byte{byte(i), byte(i >> 8)}), "a", now)
+	}
+	if len(h.warm) > heatBlocks || len(h.order) > heatBlocks {
+		t.Errorf("%d blocks are counted", len(h.warm))
+	}
+}
+
+func TestAdmission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a")
+		b := blocktest.Blocks(t, 1, 1, 100)[0].WithFrom(block.Peer)
+		for _, p := range []Policy{AdmitHot, AdmitSecond, AdmitAlways} {
+			if parsed, err := ParsePolicy(p.String()); err != nil || parsed != p {
+				t.Errorf("%v: parsed %v, %v", p, parsed, err)
+			}
+			a := z.nodes["a"].tier.Admission(p)
+			if a.Admit(b.WithFrom(block.Origin)) {
+				t.Errorf("%v admits what local has kept", p)
+			}
+			first, second := a.Admit(b), a.Admit(b)
+			if first != (p == AdmitAlways) || second != (p != AdmitHot) {
+				t.Errorf("%v: %v, then %v", p, first, second)
+			}
+			time.Sleep(ghostFor + time.Second)
+			if third := a.Admit(b); third != (p == AdmitAlways) {
+				t.Errorf("%v: later %v", p, third)
+			}
+		}
+		if _, err := ParsePolicy("never"); err == nil {
+			t.Error("never is no policy")
+		}
+	})
+}
+
+func TestRecentForgetsTheOldest(t *testing.T) {
+	r := recent{keep: time.Minute}
+	now := time.Now()
+	id := func(i int) block.ID { return block.Sum([]byte{byte(i), byte(i >> 8)}) }
+	for i := range recentBlocks + 1 {
+		r.add(id(i), now)
+	}
+	if r.has(id(0), now) || !r.has(id(1), now) || r.has(id(1), now.Add(time.Minute)) {
+		t.Error("it must remember the last ones, for a minute")
+	}
+}
+
+// An owner's read of its heirs must not wait for a node that waits for it.
+func TestHeirsDoNotWaitInACircle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b", "c", "d")
+		z.delay = 20 * time.Millisecond
+		b := z.block(1, 256<<10, "b", "c")
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+		defer cancel()
+		took := z.burst(b)
+		if err := z.nodes["c"].read(ctx, b); err != nil || took > 25*time.Millisecond {
+			t.Errorf("%v, took %v", err, took)
+		}
+	})
+}
