@@ -32,18 +32,22 @@ type Gauges struct {
 	// Tiers are the bounded tiers. Those that are an [Evicter], a [Decliner]
 	// or a [Persister] show that, too.
 	Tiers map[block.Tier]Size
+	// Zone is the node's part in L3; nil when it has no peers.
+	Zone Zone
 }
 
 // Collector returns the ledger as Prometheus series, each of which is there from
 // the start. The values are read when a registry collects them.
 func (l *Ledger) Collector(g Gauges) prometheus.Collector {
-	return &collector{ledger: l, tiers: g.Tiers, series: newSeries()}
+	return &collector{ledger: l, tiers: g.Tiers, zone: g.Zone, series: newSeries(), zoneDescs: newZoneDescs()}
 }
 
 type collector struct {
 	ledger *Ledger
 	tiers  map[block.Tier]Size
+	zone   Zone
 	series
+	zoneDescs
 }
 
 type series struct {
@@ -101,6 +105,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	} {
 		out <- d
 	}
+	if c.zone != nil {
+		c.describe(out)
+	}
 }
 
 // Collect implements [prometheus.Collector].
@@ -111,6 +118,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		c.collectTier(sink(out), block.Tiers[i], m)
 	}
 	c.collectOrigin(sink(out), s.Origin)
+	if c.zone != nil {
+		c.collect(sink(out), c.zone)
+	}
 }
 
 func (c *collector) collectRequests(out sink, r Requests) {
@@ -141,6 +151,9 @@ func (c *collector) collectTier(out sink, t block.Tier, m Medium) {
 	out.counter(c.tierBytes, m.Hits.Bytes, m.Tier)
 	out.histogram(c.tierTime, m.Latency, m.Tier)
 	out.counter(c.tierOffers, m.Offers.Blocks, m.Tier)
+	if t == block.Peer && c.zone != nil {
+		m.Damaged = wrongOf(c.zone) // a wrong block is read elsewhere, below the ledger
+	}
 	if t != block.Memory { // memory is not checked again
 		out.counter(c.damaged, m.Damaged, m.Tier)
 	}

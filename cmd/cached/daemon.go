@@ -34,9 +34,13 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	)
 	d.rpc = api.NewServer(handler, api.ServerOptions{Logger: log})
 
+	gauges := account.Gauges{Tiers: n.sizes()}
+	if n.zone != nil {
+		gauges.Zone = zoneMetrics{n.zone}
+	}
 	metrics := prometheus.NewRegistry()
 	if err := errors.Join(
-		metrics.Register(n.ledger.Collector(account.Gauges{Tiers: n.sizes()})),
+		metrics.Register(n.ledger.Collector(gauges)),
 		metrics.Register(collectors.NewGoCollector()),
 		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 	); err != nil {

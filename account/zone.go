@@ -1,0 +1,124 @@
+package account
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// A Zone is a node's part in L3, as the collector shows it: what the ring is now,
+// and what passed between this node and the others since the start.
+type Zone interface {
+	// Ring returns the members of the ring, the part of all blocks that this node
+	// owns (0 to 1), and the epoch of the ring.
+	Ring() (members int, share float64, epoch uint64)
+	// Suspects returns how many nodes are not asked at the moment, because they
+	// did not answer.
+	Suspects() int
+	// Totals returns a value for every series of [ZoneSeries].
+	Totals() []Total
+}
+
+// A Total is one value of a series of [ZoneSeries].
+type Total struct {
+	Series ZoneSeries
+	Label  string // the value of the series' label; "" where it has none
+	Value  uint64
+}
+
+// A ZoneSeries is a counter of the zone.
+type ZoneSeries int
+
+// The series, and the values of their label.
+const (
+	PeerBlocks      ZoneSeries = iota // received, sent
+	PeerBytes                         // received, sent
+	PeerFailures                      // failed, stalled, wrong
+	PeerRedirects                     // given, taken
+	PeerGone                          // given, taken
+	PeerHedges                        // sent, won
+	PeerOffers                        // given, taken
+	PeerOrphans                       // none
+	PeerRestarts                      // none
+	PeerBudgetSpent                   // none
+	PeerResumed                       // none
+	PeerInherited                     // none
+	GossipEvents                      // joined, left, died, foreign_zone, conflict, undecryptable, unreadable, notice_sent, notice_heard, seed_failure, key_reload, key_error
+	zoneSeriesCount
+)
+
+var zoneSeries = [zoneSeriesCount]struct{ name, help, label string }{
+	PeerBlocks:      {"peer_blocks_total", "Blocks that passed between this node and its peers.", "direction"},
+	PeerBytes:       {"peer_bytes_total", "Bytes of blocks that passed between this node and its peers, broken transfers included.", "direction"},
+	PeerFailures:    {"peer_failures_total", "Asks of peers that failed or stalled, and blocks whose bytes were wrong.", "kind"},
+	PeerRedirects:   {"peer_redirects_total", "Asks for blocks sent on to another node: by this node, and as told by others.", "direction"},
+	PeerGone:        {"peer_gone_total", "Asks for blocks that the asked node neither owns nor has.", "direction"},
+	PeerHedges:      {"peer_hedges_total", "Second asks for a block whose owner was slow, and those that came first.", "kind"},
+	PeerOffers:      {"peer_offers_total", "Offers of a replica of a hot block.", "direction"},
+	PeerOrphans:     {"peer_orphans_total", "Reads whose source died under them.", ""},
+	PeerRestarts:    {"peer_restarts_total", "Reads of peers begun anew because bytes were wrong.", ""},
+	PeerBudgetSpent: {"peer_budget_spent_total", "Reads left to the origin because peers took too long.", ""},
+	PeerResumed:     {"peer_resumed_bytes_total", "Bytes of broken transfers that were not sent again.", ""},
+	PeerInherited:   {"peer_inherited_total", "Blocks that the next holder had, so that the origin was not read.", ""},
+	GossipEvents:    {"gossip_events_total", "What the gossip of the zone told this node, and what it refused.", "event"},
+}
+
+// zoneDescs are the series of a node that is in a zone.
+type zoneDescs struct {
+	members, share, epoch, suspects *prometheus.Desc
+	totals                          [zoneSeriesCount]*prometheus.Desc
+}
+
+func newZoneDescs() zoneDescs {
+	d := zoneDescs{
+		members:  prometheus.NewDesc("cached_ring_members", "Nodes in the ring as this node sees it.", nil, nil),
+		share:    prometheus.NewDesc("cached_ring_owned_share", "Part of all blocks that this node owns, 0 to 1.", nil, nil),
+		epoch:    prometheus.NewDesc("cached_ring_epoch", "The upper 52 bits of the ring's epoch: nodes that differ do not agree on who owns what.", nil, nil),
+		suspects: prometheus.NewDesc("cached_peers_suspect", "Nodes that are not asked at the moment, because they did not answer.", nil, nil),
+	}
+	for i, s := range zoneSeries {
+		var labels []string
+		if s.label != "" {
+			labels = []string{s.label}
+		}
+		d.totals[i] = prometheus.NewDesc("cached_"+s.name, s.help, labels, nil)
+	}
+	return d
+}
+
+func (d zoneDescs) describe(out chan<- *prometheus.Desc) {
+	for _, desc := range append([]*prometheus.Desc{d.members, d.share, d.epoch, d.suspects}, d.totals[:]...) {
+		out <- desc
+	}
+}
+
+// epochBits is how much of an epoch a float64 holds exactly.
+const epochBits = 52
+
+func (d zoneDescs) collect(out sink, z Zone) {
+	members, share, epoch := z.Ring()
+	out.gauge(d.members, int64(members))
+	out <- prometheus.MustNewConstMetric(d.share, prometheus.GaugeValue, share)
+	out.gauge(d.epoch, int64(epoch>>(64-epochBits)))
+	out.gauge(d.suspects, int64(z.Suspects()))
+	for _, t := range z.Totals() {
+		if t.Series < 0 || t.Series >= zoneSeriesCount || (t.Label == "") != (zoneSeries[t.Series].label == "") {
+			panic(fmt.Sprintf("account: zone series %d with label %q", t.Series, t.Label))
+		}
+		if t.Label == "" {
+			out.counter(d.totals[t.Series], int64(t.Value))
+		} else {
+			out.counter(d.totals[t.Series], int64(t.Value), t.Label)
+		}
+	}
+}
+
+// wrongOf returns how many blocks from peers were not what their id says.
+func wrongOf(z Zone) int64 {
+	for _, t := range z.Totals() {
+		if t.Series == PeerFailures && t.Label == "wrong" {
+			return int64(t.Value)
+		}
+	}
+	return 0
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"github.com/zonecache/cached/account"
+	"github.com/zonecache/cached/placement/gossip"
+	"github.com/zonecache/cached/tiers/peer"
+)
+
+// zoneMetrics shows a zone to the collector.
+type zoneMetrics struct{ zone *zone }
+
+var _ account.Zone = zoneMetrics{}
+
+// Ring implements [account.Zone].
+func (m zoneMetrics) Ring() (members int, share float64, epoch uint64) {
+	ring := m.zone.ring.Load()
+	return ring.Len(), ring.Share(m.zone.cfg.Node), ring.Epoch()
+}
+
+// Suspects implements [account.Zone].
+func (m zoneMetrics) Suspects() int {
+	n := 0
+	for _, h := range m.zone.tier.Health() {
+		if h.State != peer.Closed {
+			n++
+		}
+	}
+	return n
+}
+
+// Totals implements [account.Zone].
+func (m zoneMetrics) Totals() []account.Total {
+	s := m.zone.tier.Stats()
+	var g gossip.Stats
+	if members := m.zone.members.Load(); members != nil {
+		g = members.Stats()
+	}
+	return []account.Total{
+		{Series: account.PeerBlocks, Label: "received", Value: s.Received},
+		{Series: account.PeerBlocks, Label: "sent", Value: s.Sent},
+		{Series: account.PeerBytes, Label: "received", Value: s.ReceivedBytes},
+		{Series: account.PeerBytes, Label: "sent", Value: s.SentBytes},
+		{Series: account.PeerFailures, Label: "failed", Value: s.Failures},
+		{Series: account.PeerFailures, Label: "stalled", Value: s.Stalled},
+		{Series: account.PeerFailures, Label: "wrong", Value: s.Wrong},
+		{Series: account.PeerRedirects, Label: "given", Value: s.RedirectsGiven},
+		{Series: account.PeerRedirects, Label: "taken", Value: s.RedirectsTaken},
+		{Series: account.PeerGone, Label: "given", Value: s.GoneGiven},
+		{Series: account.PeerGone, Label: "taken", Value: s.GoneTaken},
+		{Series: account.PeerHedges, Label: "sent", Value: s.Hedges},
+		{Series: account.PeerHedges, Label: "won", Value: s.HedgesWon},
+		{Series: account.PeerOffers, Label: "given", Value: s.OffersGiven},
+		{Series: account.PeerOffers, Label: "taken", Value: s.OffersTaken},
+		{Series: account.PeerOrphans, Value: s.Orphans},
+		{Series: account.PeerRestarts, Value: s.Restarts},
+		{Series: account.PeerBudgetSpent, Value: s.BudgetSpent},
+		{Series: account.PeerResumed, Value: s.ResumedBytes},
+		{Series: account.PeerInherited, Value: s.Inherited},
+		{Series: account.GossipEvents, Label: "joined", Value: g.Joins},
+		{Series: account.GossipEvents, Label: "left", Value: g.Leaves},
+		{Series: account.GossipEvents, Label: "died", Value: g.Deaths},
+		{Series: account.GossipEvents, Label: "foreign_zone", Value: g.ForeignZone},
+		{Series: account.GossipEvents, Label: "conflict", Value: g.Conflicts},
+		{Series: account.GossipEvents, Label: "undecryptable", Value: g.Undecryptable},
+		{Series: account.GossipEvents, Label: "unreadable", Value: g.Unreadable},
+		{Series: account.GossipEvents, Label: "notice_sent", Value: g.NoticesSent},
+		{Series: account.GossipEvents, Label: "notice_heard", Value: g.NoticesHeard},
+		{Series: account.GossipEvents, Label: "seed_failure", Value: g.SeedFailures},
+		{Series: account.GossipEvents, Label: "key_reload", Value: g.KeyReloads},
+		{Series: account.GossipEvents, Label: "key_error", Value: g.KeyErrors},
+	}
+}
