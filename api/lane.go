@@ -64,6 +64,7 @@ type lane struct {
 	tick     atomic.Int64
 	dateNow  atomic.Pointer[string]
 	complain complaints
+	records  *sync.Pool // for recordConns
 	draining atomic.Bool
 	closing  sync.Once
 	running  sync.WaitGroup
@@ -78,7 +79,7 @@ func newLane(h laneHandler, o laneOptions, address net.Addr) *lane {
 	l := &lane{
 		handler: h, options: o, address: address,
 		foreign: make(chan net.Conn), closed: make(chan struct{}),
-		conns: map[*laneConn]struct{}{},
+		conns: map[*laneConn]struct{}{}, records: newRecordPool(),
 	}
 	l.tellTime(time.Now())
 	l.running.Add(1) // accept, so that nothing begins once drain has waited for all

@@ -32,7 +32,8 @@ type laneConn struct {
 	lane   *lane
 	net    net.Conn // what is read and written: raw, or TLS over it
 	raw    net.Conn
-	tls    *tls.Conn // nil: plain text
+	tls    *tls.Conn   // nil: plain text
+	record *recordConn // under tls; nil: none
 	fd     syscall.RawConn
 	ctx    context.Context //nolint:containedctx // the connection's, not a call's: ends when the peer is seen to be gone
 	cancel context.CancelFunc
@@ -149,10 +150,40 @@ func (c *laneConn) write(head, body []byte) error {
 	}
 	c.out = append(head, "\r\n\r\n"...)
 	c.enter(laneWriting)
+	if c.tls != nil {
+		return c.writeTLS(c.out, body)
+	}
 	c.vec = [2][]byte{c.out, body}
 	c.bufs = c.vec[:]
 	_, err := c.bufs.WriteTo(c.net)
 	c.vec = [2][]byte{}
+	return err
+}
+
+// writeTLS sends head, if any, and body by as few system calls as it takes.
+func (c *laneConn) writeTLS(head, body []byte) error {
+	if c.record != nil {
+		c.record.cork()
+	}
+	var err error
+	for _, p := range [...][]byte{head, body} {
+		if len(p) > 0 && err == nil {
+			_, err = c.tls.Write(p)
+		}
+	}
+	if c.record != nil {
+		err = errors.Join(err, c.record.uncork())
+	}
+	return err
+}
+
+// writeMore sends the next piece of a body.
+func (c *laneConn) writeMore(p []byte) error {
+	c.enter(laneWriting)
+	if c.tls != nil {
+		return c.writeTLS(nil, p)
+	}
+	_, err := c.net.Write(p)
 	return err
 }
 
@@ -225,7 +256,8 @@ func newLaneConn(l *lane, conn net.Conn) *laneConn {
 	if t, ok := conn.(*tls.Conn); ok {
 		c.tls, c.raw = t, t.NetConn()
 	} else if l.options.tls != nil {
-		c.tls = tls.Server(conn, l.options.tls)
+		c.record = &recordConn{Conn: conn, pool: l.records}
+		c.tls = tls.Server(c.record, l.options.tls)
 		c.net = c.tls
 	}
 	if sc, ok := c.raw.(syscall.Conn); ok {

@@ -139,5 +139,8 @@ func appendErrorHead(p []byte, date string, k kind, n int) []byte {
 	if k.code == connect.CodeResourceExhausted {
 		p = append(append(p, "\r\nRetry-After: "...), retryAfter()...)
 	}
+	if k.code == connect.CodeUnauthenticated {
+		p = append(p, "\r\nWww-Authenticate: Bearer"...)
+	}
 	return append(append(p, "\r\nDate: "...), date...)
 }

@@ -49,6 +49,7 @@ func (o PeerClientOptions) withDefaults() PeerClientOptions {
 // whether the bytes are the block is the caller's to find out.
 type Peers struct {
 	options PeerClientOptions
+	records *sync.Pool // for recordConns
 
 	mu     sync.Mutex
 	closed bool
@@ -58,7 +59,7 @@ type Peers struct {
 
 // NewPeers returns a Peers without connections.
 func NewPeers(options PeerClientOptions) *Peers {
-	return &Peers{options: options.withDefaults(), pools: map[string]*peerPool{}, swept: time.Now()}
+	return &Peers{options: options.withDefaults(), records: newRecordPool(), pools: map[string]*peerPool{}, swept: time.Now()}
 }
 
 // Fetch asks the node to for the block id. When the verdict is placement.Serve,

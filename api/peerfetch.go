@@ -28,6 +28,11 @@ const (
 	waitEvery = 10 * time.Millisecond
 )
 
+// timeoutGrace is how much later than the asker's own the time-out is that the
+// peer is told. It is for peers that do not see the asker go; with the same
+// clock the peer would sometimes be first, with a failure of its own.
+const timeoutGrace = 250 * time.Millisecond
+
 // A fetch is one ask on its way.
 type fetch struct {
 	peers    *Peers
@@ -103,7 +108,7 @@ func (f *fetch) appendRequest(p []byte) []byte {
 	p = appendPeerQuery(p, f.request)
 	p = append(append(p, " HTTP/1.1\r\nHost: "...), f.to.Address...)
 	if f.stated {
-		left := max(time.Until(f.deadline), time.Millisecond)
+		left := max(time.Until(f.deadline), 0) + timeoutGrace
 		p = append(p, "\r\n"+timeoutHeader+": "...)
 		p = strconv.AppendInt(p, min(left, maxTimeout).Milliseconds(), 10)
 	}
@@ -158,6 +163,10 @@ func (f *fetch) body(resp rawResponse) error {
 	}
 	f.silence += time.Duration(resp.reply.Depth) * f.peers.options.SilencePerHop
 	f.listen()
+	if f.conn.records != nil {
+		f.conn.records.buffer()
+		defer f.conn.records.unbuffer()
+	}
 	left := int(resp.length)
 	progress := 0 // since the silence began
 	for left > 0 {

@@ -112,8 +112,7 @@ func (s *stream) run(ctx context.Context) error {
 		if p, s.err = s.answer.Source.Next(ctx, s.offset+s.sent); s.err != nil {
 			return s.err
 		}
-		s.c.enter(laneWriting)
-		if _, s.err = s.c.net.Write(p); s.err != nil {
+		if s.err = s.c.writeMore(p); s.err != nil {
 			return s.err
 		}
 	}

@@ -18,7 +18,8 @@ const sweepGap = time.Minute
 // A peerConn is a connection to another node.
 type peerConn struct {
 	rawConn
-	raw net.Conn // under TLS, or the same: closing it ends everything at once
+	raw     net.Conn    // under TLS, or the same: closing it ends everything at once
+	records *recordConn // between them; nil: no TLS
 }
 
 // A peerPool keeps the idle connections to one node, the latest used on top so
@@ -80,7 +81,8 @@ func (p *Peers) dial(ctx context.Context, to placement.Member, pool *peerPool) (
 	if config == nil {
 		return conn, nil
 	}
-	t := tls.Client(raw, config)
+	conn.records = &recordConn{Conn: raw, pool: p.records}
+	t := tls.Client(conn.records, config)
 	if err := t.HandshakeContext(ctx); err != nil {
 		raw.Close()
 		return nil, fmt.Errorf("TLS: %w", err)
