@@ -119,10 +119,12 @@ type Request struct {
 // A Role says whether a node answers for a block.
 type Role uint8
 
-// The roles.
+// The roles. A node that becomes the owner while the block comes to it from a
+// peer is still a Holder: before it answers an orphan it must turn to the origin
+// for the rest, because its source may wait for that orphan.
 const (
 	Holder Role = iota // it gives what it has, and may read the block from another holder
-	Owner              // it reads the block from the origin and not from a peer; also who stands in for a dead owner
+	Owner              // it reads the block from the origin; also who stands in for a dead owner, see below
 )
 
 // A Decision is what is to be done about a Request.
@@ -148,6 +150,9 @@ func (d *Desk) Decide(r Request, now time.Time) Decision {
 	// makes the line here shorter for one block, and no node an outcast.
 	q.given.drop(r.Stale)
 	q.given.drop(r.Lost)
+	// Who asks does not have it any more: two who were sent to each other because
+	// both had it once would wait for ever.
+	q.given.drop(r.Reader)
 	orphan := r.Lost != ""
 	var decision Decision
 	switch {
@@ -226,7 +231,7 @@ func (r *Request) mayGo(name string) bool {
 
 // Ended says how a send that Decide began ended. It returns the waiting readers
 // about whom to decide again: each finished send hands some of the orphans in
-// line to the new holder.
+// line to the new holder, and makes room for another.
 func (d *Desk) Ended(id block.ID, reader string, result Result, now time.Time) []string {
 	q, ok := d.blocks[id]
 	if !ok || q.sends == 0 {
@@ -237,10 +242,20 @@ func (d *Desk) Ended(id block.ID, reader string, result Result, now time.Time) [
 	d.touch(q, now)
 	if result == Broken {
 		q.given.drop(reader)
-		return q.next(d.perBlock, "")
+		return q.next(d.freeFor(q), "")
 	}
 	q.given.markWhole(reader)
-	return q.next(d.perBlock, reader)
+	again := q.next(d.perBlock, reader)
+	return append(again, q.next(d.freeFor(q), "")...)
+}
+
+// freeFor returns how many in line are to try for a place: with no send of the
+// block left that would call the others, all.
+func (d *Desk) freeFor(q *queue) int {
+	if q.sends == 0 {
+		return len(q.waiting)
+	}
+	return max(0, d.perBlock-q.sends)
 }
 
 // Left says that a reader that was told to wait has gone, or need not wait any

@@ -174,14 +174,14 @@ func TestDeskOrphans(t *testing.T) {
 		want(t, c.ask(o, lost("s")), "wait")
 	}
 	want(t, c.ask("c"), "redirect a")
-	want(t, c.done("a"), []string{"o1", "o2"})
+	want(t, c.done("a"), []string{"o1", "o2", "o3"})
 	want(t, c.ask("o1", lost("s")), "redirect a")
 	want(t, c.ask("o3", lost("s")), "serve") // the freed place
 	want(t, c.ask("o2", lost("s")), "redirect a")
 	want(t, c.ask("o6", lost("s")), "redirect a") // known whole
 	want(t, c.ask("o7", lost("a")), "wait")       // which says that a is dead
 	want(t, c.ask("o4", lost("s")), "wait")
-	want(t, c.Ended(x, "b", placement.Broken, start), []string{"o4", "o5"})
+	want(t, c.Ended(x, "b", placement.Broken, start), []string{"o4"})
 	want(t, c.ask("o4", lost("s")), "serve")
 	want(t, c.ask("o5", lost("s"), hops(placement.MaxHops)), "serve")
 	c.Left(x, "o7")

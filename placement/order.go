@@ -6,7 +6,7 @@ import (
 )
 
 // OrderLimits shapes an Order. A zero Window, Out or Demand takes its value from
-// [DefaultOrder].
+// [DefaultOrder] of an unknown rate.
 type OrderLimits struct {
 	Window int // W: the next one is drawn from that many not yet asked for
 	Out    int // w: blocks asked for and not yet here
@@ -14,12 +14,25 @@ type OrderLimits struct {
 	Ahead  int // how far beyond the frontier blocks are asked for; 0: no bound
 }
 
-// DefaultOrder is how a reader asks in a zone (docs/adr/0007-burst.md).
-func DefaultOrder() OrderLimits { return OrderLimits{Window: 256, Out: 16, Demand: 4} }
+// DefaultOrder is how a reader asks in a zone whose links carry rate Mbit/s (0:
+// not known). Its window, like that of [LookAhead], holds what the origin can
+// have under way: what is asked for far ahead of it only takes the origin's
+// link from blocks that everybody waits for (docs/adr/0007-burst.md).
+func DefaultOrder(rate uint32) OrderLimits {
+	return OrderLimits{Window: atRate(rate, 64, 256), Out: 16, Demand: 4}
+}
 
-// LookAhead is how an owner reads its own blocks from the origin: in trace order,
-// not so far ahead that the origin's link is busy with what nobody wants yet.
-func LookAhead() OrderLimits { return OrderLimits{Window: 1, Out: 16, Demand: 16, Ahead: 384} }
+// LookAhead is how an owner in such a zone reads its own blocks from the origin:
+// in trace order, not far ahead of what it has.
+func LookAhead(rate uint32) OrderLimits {
+	out := atRate(rate, 4, 16)
+	return OrderLimits{Window: 1, Out: out, Demand: out, Ahead: atRate(rate, 64, 384)}
+}
+
+// atRate grows what is right at 1 Gbit/s with the rate, up to limit.
+func atRate(rate uint32, atGigabit, limit int) int {
+	return max(atGigabit, min(limit, int(uint64(rate)*uint64(atGigabit)/1000)))
+}
 
 // An Order says which block of an image to ask for next: a few are the ones the
 // program needs next, the others are drawn at random from a window, so that
@@ -39,7 +52,7 @@ type Order struct {
 // NewOrder returns the order for blocks 0 to n-1. Hosts need different seeds;
 // the same seed gives the same order.
 func NewOrder(n int, seed uint64, limits OrderLimits) *Order {
-	def := DefaultOrder()
+	def := DefaultOrder(0)
 	if limits.Window <= 0 {
 		limits.Window = def.Window
 	}

@@ -19,7 +19,7 @@ func TestOrderFirstTheNextOnesThenRandomOnes(t *testing.T) {
 		return got
 	}
 	a, b := first(1), first(2)
-	if len(a) != 16 || !slices.Equal(a[:4], []int{0, 1, 2, 3}) || slices.Max(a) >= 4+256+12 {
+	if len(a) != 16 || !slices.Equal(a[:4], []int{0, 1, 2, 3}) || slices.Max(a) >= 4+64+12 {
 		t.Fatalf("first asked for %v", a)
 	}
 	if slices.Equal(a, b) || !slices.Equal(a, first(1)) {
@@ -80,6 +80,18 @@ func TestOrderInTraceOrder(t *testing.T) {
 	}
 	if _, ok := placement.NewOrder(0, 1, placement.OrderLimits{}).Next(); ok {
 		t.Fatal("an image without blocks has a next one")
+	}
+}
+
+func TestOrderLimitsGrowWithTheRate(t *testing.T) {
+	for _, tt := range []struct {
+		rate               uint32
+		window, ahead, out int
+	}{{0, 64, 64, 4}, {100, 64, 64, 4}, {1000, 64, 64, 4}, {2500, 160, 160, 10}, {10_000, 256, 384, 16}, {4_000_000_000, 256, 384, 16}} {
+		reader, owner := placement.DefaultOrder(tt.rate), placement.LookAhead(tt.rate)
+		if reader.Window != tt.window || owner.Ahead != tt.ahead || owner.Out != tt.out || owner.Demand != owner.Out {
+			t.Errorf("at %d Mbit/s: %+v, %+v", tt.rate, reader, owner)
+		}
 	}
 }
 
