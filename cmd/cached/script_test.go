@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block/blocktest"
 )
 
@@ -32,17 +33,15 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			addr, err := freeAddress()
-			if err != nil {
-				return err
+			// ADDR and ADMIN are the daemon's; the rest is for scripts with a zone.
+			for _, name := range []string{"ADDR", "ADMIN", "PEER", "GOSSIP", "ADDR2", "ADMIN2", "PEER2", "GOSSIP2"} {
+				addr, err := freeAddress()
+				if err != nil {
+					return err
+				}
+				env.Setenv(name, addr)
 			}
-			admin, err := freeAddress()
-			if err != nil {
-				return err
-			}
-			env.Setenv("ADDR", addr)
-			env.Setenv("ADMIN", admin)
-			env.Setenv("CACHED_SERVER", "http://"+addr)
+			env.Setenv("CACHED_SERVER", "http://"+env.Getenv("ADDR"))
 			env.Setenv("DATA", env.WorkDir+"/data")
 			env.Setenv("HOME", env.WorkDir+"/home")
 			// A program with the race detector waits one second before it ends; this one runs a hundred times.
@@ -55,13 +54,20 @@ func TestScripts(t *testing.T) {
 			"waitnotready": func(ts *testscript.TestScript, _ bool, _ []string) {
 				waitFor(ts, func(r, up bool) bool { return up && !r })
 			},
-			"waitup": func(ts *testscript.TestScript, _ bool, _ []string) { waitFor(ts, func(r, up bool) bool { return up }) },
+			"waitpeers": scriptWaitPeers,
+			"waitup":    func(ts *testscript.TestScript, _ bool, _ []string) { waitFor(ts, func(r, up bool) bool { return up }) },
 		},
 	})
 }
 
 // waitFor polls the script's daemon until its state is as wanted.
 func waitFor(ts *testscript.TestScript, wanted func(ready, up bool) bool) {
+	pollStatus(ts, func(s *cachedv1.GetStatusResponse, err error) bool {
+		return wanted(err == nil && len(s.GetNotReady()) == 0, err == nil)
+	})
+}
+
+func pollStatus(ts *testscript.TestScript, wanted func(*cachedv1.GetStatusResponse, error) bool) {
 	client, err := api.NewClient(ts.Getenv("CACHED_SERVER"), api.ClientOptions{})
 	ts.Check(err)
 	defer client.Close()
@@ -69,7 +75,7 @@ func waitFor(ts *testscript.TestScript, wanted func(ready, up bool) bool) {
 	defer cancel()
 	for {
 		status, err := client.Status(ctx)
-		if wanted(err == nil && len(status.GetNotReady()) == 0, err == nil) {
+		if wanted(status, err) {
 			return
 		}
 		select {
@@ -78,6 +84,16 @@ func waitFor(ts *testscript.TestScript, wanted func(ready, up bool) bool) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// scriptWaitPeers waits until the daemon sees a zone of N nodes: waitpeers N.
+func scriptWaitPeers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitpeers N")
+	}
+	pollStatus(ts, func(s *cachedv1.GetStatusResponse, err error) bool {
+		return err == nil && fmt.Sprint(len(s.GetZone().GetPeers())) == args[0]
+	})
 }
 
 // scriptGet fetches a URL: get [-status CODE] URL.
