@@ -30,7 +30,7 @@ func addrOf(n *memberlist.Node) netip.AddrPort {
 // certificate. What cannot be read at all may be of a newer version: it gossips,
 // and stays out of the ring.
 func (d delegate) NotifyAlive(n *memberlist.Node) error {
-	if err := checkName("node name", n.Name, maxName); err != nil {
+	if err := checkName("node name", n.Name); err != nil {
 		d.m.counts.unreadable.Add(1)
 		d.m.say(slog.LevelWarn, "name", "gossip: node refused", "address", addrOf(n), "error", err)
 		return err

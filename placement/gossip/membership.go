@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,14 +30,14 @@ type Membership struct {
 
 	counts counts
 
-	wake     chan struct{} // the table changed
-	jobs     chan func()   // for the run loop
-	nudge    chan struct{} // for the seeker: nodes are missing
-	contest  atomic.Int32  // rounds in which to claim our name again
-	rates    chan struct{} // the rate changed enough
-	publish  chan publication
-	leaving  atomic.Bool
-	lastRing []placement.Member
+	wake    chan struct{} // the table changed
+	jobs    chan func()   // for the run loop
+	nudge   chan struct{} // for the seeker: nodes are missing
+	contest atomic.Int32  // rounds in which to claim our name again
+	rates   chan struct{} // the rate changed enough
+	publish chan publication
+	leaving atomic.Bool
+	made    madeRing
 
 	ctx    context.Context //nolint:containedctx // of the goroutines below; ends with Close
 	cancel context.CancelFunc
@@ -151,7 +150,7 @@ func (m *Membership) config(t *transport, bind netip.AddrPort) (*memberlist.Conf
 		return nil, err
 	}
 	addr, _ := netip.AddrFromSlice(ip)
-	m.addr = netip.AddrPortFrom(addr.Unmap(), uint16(port)) //nolint:gosec // a port
+	m.addr = netip.AddrPortFrom(addr.Unmap(), uint16(port))
 	peer, err := peerOf(m.opt.PeerAddress, m.addr.Addr())
 	if err != nil {
 		return nil, err
@@ -176,67 +175,11 @@ func (m *Membership) config(t *transport, bind netip.AddrPort) (*memberlist.Conf
 	return conf, nil
 }
 
-// Ring returns the zone as this node sees it now. It never waits.
-func (m *Membership) Ring() *placement.Ring { return m.ring.Load() }
-
 // Members returns all members, also those outside the ring, by name.
 func (m *Membership) Members() []MemberStatus { return m.table.statuses() }
 
 // Address is where this node's gossip is reached.
 func (m *Membership) Address() netip.AddrPort { return m.addr }
-
-// changed has the run loop look at the table.
-func (m *Membership) changed() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
-}
-
-// settle is how long news are collected before they make a ring.
-const settle = 10 * time.Millisecond
-
-// run swaps rings and calls back. Making rings takes at most half of its time:
-// when a thousand nodes arrive at once, not each of them is worth a ring.
-func (m *Membership) run() {
-	var due <-chan time.Time
-	var notBefore time.Time
-	for {
-		select {
-		case <-m.stop:
-			return
-		case job := <-m.jobs:
-			job()
-		case <-m.wake:
-			if due == nil {
-				due = time.After(max(settle, time.Until(notBefore)))
-			}
-		case <-due:
-			due = nil
-			begin := time.Now()
-			m.rebuild()
-			notBefore = time.Now().Add(time.Since(begin))
-		}
-	}
-}
-
-// rebuild swaps the ring if the members changed.
-func (m *Membership) rebuild() {
-	members, news := m.table.ring()
-	if m.ring.Load() != nil && slices.Equal(members, m.lastRing) {
-		return
-	}
-	ring := m.opt.MakeRing(members)
-	m.lastRing = members
-	m.ring.Store(ring)
-	m.counts.rings.Add(1)
-	if len(news) > 0 {
-		m.opt.Logger.Info("gossip: the zone changed", "news", news, "members", len(members), "epoch", ring.Epoch())
-	}
-	if m.opt.OnChange != nil {
-		m.opt.OnChange(ring)
-	}
-}
 
 // Close ends the membership and waits for its goroutines. Without Leave before it
 // the zone is not told, and finds out by its probes.

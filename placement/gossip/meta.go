@@ -63,7 +63,7 @@ func appendNumber(b []byte, tag uint64, n uint32) []byte {
 	return appendText(b, tag, string(v))
 }
 
-var errMetaShort = errors.New("ends in the middle of a field")
+var errShort = errors.New("ends in the middle of a field")
 
 func decodeMeta(b []byte) (meta, error) {
 	var m meta
@@ -74,37 +74,43 @@ func decodeMeta(b []byte) (meta, error) {
 		return m, fmt.Errorf("format %d is not known to this version", b[0])
 	}
 	for b = b[1:]; len(b) > 0; {
-		tag, value, rest, err := nextField(b)
+		f, rest, err := nextField(b)
 		if err != nil {
 			return m, err
 		}
-		if err := m.set(tag, value); err != nil {
-			return m, fmt.Errorf("field %d: %w", tag, err)
+		if err := m.set(f); err != nil {
+			return m, fmt.Errorf("field %d: %w", f.tag, err)
 		}
 		b = rest
 	}
-	if err := checkName("zone", m.zone, maxZone); err != nil {
+	if err := checkName("zone", m.zone); err != nil {
 		return m, err
 	}
 	return m, checkPeer(m.peer)
 }
 
-//nolint:revive // four results: the field, what is left, and whether there was one
-func nextField(b []byte) (tag uint64, value, rest []byte, err error) {
+type field struct {
+	tag   uint64
+	value []byte
+}
+
+// nextField takes the first field off b.
+func nextField(b []byte) (f field, rest []byte, err error) {
 	tag, n := binary.Uvarint(b)
 	if n <= 0 {
-		return 0, nil, nil, errMetaShort
+		return f, nil, errShort
 	}
 	size, k := binary.Uvarint(b[n:])
 	if k <= 0 || size > uint64(len(b)-n-k) {
-		return 0, nil, nil, errMetaShort
+		return f, nil, errShort
 	}
 	b = b[n+k:]
-	return tag, b[:size], b[size:], nil
+	return field{tag, b[:size]}, b[size:], nil
 }
 
-func (m *meta) set(tag uint64, value []byte) (err error) {
-	switch tag {
+func (m *meta) set(f field) (err error) {
+	value := f.value
+	switch f.tag {
 	case tagZone:
 		m.zone = string(value)
 	case tagPeer:

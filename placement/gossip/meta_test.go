@@ -9,7 +9,7 @@ func TestMetaSurvivesTheWire(t *testing.T) {
 	for _, want := range []meta{
 		{zone: "z", peer: "10.0.0.1:7072"},
 		{zone: "z1", peer: "[::1]:1", weight: 1<<32 - 1, rate: 100_000, version: "v1.2.3", leaving: true},
-		{zone: strings.Repeat("z", maxZone), peer: strings.Repeat("p", maxPeer-6) + ":65535", weight: 1<<32 - 1, rate: 1<<32 - 1, version: strings.Repeat("v", maxVersion), leaving: true},
+		{zone: strings.Repeat("z", maxName), peer: strings.Repeat("p", maxPeer-6) + ":65535", weight: 1<<32 - 1, rate: 1<<32 - 1, version: strings.Repeat("v", maxVersion), leaving: true},
 	} {
 		b := want.encode()
 		if len(b) > maxMeta {

@@ -37,21 +37,21 @@ func decodeNotice(b []byte) (notice, error) {
 		return n, errors.New("not a notice this version knows")
 	}
 	for b = b[1:]; len(b) > 0; {
-		tag, value, rest, err := nextField(b)
+		f, rest, err := nextField(b)
 		if err != nil {
 			return n, err
 		}
-		switch tag {
+		switch f.tag {
 		case tagName:
-			n.name = string(value)
+			n.name = string(f.value)
 		case tagFinder:
-			n.finder = string(value)
+			n.finder = string(f.value)
 		case tagReason:
-			n.reason = short(string(value))
+			n.reason = short(string(f.value))
 		}
 		b = rest
 	}
-	return n, errors.Join(checkName("dead node", n.name, maxName), checkName("finder", n.finder, maxName))
+	return n, errors.Join(checkName("dead node", n.name), checkName("finder", n.finder))
 }
 
 func short(reason string) string {

@@ -66,7 +66,7 @@ type Timing struct {
 	Gossip    time.Duration // news are passed on this often; default 100 ms
 	Sync      time.Duration // the whole state is exchanged with one node this often; default 30 s
 	Seek      time.Duration // longest pause between tries to find missing nodes; default 15 s
-	Publish   time.Duration // shortest pause between announcements of a changed rate; default 5 s
+	Publish   time.Duration // changed rates are announced, and taken into a ring, this often at most; default 5 s
 	Reload    time.Duration // the key file is looked at this often; default 2 s
 }
 
@@ -78,23 +78,20 @@ func DefaultTiming() Timing {
 	}
 }
 
-const (
-	maxName = 128
-	maxZone = 128
-)
+const maxName = 128 // of nodes and zones
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-func checkName(kind, s string, most int) error {
-	if len(s) > most || !nameForm.MatchString(s) {
-		return fmt.Errorf("%s %.40q: want 1 to %d letters, digits, '.', '_' or '-', not beginning with a sign", kind, s, most)
+func checkName(kind, s string) error {
+	if len(s) > maxName || !nameForm.MatchString(s) {
+		return fmt.Errorf("%s %.40q: want 1 to %d letters, digits, '.', '_' or '-', not beginning with a sign", kind, s, maxName)
 	}
 	return nil
 }
 
 // complete fills in defaults and says what cannot work.
 func (o *Options) complete() error {
-	if err := errors.Join(checkName("node name", o.Node, maxName), checkName("zone", o.Zone, maxZone)); err != nil {
+	if err := errors.Join(checkName("node name", o.Node), checkName("zone", o.Zone)); err != nil {
 		return err
 	}
 	if o.KeyFile == "" && !o.Insecure {

@@ -11,31 +11,55 @@ import (
 )
 
 // TestProveGossip measures how long it takes until all rings of a zone show a node
-// that joins, and until they lose one that ends without a word. All nodes are in
-// one process and share the rings they make.
+// that joins, until all nodes hear of a death that one of them found, until all
+// rings have lost a node that ended without a word, and until they show one that
+// ended and came back under another address. All nodes are in one process and
+// share the rings they make.
 func TestProveGossip(t *testing.T) {
-	n, rounds := 8, 1
-	if figure.Full() {
+	n, rounds := 5, 1
+	if !figure.Full() {
+		t.Parallel()
+	} else {
 		n, rounds = 16, 9
 	}
 	var heard atomic.Int64
-	opts := func(_ int, o *Options) {
-		o.KeyFile, o.Insecure, o.Timing = keyFileOf(t, testKey), false, DefaultTiming()
+	set := func(_ int, o *Options) {
+		o.KeyFile, o.Insecure, o.Weight, o.Timing = keyFileOf(t, testKey), false, 1, DefaultTiming()
 		o.OnDeath = func(string, string) { heard.Add(1) }
 	}
-	all := zone(t, n, opts)
+	all := zone(t, n, set)
+	came := func(name, peer string) *Membership {
+		o := options(name, all[0].Address().String(), all[1].Address().String())
+		set(0, &o)
+		o.PeerAddress = peer
+		return open(t, o)
+	}
+	seen := func(name, address string, extra *Membership) {
+		eventually(t, func() string {
+			for _, m := range append(slices.Clone(all), extra) {
+				if got, _ := m.Ring().Member(name); got.Address != address || m.Ring().Len() != n+1 {
+					return fmt.Sprintf("%s has [%s]", m.opt.Node, members(m))
+				}
+			}
+			return ""
+		})
+	}
 
-	var joins, deaths, notices []float64
+	took := map[string][]float64{}
+	measure := func(what string, begin time.Time) { took[what] = append(took[what], time.Since(begin).Seconds()) }
 	for i := range rounds {
 		name := fmt.Sprintf("x%d", i)
-		o := options(name, all[0].Address().String(), all[1].Address().String())
-		opts(0, &o)
 		begin := time.Now()
-		extra := open(t, o)
-		rings(t, append(slices.Clone(all), extra), append(names(all), name)...)
-		joins = append(joins, time.Since(begin).Seconds())
+		extra := came(name, "127.0.0.1:1001")
+		seen(name, "127.0.0.1:1001", extra)
+		measure("join", begin)
 
-		// The node dies, which a reader finds out at once, and tells.
+		begin = time.Now()
+		go extra.Close() // ends its sockets at once, and waits only then
+		extra = came(name, "127.0.0.1:1002")
+		seen(name, "127.0.0.1:1002", extra)
+		measure("restart", begin)
+
 		heard.Store(0)
 		begin = time.Now()
 		all[i%n].NoteDeath(name, "connection refused")
@@ -45,23 +69,26 @@ func TestProveGossip(t *testing.T) {
 			}
 			return ""
 		})
-		notices = append(notices, time.Since(begin).Seconds())
+		measure("notice", begin)
 
 		begin = time.Now()
-		go extra.Close() // ends its sockets at once, and waits only then
+		go extra.Close()
 		rings(t, all, names(all)...)
-		deaths = append(deaths, time.Since(begin).Seconds())
+		measure("death", begin)
 	}
-	report := func(name string, s []float64) {
-		slices.Sort(s)
-		t.Logf("%s of %d nodes: %.3f", name, n, s)
-		figure.Report(t, "gossip."+name+"_seen_s", s[len(s)/2], "s")
-		figure.Report(t, "gossip."+name+"_seen_worst_s", s[len(s)-1], "s")
+	deaths := -2 * n * rounds
+	for _, m := range all {
+		deaths += int(m.Stats().Deaths)
 	}
 	if figure.Instrumented {
 		return
 	}
-	report("join", joins)
-	report("notice", notices)
-	report("death", deaths)
+	for _, what := range []string{"join", "restart", "notice", "death"} {
+		s := took[what]
+		slices.Sort(s)
+		t.Logf("%s of %d nodes: %.3f", what, n, s)
+		figure.Report(t, "gossip."+what+"_seen_s", s[len(s)/2], "s")
+		figure.Report(t, "gossip."+what+"_seen_worst_s", s[len(s)-1], "s")
+	}
+	figure.Report(t, "gossip.false_deaths", float64(deaths), "deaths")
 }

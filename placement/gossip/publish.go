@@ -111,8 +111,9 @@ func (m *Membership) Leave(timeout time.Duration) error {
 	}
 	// It was sent often enough by this node; those who heard it pass it on, each
 	// round of gossip to about four times as many.
-	rounds := time.Duration(bits.Len(uint(m.table.size()))/2 + 2)
-	spread := time.NewTimer(min(rounds*m.opt.Timing.Gossip, max(0, timeout-time.Since(begin))))
+	rounds := bits.Len(uint(m.table.size()))/2 + 2
+	wait := m.opt.Timing.Gossip * time.Duration(rounds)
+	spread := time.NewTimer(min(wait, max(0, timeout-time.Since(begin))))
 	defer spread.Stop()
 	select {
 	case <-spread.C:

@@ -39,13 +39,14 @@ const strangersKey = "gossip: message with another key refused: is another clust
 
 // Handle takes one line: "[LEVEL] memberlist: text".
 func (t tap) Handle(_ context.Context, r slog.Record) error {
-	return t.line(r.Message)
+	t.line(r.Message)
+	return nil
 }
 
 // line takes one line of memberlist's.
-func (t tap) line(line string) error {
+func (t tap) line(line string) {
 	if t.m.ctx.Err() != nil {
-		return nil // what ends now may fail
+		return // what ends now may fail
 	}
 	level, text := slog.LevelDebug, line
 	if tag, rest, ok := strings.Cut(text, "] "); ok {
@@ -57,7 +58,7 @@ func (t tap) line(line string) error {
 	if strings.Contains(text, t.m.twin) {
 		t.m.counts.undecryptable.Add(1)
 		t.m.say(slog.LevelWarn, t.m.twin, "gossip: message refused: of this node and another one of this zone, only one has a key file", "said", text)
-		return nil
+		return
 	}
 	for _, kind := range kinds {
 		if !strings.Contains(line, kind.part) {
@@ -69,13 +70,12 @@ func (t tap) line(line string) error {
 		if kind.say != "" {
 			t.m.say(slog.LevelWarn, kind.say, kind.say, "said", text)
 		}
-		return nil
+		return
 	}
 	if level == slog.LevelDebug && !t.m.opt.Logger.Enabled(context.Background(), level) {
-		return nil
+		return
 	}
 	t.m.say(level, firstWords(text), "gossip: memberlist", "said", text)
-	return nil
 }
 
 // A lineWriter gives lines of a log.Logger to a tap: memberlist takes no other kind.
@@ -87,7 +87,8 @@ func (w lineWriter) Write(b []byte) (int, error) {
 	if i := strings.IndexByte(line, '['); i > 0 {
 		line = line[i:]
 	}
-	return len(b), w.tap.line(strings.TrimSpace(line))
+	w.tap.line(strings.TrimSpace(line))
+	return len(b), nil
 }
 
 // firstWords tells kinds of lines apart, whatever names and addresses follow.
@@ -108,7 +109,7 @@ const (
 	maxQuiet = 512              // keys remembered
 )
 
-// A throttle lets one event of a key pass every so often.
+// A throttle lets one event of a key pass in a while.
 type throttle struct {
 	mu   sync.Mutex
 	keys map[string]throttled
@@ -120,11 +121,11 @@ type throttled struct {
 }
 
 // pass says whether the event may pass, and how many did not since the last one.
-func (t *throttle) pass(key string, now time.Time, every time.Duration) (int, bool) {
+func (t *throttle) pass(key string, now time.Time) (int, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k, ok := t.keys[key]
-	if ok && now.Sub(k.last) < every {
+	if ok && now.Sub(k.last) < quiet {
 		k.missed++
 		t.keys[key] = k
 		return 0, false
@@ -139,7 +140,7 @@ func (t *throttle) pass(key string, now time.Time, every time.Duration) (int, bo
 // say logs a line soon, at most one of a key in a while. It never waits: it may be
 // called with memberlist's locks held.
 func (m *Membership) say(level slog.Level, key, text string, args ...any) {
-	missed, ok := m.lines.pass(key, time.Now(), quiet)
+	missed, ok := m.lines.pass(key, time.Now())
 	if !ok {
 		return
 	}

@@ -57,7 +57,7 @@ func listen(bind netip.AddrPort, reach func(netip.AddrPort) bool, log slog.Handl
 }
 
 func (t *transport) port() uint16 {
-	return uint16(t.GetAutoBindPort()) //nolint:gosec // a port
+	return uint16(t.GetAutoBindPort())
 }
 
 // accept hands on incoming streams and remembers them.

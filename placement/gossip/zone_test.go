@@ -42,9 +42,11 @@ func quick() Timing {
 	return t
 }
 
+// options are those of a node of weight 0: a ring of nodes that own nothing is
+// quickly made.
 func options(name string, seeds ...string) Options {
 	return Options{
-		Node: name, Zone: "z1", Bind: "127.0.0.1:0", PeerAddress: "127.0.0.1:7072", Weight: 1, Version: "v1",
+		Node: name, Zone: "z1", Bind: "127.0.0.1:0", PeerAddress: "127.0.0.1:7072", Version: "v1",
 		Seeds: seeds, Insecure: true, Timing: quick(), MakeRing: shared.make,
 	}
 }
