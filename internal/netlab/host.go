@@ -75,7 +75,7 @@ func (h *Host) SetLink(link Link) {
 	l.must(l.run(l.network, l.ip, fmt.Sprintf(size, h.port())))
 	switch {
 	case link.Rate > 0:
-		l.must(l.run(h.network, l.tc, link.shape(device, hostQueue)))
+		l.must(l.run(h.network, l.tc, link.shape(device, 2*link.queue())))
 		l.must(l.run(l.network, l.tc, link.shape(h.port(), link.queue())))
 	case shaped:
 		l.must(l.run(h.network, l.tc, "qdisc del dev "+device+" root\n"))

@@ -20,30 +20,32 @@ func (r Rate) Transfer(n int64) time.Duration {
 	return time.Duration(float64(n) * 8 / float64(r) * float64(time.Second))
 }
 
+// in returns how many bytes are carried in d.
+func (r Rate) in(d time.Duration) int { return int(float64(r) / 8 * d.Seconds()) }
+
 // A Link connects a host to the switch. The zero value is as fast as the machine.
 type Link struct {
 	Rate Rate // in each direction; 0: not shaped
 	// Queue is how many bytes wait at the switch's port for the host before the
-	// switch drops; default 256 KiB. The host's own queue has room for 1 MiB; TCP
-	// keeps it short.
+	// switch drops; default what the link carries in 40 ms, at least 128 KiB. The
+	// host's own queue has room for twice that; TCP keeps it short.
 	Queue int
 }
 
 const (
-	defaultQueue = 256 << 10
-	hostQueue    = 1 << 20
-
 	// span is how much a full bucket lets through at once, as time at the link's
-	// rate: long enough for the kernel's timers, short enough to look like a link.
-	span     = 4 * time.Millisecond
+	// rate: short enough to look like a link, long enough that packets can stay as
+	// large as the kernel builds them, on which the cost of a byte depends.
+	span     = 8 * time.Millisecond
 	minBurst = 32 << 10
 	maxBurst = 256 << 10
+
+	waiting  = 40 * time.Millisecond
+	minQueue = 128 << 10
 )
 
 // burst returns the bucket's size in bytes.
-func (k Link) burst() int {
-	return min(max(int(int64(k.Rate)/8*int64(span)/int64(time.Second)), minBurst), maxBurst)
-}
+func (k Link) burst() int { return min(max(k.Rate.in(span), minBurst), maxBurst) }
 
 // segment returns the largest packet the kernel may build before it is cut to
 // frames: half a bucket at most, since what does not fit into the bucket is cut
@@ -64,5 +66,5 @@ func (k Link) queue() int {
 	if k.Queue > 0 {
 		return k.Queue
 	}
-	return defaultQueue
+	return max(k.Rate.in(waiting), minQueue)
 }

@@ -130,6 +130,16 @@ func (p *Process) Wait(ctx context.Context) error {
 	}
 }
 
+// Ended reports whether the program has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Pid returns the program's process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 

@@ -31,9 +31,7 @@ func (n *Node) Agent(tb testing.TB, flags ...string) *Agent {
 		tb.Fatal(err)
 	}
 	a := &Agent{Node: n, input: input}
-	ready := make(chan *testtool.Process, 1)
 	a.process = n.Host.Start(tb, cmd, func(context.Context) bool { return true })
-	ready <- a.process
 	return a
 }
 
@@ -63,6 +61,12 @@ func Go(tb testing.TB, agents []*Agent) {
 			tb.Fatalf("agent on %s: %v\n%s", a.Node.Name, err, a.process.Output())
 		}
 	}
+}
+
+// Kill ends the agent; it reports nothing.
+func (a *Agent) Kill() {
+	a.process.Kill()
+	a.input.Close()
 }
 
 // End lets an agent that loops come to its end.
@@ -102,20 +106,4 @@ func (z *Zone) Burst(tb testing.TB, flags ...string) []report.Report {
 	agents := Agents(tb, z.Nodes, flags...)
 	Go(tb, agents)
 	return Reports(tb, agents)
-}
-
-// await polls, because what it waits for happens in another process.
-func await(tb testing.TB, what string, patience time.Duration, f func() error) {
-	tb.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			tb.Fatalf("%s: after %s: %v", what, patience, err)
-		}
-		<-time.After(10 * time.Millisecond)
-	}
 }

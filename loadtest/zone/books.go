@@ -14,11 +14,11 @@ type Books struct {
 	Served                    map[cachedv1.Tier]int64 // blocks to agents, by the tier of their daemon
 }
 
-// Books sums the ledgers of all nodes and checks that each balances.
-func (z *Zone) Books(tb testing.TB) Books {
+// SumBooks sums the ledgers of nodes and checks that each balances.
+func SumBooks(tb testing.TB, nodes []*Node) Books {
 	tb.Helper()
 	b := Books{Served: map[cachedv1.Tier]int64{}}
-	for _, n := range z.Nodes {
+	for _, n := range nodes {
 		l := n.Ledger(tb)
 		if l.GetImbalance() != "" {
 			tb.Errorf("%s: the books do not balance: %s", n.Name, l.GetImbalance())

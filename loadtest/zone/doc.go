@@ -4,7 +4,7 @@
 //
 //	z := zone.Start(t, zone.Options{Nodes: 16, Link: link, OriginLink: link, Image: 256 << 20})
 //	reports := z.Burst(t)        // all agents at the same moment
-//	books := z.Books(t)          // the sum of the daemons' ledgers
+//	books := zone.SumBooks(t, z.Nodes) // the sum of the daemons' ledgers
 //
 // The tests of the package are the measurements that `make prove-zone` runs at
 // full size. They need root.

@@ -1,33 +1,51 @@
 package zone
 
 import (
-	"fmt"
+	"crypto/rand"
+	"encoding/base64"
+	"os"
+	"path/filepath"
 	"testing"
-	"time"
+
+	"github.com/zonecache/cached/identity"
 )
+
+// ZoneName is what the zone is called.
+const ZoneName = "lab"
 
 // keys are what the nodes of a zone recognise each other by.
 type keys struct {
-	tls    string // directory with the zone's certificates
+	ca     *identity.CA
+	dir    string // a directory for each node's certificate
 	gossip string // file
 }
 
-func (z *Zone) makeKeys(testing.TB) {}
-
-func (z *Zone) zoneFlags(*Node) []string { return nil }
-
-// await waits until all nodes see each other.
-func (z *Zone) await(tb testing.TB, nodes []*Node) {
+func newKeys(tb testing.TB) *keys {
 	tb.Helper()
-	if z.options.Spread == Alone {
-		return
+	k := &keys{dir: tb.TempDir()}
+	var err error
+	if k.ca, err = identity.NewCA(identity.CAOptions{Zone: ZoneName}); err != nil {
+		tb.Fatal(err)
 	}
-	for _, n := range nodes {
-		await(tb, n.Name+" sees the zone", 30*time.Second, func() error {
-			if got := len(n.Status(tb).GetZone().GetPeers()); got != len(nodes) {
-				return fmt.Errorf("%d of %d nodes", got, len(nodes))
-			}
-			return nil
-		})
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails
+	k.gossip = filepath.Join(k.dir, "gossip-keys")
+	if err := os.WriteFile(k.gossip, []byte(base64.StdEncoding.EncodeToString(key[:])+"\n"), 0o600); err != nil {
+		tb.Fatal(err)
 	}
+	return k
+}
+
+// issue makes a certificate for a node and returns its directory.
+func (k *keys) issue(tb testing.TB, node string) string {
+	tb.Helper()
+	bundle, err := k.ca.Issue(identity.Request{Node: node})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	dir := filepath.Join(k.dir, node)
+	if err := bundle.Write(dir); err != nil {
+		tb.Fatal(err)
+	}
+	return dir
 }

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os/exec"
 	"testing"
@@ -21,23 +22,53 @@ type Node struct {
 	zone    *Zone
 	dir     string
 	process *testtool.Process
-	stops   int // how often the daemon was ended
+	// identity is the directory of the node's certificate.
+	identity string
 }
 
 const (
 	rpcAddress   = "127.0.0.1:7070"
 	adminAddress = "127.0.0.1:7071"
+	peerPort     = 7072
+	gossipPort   = 7946
+	seeds        = 3 // of the nodes, whom the others know beforehand
 )
 
-// Start starts the node's daemon, again after Stop or Kill, and returns when it
-// is ready. It finds what its L2 held.
+func (z *Zone) newNode(tb testing.TB, name string) *Node {
+	tb.Helper()
+	n := &Node{zone: z, Name: name, Host: z.Lab.Host(name, z.options.Link), dir: tb.TempDir()}
+	if z.keys != nil {
+		n.identity = z.keys.issue(tb, name)
+	}
+	return n
+}
+
+// Start starts the node's daemon again after Stop or Kill and returns when it is
+// ready. It finds what its L2 held.
 func (n *Node) Start(tb testing.TB) {
+	tb.Helper()
+	n.start(tb)
+	n.awaitReady(tb)
+}
+
+func (n *Node) start(tb testing.TB) {
 	tb.Helper()
 	cmd := exec.Command(n.zone.options.Programs.cached(), n.flags()...)
 	cmd.Env = environ()
-	n.process = n.Host.Start(tb, cmd, func(ctx context.Context) bool {
-		s, err := n.status(ctx)
-		return err == nil && len(s.GetNotReady()) == 0
+	n.process = n.Host.Start(tb, cmd, func(context.Context) bool { return true })
+}
+
+func (n *Node) awaitReady(tb testing.TB) {
+	tb.Helper()
+	await(tb, n.Name, 30*time.Second, func() error {
+		s, err := n.status(context.Background())
+		if err == nil && len(s.GetNotReady()) > 0 {
+			err = fmt.Errorf("not ready: %v", s.GetNotReady())
+		}
+		if err != nil && n.process.Ended() {
+			tb.Fatalf("%s: the daemon ended at once", n.Name)
+		}
+		return err
 	})
 }
 
@@ -48,7 +79,12 @@ func (n *Node) flags() []string {
 		"--l1-size", o.L1, "--l2-size", o.L2, "--l2-min-free", "0", "--drain-timeout", "10s",
 	}
 	if o.Spread != Alone {
-		flags = append(flags, n.zone.zoneFlags(n)...)
+		flags = append(flags, "--zone", ZoneName, "--node", n.Name, "--distribution", string(o.Spread),
+			"--peer-listen", n.Host.Address(peerPort), "--gossip", n.Host.Address(gossipPort),
+			"--zone-tls", n.identity, "--gossip-keys", n.zone.keys.gossip)
+		for _, seed := range n.zone.Nodes[:min(len(n.zone.Nodes), seeds)] {
+			flags = append(flags, "--seed", seed.Host.Address(gossipPort))
+		}
 	}
 	return append(flags, o.Flags...)
 }

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ type Store struct {
 	URL     string // as the daemons are given it
 	process *testtool.Process
 	dir     string
+	log     string // of accesses
 	tool    string
 }
 
@@ -38,6 +40,7 @@ const storePort = 9000
 func startStore(tb testing.TB, host *netlab.Host) *Store {
 	tb.Helper()
 	s := &Store{Host: host, dir: tb.TempDir(), tool: testtool.Go(tb, "versitygw")}
+	s.log = filepath.Join(tb.TempDir(), "access.log")
 	if err := os.Mkdir(filepath.Join(s.dir, "images"), 0o755); err != nil {
 		tb.Fatal(err)
 	}
@@ -50,7 +53,7 @@ func startStore(tb testing.TB, host *netlab.Host) *Store {
 func (s *Store) Start(tb testing.TB) {
 	tb.Helper()
 	address := s.Host.Address(storePort)
-	cmd := exec.Command(s.tool, "--port", address, "--quiet", "posix", s.dir)
+	cmd := exec.Command(s.tool, "--port", address, "--quiet", "--access-log", s.log, "posix", s.dir)
 	cmd.Env = append(environ(), "ROOT_ACCESS_KEY="+accessKey, "ROOT_SECRET_KEY="+secretKey)
 	s.process = s.Host.Start(tb, cmd, testtool.Listening(address))
 }
@@ -67,6 +70,14 @@ func environ() []string {
 	}
 }
 
+// Content says what an image consists of: bytes that no compression makes
+// smaller and that are the same wherever Seed is.
+type Content struct {
+	Name string
+	Size int64
+	Seed uint64
+}
+
 // An Image is what was published.
 type Image struct {
 	Manifest string `json:"manifest_id"`
@@ -74,16 +85,16 @@ type Image struct {
 	Bytes    int64  `json:"new_bytes"`  // of the distinct blocks, as stored
 }
 
-// publish publishes size bytes that no compression makes smaller. It runs on the
-// store's host, so that its link carries nothing.
-func (s *Store) publish(tb testing.TB, programs Programs, size int64) Image {
+// Publish publishes an image from the store's own host, so that its link carries
+// nothing.
+func (s *Store) Publish(tb testing.TB, programs Programs, c Content) Image {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "bytes")
-	if err := writeRandom(file, size); err != nil {
+	if err := c.write(file); err != nil {
 		tb.Fatal(err)
 	}
 	defer os.Remove(file)
-	cmd := exec.Command(programs.cached(), "publish", "file:"+file, "--name", ImageName, "--origin", s.URL, "--json")
+	cmd := exec.Command(programs.cached(), "publish", "file:"+file, "--name", c.Name, "--origin", s.URL, "--json")
 	cmd.Env = environ()
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
@@ -99,13 +110,15 @@ func (s *Store) publish(tb testing.TB, programs Programs, size int64) Image {
 	return img
 }
 
-func writeRandom(file string, size int64) error {
+func (c Content) write(file string) error {
 	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if _, err := io.CopyN(f, rand.NewChaCha8([32]byte([]byte("the same bytes in every zone....."))), size); err != nil {
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], c.Seed)
+	if _, err := io.CopyN(f, rand.NewChaCha8(seed), c.Size); err != nil {
 		return err
 	}
 	return f.Close()

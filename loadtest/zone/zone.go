@@ -3,6 +3,7 @@ package zone
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/zonecache/cached/internal/netlab"
 )
@@ -38,10 +39,10 @@ type Zone struct {
 	Image Image
 
 	options Options
-	keys    keys
+	keys    *keys
 }
 
-// Start starts a zone that ends with the test.
+// Start starts a zone that ends with the test. All its nodes see each other.
 func Start(tb testing.TB, o Options) *Zone {
 	tb.Helper()
 	z := &Zone{Lab: netlab.New(tb), options: o}
@@ -52,15 +53,54 @@ func Start(tb testing.TB, o Options) *Zone {
 		z.options.L2 = fmt.Sprint(max(3*o.Image, 64<<20))
 	}
 	z.Store = startStore(tb, z.Lab.Host("origin", o.OriginLink))
-	z.Image = z.Store.publish(tb, o.Programs, o.Image)
+	z.Image = z.Store.Publish(tb, o.Programs, Content{Name: ImageName, Size: o.Image})
+	if o.Spread != Alone {
+		z.keys = newKeys(tb)
+	}
 	for i := range o.Nodes {
-		name := fmt.Sprintf("node%02d", i+1)
-		z.Nodes = append(z.Nodes, &Node{zone: z, Name: name, Host: z.Lab.Host(name, o.Link), dir: tb.TempDir()})
+		z.Nodes = append(z.Nodes, z.newNode(tb, fmt.Sprintf("node%02d", i+1)))
 	}
-	z.makeKeys(tb)
 	for _, n := range z.Nodes {
-		n.Start(tb)
+		n.start(tb)
 	}
-	z.await(tb, z.Nodes)
+	for _, n := range z.Nodes {
+		n.awaitReady(tb)
+	}
+	z.Await(tb, z.Nodes)
 	return z
+}
+
+// Await waits until these nodes see each other and nobody else.
+func (z *Zone) Await(tb testing.TB, nodes []*Node) {
+	tb.Helper()
+	if z.options.Spread == Alone {
+		return
+	}
+	if nodes[0].Status(tb).GetZone() == nil {
+		tb.Skip("needs a daemon that has peers")
+	}
+	for _, n := range nodes {
+		await(tb, n.Name+" sees the zone", time.Minute, func() error {
+			if got := len(n.Status(tb).GetZone().GetPeers()); got != len(nodes) {
+				return fmt.Errorf("%d of %d nodes", got, len(nodes))
+			}
+			return nil
+		})
+	}
+}
+
+// await polls, because what it waits for happens in another process.
+func await(tb testing.TB, what string, patience time.Duration, f func() error) {
+	tb.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Fatalf("%s: after %s: %v", what, patience, err)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
 }

@@ -23,7 +23,7 @@ type agent struct {
 	image    string
 	parallel int
 	blocks   int
-	ahead    cachedv1.ReadAhead
+	skip     int
 	timeout  time.Duration
 	patience time.Duration
 
@@ -36,31 +36,36 @@ type agent struct {
 // maxErrors bounds the failures that are told in words.
 const maxErrors = 5
 
-// open opens the image and returns its distinct blocks in order.
-func (a *agent) open(ctx context.Context) []block.ID {
-	a.start = time.Now()
-	resp, err := a.client.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: a.image, ReadAhead: a.ahead})
+// open opens the image and returns the distinct blocks to read, in order.
+func (a *agent) open(ctx context.Context, ahead cachedv1.ReadAhead) []block.ID {
+	resp, err := a.client.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: a.image, ReadAhead: ahead})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
 		a.failLocked(err)
 		return nil
 	}
-	a.said.Manifest, a.said.Opened = resp.GetManifestId(), a.since()
+	a.said.Manifest = resp.GetManifestId()
+	if !a.start.IsZero() {
+		a.said.Opened = a.since()
+	}
 	seen := map[block.ID]bool{}
 	var ids []block.ID
 	for _, ref := range resp.GetManifest().GetBlocks() {
-		if id := block.ID(ref.GetId()); !seen[id] && (a.blocks == 0 || len(ids) < a.blocks) {
+		if id := block.ID(ref.GetId()); !seen[id] {
 			seen[id] = true
 			ids = append(ids, id)
 		}
 	}
+	ids = ids[min(a.skip, len(ids)):]
+	if a.blocks > 0 {
+		ids = ids[:min(a.blocks, len(ids))]
+	}
 	return ids
 }
 
-// whole reads all blocks in order.
-func (a *agent) whole(ctx context.Context) {
-	ids := a.open(ctx)
+// inOrder reads blocks in order.
+func (a *agent) inOrder(ctx context.Context, ids []block.ID) {
 	var next atomic.Int64
 	a.each(func() {
 		for {
@@ -74,8 +79,7 @@ func (a *agent) whole(ctx context.Context) {
 }
 
 // loop reads blocks at random until ctx ends.
-func (a *agent) loop(ctx context.Context, pause time.Duration) {
-	ids := a.open(ctx)
+func (a *agent) loop(ctx context.Context, ids []block.ID, pause time.Duration) {
 	if len(ids) == 0 {
 		return
 	}

@@ -3,9 +3,10 @@
 //
 // It connects, prints "ready", and waits for a line on standard input, so that
 // many agents can start at the same moment. Then it opens the image and reads
-// its blocks, in order and several at once; with -loop in random order, again
-// and again, until standard input ends. The last line it prints is "result" and
-// a [report.Report] as JSON.
+// its blocks, in order and several at once; with -blocks some of them only, in an
+// image that was opened before; with -loop in random order, again and again,
+// until standard input ends. The last line it prints is "result" and a
+// [report.Report] as JSON.
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 
 	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/block"
 )
 
 func main() {
@@ -34,7 +36,8 @@ func run() error {
 	server := flag.String("server", api.DefaultURL, "`URL` of the daemon")
 	flag.StringVar(&a.image, "image", "", "`NAME` of the image")
 	flag.IntVar(&a.parallel, "parallel", 16, "reads at once")
-	flag.IntVar(&a.blocks, "blocks", 0, "read only the first `N` blocks; 0: all")
+	flag.IntVar(&a.blocks, "blocks", 0, "read only `N` blocks of an image opened before the start signal; 0: all, the image opened after it")
+	flag.IntVar(&a.skip, "skip", 0, "read from block `N` on")
 	flag.DurationVar(&a.timeout, "timeout", time.Minute, "longest a read may take")
 	flag.DurationVar(&a.patience, "patience", 0, "how long to ask again while no daemon listens")
 	loop := flag.Bool("loop", false, "read at random until standard input ends")
@@ -50,6 +53,10 @@ func run() error {
 	if _, err := client.Status(context.Background()); err != nil {
 		return err
 	}
+	var ids []block.ID
+	if a.blocks > 0 {
+		ids = a.open(context.Background(), cachedv1.ReadAhead_READ_AHEAD_UNSPECIFIED)
+	}
 	fmt.Println("ready")
 	in := bufio.NewReader(os.Stdin)
 	if _, err := in.ReadString('\n'); err != nil {
@@ -57,17 +64,18 @@ func run() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	if *loop {
+	a.start = time.Now()
+	switch {
+	case *loop:
 		go func() {
-			_, _ = io.Copy(io.Discard, in)
+			_, _ = io.Copy(io.Discard, in) // until the one who started this one has seen enough
 			stop()
 		}()
-		a.loop(ctx, *pause)
-	} else {
-		if a.blocks == 0 {
-			a.ahead = cachedv1.ReadAhead_READ_AHEAD_IMAGE
-		}
-		a.whole(ctx)
+		a.loop(ctx, a.open(ctx, cachedv1.ReadAhead_READ_AHEAD_UNSPECIFIED), *pause)
+	case a.blocks > 0:
+		a.inOrder(ctx, ids)
+	default:
+		a.inOrder(ctx, a.open(ctx, cachedv1.ReadAhead_READ_AHEAD_IMAGE))
 	}
 	out, err := json.Marshal(a.report())
 	if err != nil {

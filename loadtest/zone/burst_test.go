@@ -1,0 +1,83 @@
+package zone_test
+
+import (
+	"testing"
+
+	"github.com/zonecache/cached/internal/figure"
+	"github.com/zonecache/cached/internal/rate"
+	"github.com/zonecache/cached/loadtest/zone"
+)
+
+// A burst is what one burst came to.
+type burst struct {
+	vsBound      float64 // time until the last host held everything, over the bound
+	bytesPerByte float64 // read from the origin, over the distinct bytes
+	mostReads    int     // of one block from the origin
+}
+
+// runBurst starts a zone, lets all hosts read the whole image at once, and
+// compares the books of the daemons with those of the store.
+func runBurst(t *testing.T, o zone.Options) burst {
+	t.Helper()
+	z := zone.Start(t, o)
+	before := z.Store.Host.Traffic(t)
+	reports := z.Burst(t)
+	sent := z.Store.Host.Traffic(t).Since(before).Sent
+	whole(t, z.Image, reports)
+	books, reads := zone.SumBooks(t, z.Nodes), z.Store.Reads(t, 0)
+	if books.OriginBytes != reads.Bytes || books.OriginBlocks != int64(reads.Total) {
+		t.Errorf("the ledgers say that %d blocks, %d bytes, came from the origin; it says %d blocks, %d bytes", books.OriginBlocks, books.OriginBytes, reads.Total, reads.Bytes)
+	}
+	b := burst{
+		vsBound:      last(reports) / bound(o.Nodes, z.Image, o.Link.Rate).Seconds(),
+		bytesPerByte: float64(reads.Bytes) / float64(z.Image.Bytes),
+		mostReads:    reads.Most(),
+	}
+	t.Logf("%d hosts, %d blocks, %d bytes, spread %q: %.2f s, %.3f of the bound; origin: %.4f of the bytes, a block at most %d times, %d other reads, its link carried %.3f; served %v",
+		o.Nodes, z.Image.Blocks, z.Image.Bytes, o.Spread, last(reports), b.vsBound, b.bytesPerByte, b.mostReads, reads.Others, float64(sent)/float64(z.Image.Bytes), books.Served)
+	for i, r := range reports {
+		t.Logf("%s: opened %.3f s, first %.3f, last %.3f, single reads p50 %.3f p99 %.3f slowest %.3f, from %v",
+			z.Nodes[i].Name, r.Opened, r.First, r.Last, r.P50, r.P99, r.Slowest, r.From)
+	}
+	return b
+}
+
+// TestProveZoneBurst lets all hosts start one image at the same moment, with an
+// origin whose link is no faster than theirs.
+func TestProveZoneBurst(t *testing.T) {
+	rounds := 1
+	if figure.Full() {
+		rounds = 3
+	}
+	var ratios []float64
+	var worst burst
+	for range rounds {
+		t.Run("redirect", func(t *testing.T) {
+			b := runBurst(t, options(t, zone.Redirect))
+			ratios = append(ratios, b.vsBound)
+			worst.bytesPerByte = max(worst.bytesPerByte, b.bytesPerByte)
+		})
+	}
+	if len(ratios) == 0 {
+		return // the log says why
+	}
+	figure.Report(t, "zone.burst16.vs_bound", rate.Median(ratios), "x")
+	figure.Report(t, "zone.burst16.origin_bytes_per_distinct", worst.bytesPerByte, "x")
+}
+
+// TestProveZoneBurstTree is the same over the Function Tree.
+func TestProveZoneBurstTree(t *testing.T) {
+	b := runBurst(t, options(t, zone.Tree))
+	figure.Report(t, "zone.burst16_tree.vs_bound", b.vsBound, "x")
+	figure.Report(t, "zone.burst16_tree.origin_bytes_per_distinct", b.bytesPerByte, "x")
+}
+
+// TestProveZoneBurstAlone is the same without peers: each host reads the origin
+// for itself, as with a cache per node. The figure is beside a burst in the zone.
+func TestProveZoneBurstAlone(t *testing.T) {
+	alone := runBurst(t, options(t, zone.Alone))
+	figure.Report(t, "zone.burst16_alone.vs_bound", alone.vsBound, "x")
+	figure.Report(t, "zone.burst16_alone.origin_bytes_per_distinct", alone.bytesPerByte, "x")
+	together := runBurst(t, options(t, zone.Redirect))
+	figure.Report(t, "zone.burst16.speedup", alone.vsBound/together.vsBound, "x")
+}

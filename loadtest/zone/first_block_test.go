@@ -1,0 +1,55 @@
+package zone_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/zonecache/cached/internal/figure"
+	"github.com/zonecache/cached/internal/rate"
+	"github.com/zonecache/cached/loadtest/zone"
+)
+
+// TestProveZoneFirstBlock lets all hosts ask for one cold block at the same
+// moment, block after block. What a single host needs for a cold block in a zone
+// without peers is the origin's own delay and one transfer; what is beyond the
+// delay is counted in transfers.
+func TestProveZoneFirstBlock(t *testing.T) {
+	rounds := 3
+	o := options(t, zone.Redirect)
+	o.Image = 4 << 20
+	if figure.Full() {
+		rounds = 15
+	}
+	cold := func(z *zone.Zone, nodes []*zone.Node, round int) (seconds, transfer float64) {
+		agents := zone.Agents(t, nodes, "-blocks", "1", "-skip", fmt.Sprint(round))
+		zone.Go(t, agents)
+		reports := zone.Reports(t, agents)
+		for i, r := range reports {
+			if r.Failed > 0 || r.Blocks != 1 {
+				t.Fatalf("agent %d: %d blocks: %v", i, r.Blocks, r.Errors)
+			}
+		}
+		return last(reports), o.Link.Rate.Transfer(reports[0].Bytes).Seconds()
+	}
+	var delays []float64
+	single := o
+	single.Nodes, single.Spread = 1, zone.Alone
+	z := zone.Start(t, single)
+	for round := range rounds {
+		seconds, transfer := cold(z, z.Nodes, round)
+		delays = append(delays, max(seconds-transfer, 0))
+	}
+	delay := rate.Median(delays)
+	var ratios []float64
+	z = zone.Start(t, o)
+	for round := range rounds {
+		seconds, transfer := cold(z, z.Nodes, round)
+		ratios = append(ratios, (seconds-delay)/transfer)
+		t.Logf("block %d: %.1f ms, one transfer takes %.1f ms, the origin's delay is %.1f ms: %.2f transfers", round, seconds*1e3, transfer*1e3, delay*1e3, ratios[round])
+	}
+	reads := z.Store.Reads(t, 0)
+	if reads.Total != rounds {
+		t.Errorf("%d reads of the origin for %d blocks", reads.Total, rounds)
+	}
+	figure.Report(t, "zone.first_block16.transfers", rate.Median(ratios), "x")
+}

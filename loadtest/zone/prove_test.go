@@ -1,0 +1,70 @@
+package zone_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/zonecache/cached/internal/figure"
+	"github.com/zonecache/cached/internal/netlab"
+	"github.com/zonecache/cached/loadtest/zone"
+	"github.com/zonecache/cached/loadtest/zone/report"
+)
+
+// The links of the issue.
+var (
+	fast = netlab.Link{Rate: 100 * netlab.Mbit}
+	slow = netlab.Link{Rate: 25 * netlab.Mbit}
+)
+
+// options are of a zone as large as the measurement is meant to be: 16 hosts and
+// 256 MiB, or 4 hosts and a few MiB for a quick look.
+func options(t *testing.T, spread zone.Spread) zone.Options {
+	t.Helper()
+	if figure.Instrumented {
+		t.Skip("runs other processes, which are not instrumented: nothing is found here that a plain build does not find")
+	}
+	o := zone.Options{Programs: programs(t), Nodes: 4, Link: fast, OriginLink: fast, Image: 4 << 20, Spread: spread}
+	if figure.Full() {
+		o.Nodes, o.Image = 16, 256<<20
+	}
+	return o
+}
+
+// bound is the physical limit of a burst: how long it takes until all of n hosts
+// hold an image, when what one host sends another one has received before.
+func bound(n int, img zone.Image, rate netlab.Rate) time.Duration {
+	rounds := math.Floor(math.Log2(float64(n)))
+	return time.Duration((1 + rounds/float64(img.Blocks)) * float64(rate.Transfer(img.Bytes)))
+}
+
+// last returns when the last agent had its last block, in seconds.
+func last(reports []report.Report) float64 {
+	var t float64
+	for _, r := range reports {
+		t = max(t, r.Last)
+	}
+	return t
+}
+
+// whole checks that every agent read the whole image and nothing else.
+func whole(t *testing.T, img zone.Image, reports []report.Report) {
+	t.Helper()
+	for i, r := range reports {
+		if r.Failed > 0 || r.Blocks != img.Blocks || r.Bytes != img.Bytes || r.Manifest != img.Manifest {
+			t.Errorf("agent %d read %d of %d blocks, %d failed, %d wrong: %v", i, r.Blocks, img.Blocks, r.Failed, r.Wrong, r.Errors)
+		}
+	}
+}
+
+// tally sums what agents say.
+func tally(reports []report.Report) (sum report.Report) {
+	for _, r := range reports {
+		sum.Blocks += r.Blocks
+		sum.Bytes += r.Bytes
+		sum.Failed += r.Failed
+		sum.Wrong += r.Wrong
+		sum.Refused += r.Refused
+	}
+	return sum
+}

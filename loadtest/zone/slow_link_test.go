@@ -1,0 +1,41 @@
+package zone_test
+
+import (
+	"testing"
+
+	"github.com/zonecache/cached/internal/figure"
+	"github.com/zonecache/cached/internal/rate"
+	"github.com/zonecache/cached/loadtest/zone"
+	"github.com/zonecache/cached/loadtest/zone/report"
+)
+
+// TestProveZoneSlowLink compares how long the hosts need for the image beside
+// one whose link is four times slower with how long they need beside one like
+// themselves.
+func TestProveZoneSlowLink(t *testing.T) {
+	others := func(odd bool) (slowest, oddOne float64) {
+		z := zone.Start(t, options(t, zone.Redirect))
+		n := len(z.Nodes) - 1
+		if odd {
+			z.Nodes[n].Host.SetLink(slow)
+		}
+		reports := z.Burst(t)
+		whole(t, z.Image, reports)
+		if reads := z.Store.Reads(t, 0); reads.Most() != 1 {
+			t.Errorf("a block was read %d times from the origin", reads.Most())
+		}
+		return last(reports[:n]), last([]report.Report{reports[n]})
+	}
+	rounds := 1
+	if figure.Full() {
+		rounds = 3
+	}
+	var ratios []float64
+	for range rounds {
+		without, _ := others(false)
+		with, odd := others(true)
+		t.Logf("the others need %.2f s beside a slow host, which needs %.2f s, and %.2f s beside a fast one", with, odd, without)
+		ratios = append(ratios, with/without)
+	}
+	figure.Report(t, "zone.slow_link.others_x", rate.Median(ratios), "x")
+}
