@@ -19,6 +19,9 @@ var _ cachedv1connect.AdminServiceHandler = (*adminService)(nil)
 
 // GetLedger implements [cachedv1connect.AdminServiceHandler].
 func (s *adminService) GetLedger(ctx context.Context, _ *cachedv1.GetLedgerRequest) (*cachedv1.GetLedgerResponse, error) {
+	if err := asOperator(ctx); err != nil {
+		return nil, toConnect(err)
+	}
 	ledger, err := s.admin.Ledger(ctx)
 	if err != nil {
 		logFailure(s.log, kindOf(err), err)
@@ -29,6 +32,9 @@ func (s *adminService) GetLedger(ctx context.Context, _ *cachedv1.GetLedgerReque
 
 // GetStatus implements [cachedv1connect.AdminServiceHandler].
 func (s *adminService) GetStatus(ctx context.Context, _ *cachedv1.GetStatusRequest) (*cachedv1.GetStatusResponse, error) {
+	if err := asOperator(ctx); err != nil {
+		return nil, toConnect(err)
+	}
 	status, err := s.admin.Status(ctx)
 	if err != nil {
 		logFailure(s.log, kindOf(err), err)

@@ -97,6 +97,7 @@ func (s *blockService) find(ctx context.Context, req *cachedv1.ReadBlockRequest,
 	if err != nil {
 		return nil, err
 	}
+	call.Tenant = asTenant(ctx, call.Tenant)
 	if err := s.gate.enter(); err != nil {
 		return nil, err
 	}

@@ -33,7 +33,19 @@ type ClientOptions struct {
 	Verify  Verification  // who checks digests
 	Timeout time.Duration // longest a block read may take when its context does not say; 0: one minute
 	MaxIdle int           // connections kept for later; 0: 64
+	TLS     *tls.Config   // for an https URL; nil: the system's CAs and no certificate
+	Token   string        // bearer token that says who the client is; empty: none
+	Exposed Exposure      // whether the token may be sent in plain text to another host
 }
+
+// An Exposure says how a token may travel.
+type Exposure uint8
+
+// The exposures.
+const (
+	TokenSafe    Exposure = iota // encrypted, or within this host
+	TokenExposed                 // in plain text to other hosts too, for networks that encrypt by themselves
+)
 
 // A Client reaches one daemon. It is safe for concurrent use and opens a
 // connection for each read in progress, keeping the latest for later ones.
@@ -41,6 +53,7 @@ type Client struct {
 	url     string
 	host    string
 	options ClientOptions
+	auth    string // header fields that say who the client is
 	conns   connPool
 
 	rpc    *http.Transport
@@ -50,12 +63,16 @@ type Client struct {
 
 var _ block.Reader = (*Client)(nil)
 
-// NewClient returns a client of the daemon at rawURL ("http://host:port"). It
-// does not connect yet.
+// NewClient returns a client of the daemon at rawURL ("http://host:port" or
+// "https://host:port"). It does not connect yet.
 func NewClient(rawURL string, options ClientOptions) (*Client, error) {
 	u, err := url.Parse(rawURL)
-	if err != nil || u.Scheme != "http" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil {
-		return nil, fmt.Errorf("server %q: want http://host:port, as in %s", rawURL, DefaultURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil {
+		return nil, fmt.Errorf("server %q: want http://host:port or https://host:port, as in %s", rawURL, DefaultURL)
+	}
+	auth, err := options.authorization(u)
+	if err != nil {
+		return nil, err
 	}
 	if options.Pool == nil {
 		options.Pool = block.DefaultPool
@@ -66,22 +83,20 @@ func NewClient(rawURL string, options ClientOptions) (*Client, error) {
 	if options.MaxIdle <= 0 {
 		options.MaxIdle = 64
 	}
-	port := u.Port()
-	if port == "" {
-		port = "80"
-	}
-	base := "http://" + u.Host
-	c := &Client{url: base, host: u.Host, options: options}
-	c.conns = connPool{address: net.JoinHostPort(u.Hostname(), port), maxIdle: options.MaxIdle}
-	c.conns.dialer.Timeout = 10 * time.Second
+	base := u.Scheme + "://" + u.Host
+	c := &Client{url: base, host: u.Host, options: options, auth: auth}
+	c.conns = connPool{address: net.JoinHostPort(u.Hostname(), portOf(u)), tls: clientTLS(u, options.TLS), maxIdle: options.MaxIdle}
+	c.conns.dialer.Timeout = dialTimeout
 	c.rpc = &http.Transport{
-		DialContext:        c.conns.dialer.DialContext,
-		DisableCompression: true,
-		IdleConnTimeout:    idleTimeout,
-		TLSNextProto:       map[string]func(string, *tls.Conn) http.RoundTripper{},
+		DialContext:         c.conns.dialer.DialContext,
+		TLSClientConfig:     c.conns.tls,
+		TLSHandshakeTimeout: dialTimeout,
+		DisableCompression:  true,
+		IdleConnTimeout:     idleTimeout,
+		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}
 	hc := &http.Client{Transport: c.rpc, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	opts := connect.WithClientOptions(connect.WithAcceptCompression("gzip", nil, nil), connect.WithReadMaxBytes(maxReply))
+	opts := connect.WithClientOptions(connect.WithAcceptCompression("gzip", nil, nil), connect.WithReadMaxBytes(maxReply), connect.WithInterceptors(c.interceptor()))
 	c.images = cachedv1connect.NewImageServiceClient(hc, base, opts)
 	c.admin = cachedv1connect.NewAdminServiceClient(hc, base, opts)
 	return c, nil
@@ -91,7 +106,7 @@ func NewClient(rawURL string, options ClientOptions) (*Client, error) {
 // blocks takes 50 MB.
 const maxReply = 256 << 20
 
-// URL returns the daemon's address as "http://host:port".
+// URL returns the daemon's address as "http://host:port" or "https://host:port".
 func (c *Client) URL() string { return c.url }
 
 // Close closes the idle connections. Reads in progress end normally.
@@ -103,6 +118,9 @@ func (c *Client) Close() error {
 
 // unreachable describes a connection that could not be made.
 func (c *Client) unreachable(err error) error {
+	if reason := tlsProblem(err); reason != "" {
+		return &unreachableError{fmt.Errorf("%s: %s: %w", c.url, reason, err)}
+	}
 	return &unreachableError{fmt.Errorf("no daemon answers at %s (is `cached serve` running?): %w", c.url, err)}
 }
 

@@ -73,5 +73,8 @@ func (c *Client) explain(ctx context.Context, what string, err error) error {
 		seconds, _ := strconv.Atoi(wire.Meta().Get("Retry-After")) // absent: zero
 		return &remoteError{c.url, wire.Message(), kindOfCode(wire.Code()), time.Duration(seconds) * time.Second}
 	}
+	if reason := tlsProblem(err); reason != "" {
+		err = fmt.Errorf("%s: %w", reason, err)
+	}
 	return fmt.Errorf("%s: %s: %w: %w", c.url, what, block.ErrUnavailable, err)
 }

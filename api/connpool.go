@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ const idleTimeout = 60 * time.Second
 // that the others can grow old.
 type connPool struct {
 	address string
+	tls     *tls.Config // nil: plain text
 	dialer  net.Dialer
 	maxIdle int
 
@@ -53,6 +55,11 @@ func (p *connPool) dial(ctx context.Context) (*rawConn, error) {
 	c, err := p.dialer.DialContext(ctx, "tcp", p.address)
 	if err != nil {
 		return nil, err
+	}
+	if p.tls != nil {
+		if c, err = shakeHands(ctx, c, p.tls); err != nil {
+			return nil, err
+		}
 	}
 	return &rawConn{net: c, out: make([]byte, 0, 512)}, nil
 }

@@ -21,6 +21,7 @@ const maxRequest = 64 << 10
 type Handler struct {
 	mux      *http.ServeMux
 	raw      *rawHandler
+	guard    *guard // nil: anybody may call
 	draining atomic.Bool
 	limits   ServerOptions // set by NewServer; zero: no time limits
 }
@@ -29,8 +30,8 @@ type Handler struct {
 func NewHandler(services Services, options Options) *Handler {
 	o := options.withDefaults()
 	g := &gate{limit: int64(o.MaxInFlight)}
-	h := &Handler{mux: http.NewServeMux()}
-	h.raw = &rawHandler{reader: services.Blocks, gate: g, log: o.Logger, limits: &h.limits}
+	h := &Handler{mux: http.NewServeMux(), guard: newGuard(o.Authenticate, o.Logger)}
+	h.raw = &rawHandler{reader: services.Blocks, gate: g, guard: h.guard, log: o.Logger, limits: &h.limits}
 	limits := connect.WithHandlerOptions(noCompression(), connect.WithReadMaxBytes(maxRequest))
 
 	blocks := &blockService{services.Blocks, g, o.Logger}
@@ -54,13 +55,24 @@ func NewHandler(services Services, options Options) *Handler {
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.guard != nil {
+		if r = h.guard.admit(w, r, h.raw.fail); r == nil {
+			return
+		}
+	}
 	// The router ignores queries, and Connect has this path too.
-	if r.URL.Path == readBlockPath && r.Method == http.MethodGet && isRaw(r.URL.RawQuery) {
+	if isRawRequest(r) {
 		h.raw.serveProcedure(w, r)
 		return
 	}
 	limitBody(w, r, h.limits.HeaderTimeout)
 	h.mux.ServeHTTP(w, r)
+}
+
+// isRawRequest reports whether r is a block read in the raw encoding by the
+// procedure's own path.
+func isRawRequest(r *http.Request) bool {
+	return r.URL.Path == readBlockPath && r.Method == http.MethodGet && isRaw(r.URL.RawQuery)
 }
 
 // isRaw reports whether a query asks for the raw encoding.

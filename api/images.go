@@ -99,7 +99,7 @@ func (s *imageService) CloseSession(_ context.Context, req *cachedv1.CloseSessio
 
 // ListImages implements [cachedv1connect.ImageServiceHandler].
 func (s *imageService) ListImages(ctx context.Context, _ *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error) {
-	images, err := s.images.ListImages(ctx)
+	images, err := s.images.ListImages(forTenant(ctx))
 	if err != nil {
 		return nil, s.fail(err)
 	}
@@ -118,7 +118,7 @@ func (s *imageService) get(ctx context.Context, image string) (*cachedv1.GetImag
 	if err := checkField("image", image); err != nil {
 		return nil, toConnect(err)
 	}
-	resp, err := s.images.GetImage(ctx, image)
+	resp, err := s.images.GetImage(forTenant(ctx), image)
 	if err != nil {
 		return nil, s.fail(err)
 	}

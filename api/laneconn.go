@@ -118,6 +118,7 @@ func (c *laneConn) open() bool {
 			if !errors.Is(err, io.EOF) && !c.lane.draining.Load() { // somebody who only looked whether the port is open
 				c.lane.complain.warn(c.lane.options.log, "a TLS handshake failed", "peer", c.raw.RemoteAddr().String(), "error", err)
 			}
+			answerPlainText(err)
 			return false
 		}
 		c.enter(laneIdle)

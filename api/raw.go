@@ -29,6 +29,7 @@ var (
 type rawHandler struct {
 	reader block.Reader
 	gate   *gate
+	guard  *guard // nil: anybody may read
 	log    *slog.Logger
 	limits *ServerOptions
 }
@@ -115,6 +116,7 @@ func (h *rawHandler) writeRange(w http.ResponseWriter, r *http.Request, b block.
 // read gets the block within the time the request allows.
 func (h *rawHandler) read(r *http.Request, req rawRequest) (block.Block, error) {
 	ctx := r.Context()
+	req.call.Tenant = asTenant(ctx, req.call.Tenant)
 	if req.call != (block.Call{}) {
 		ctx = block.WithCall(ctx, req.call)
 	}
@@ -159,6 +161,9 @@ func (h *rawHandler) failAs(w http.ResponseWriter, status int, err error) {
 	body := marshalError(k, err)
 	if k.code == connect.CodeResourceExhausted {
 		w.Header().Set("Retry-After", retryAfter())
+	}
+	if k.code == connect.CodeUnauthenticated {
+		w.Header().Set("Www-Authenticate", "Bearer")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))

@@ -62,7 +62,7 @@ func (c *rawConn) roundTrip() (rawResponse, error) {
 func (c *rawConn) send() error {
 	c.r, c.w = 0, 0
 	if _, err := c.net.Write(c.out); err != nil {
-		return errors.Join(errNoResponse, err)
+		return fmt.Errorf("%w: %w", errNoResponse, err)
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func (c *rawConn) readHead() (rawResponse, error) {
 		n, err := c.net.Read(c.head[c.w:])
 		if n == 0 && err != nil {
 			if c.w == 0 {
-				return rawResponse{}, errors.Join(errNoResponse, err)
+				return rawResponse{}, fmt.Errorf("%w: %w", errNoResponse, err)
 			}
 			return rawResponse{}, fmt.Errorf("response head: %w", err)
 		}

@@ -10,11 +10,23 @@ import (
 var _ laneHandler = (*rawHandler)(nil)
 
 // greet implements laneHandler.
-func (h *rawHandler) greet(*laneConn) error { return nil }
+func (h *rawHandler) greet(c *laneConn) error {
+	if h.guard != nil {
+		c.ctx = withTLS(c.ctx, c.peer())
+	}
+	return nil
+}
 
 // serve implements laneHandler.
 func (h *rawHandler) serve(c *laneConn, req laneRequest) error {
 	raw, err := parseRawQuery(req.query)
+	if h.guard != nil {
+		caller, authErr := h.guard.onLane(c, req.authorization)
+		if authErr != nil {
+			return c.fail(authErr)
+		}
+		raw.call.Tenant = caller.Tenant
+	}
 	if err != nil {
 		return c.fail(err)
 	}

@@ -106,6 +106,9 @@ func (c *Client) readOn(ctx context.Context, conn *rawConn, req rawRequest) (*bl
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return nil, 0, fmt.Errorf("%s: read %s: %w", c.url, req.id, err)
 	}
+	if reason := tlsProblem(err); reason != "" {
+		err = fmt.Errorf("%s: %w", reason, err)
+	}
 	return nil, 0, fmt.Errorf("%s: read %s: %w: %w", c.url, req.id, block.ErrUnavailable, err)
 }
 
@@ -114,6 +117,7 @@ func (c *Client) appendRequest(p []byte, req rawRequest, timeout time.Duration) 
 	p = append(p, "GET "+readBlockPath+"?"...)
 	p = appendRawQuery(p, req)
 	p = append(append(p, " HTTP/1.1\r\nHost: "...), c.host...)
+	p = append(p, c.auth...)
 	if timeout > 0 {
 		p = append(p, "\r\n"+timeoutHeader+": "...)
 		p = strconv.AppendInt(p, min(timeout, maxTimeout).Milliseconds(), 10)

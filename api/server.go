@@ -28,7 +28,7 @@ func (o ServerOptions) lane() laneOptions {
 	}
 }
 
-// A Server serves a Handler on one port over HTTP/1.1 and HTTP/2 without TLS.
+// A Server serves a Handler on one port over HTTP/1.1 and HTTP/2.
 type Server struct {
 	handler *Handler
 	options ServerOptions
@@ -65,6 +65,7 @@ func NewServer(h *Handler, options ServerOptions) *Server {
 		Protocols:         &protocols,
 		ReadHeaderTimeout: o.HeaderTimeout,
 		IdleTimeout:       o.IdleTimeout,
+		ConnContext:       func(ctx context.Context, conn net.Conn) context.Context { return withTLS(ctx, connTLS(conn)) },
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		HTTP2: &http.HTTP2Config{

@@ -28,7 +28,9 @@ type Starts interface {
 
 // Images finds images. Errors: [ErrInvalid] for a malformed name, [ErrNotFound]
 // or block.ErrNotFound for an image that does not exist, and those of a
-// [block.Reader].
+// [block.Reader]. Where callers are authenticated, ctx carries a [block.Call] with
+// their tenant, to whom only what it may read is shown: block.ErrDenied says no
+// alike to what exists and what does not.
 type Images interface {
 	// GetImage returns the image that has this name or manifest id.
 	GetImage(ctx context.Context, image string) (*cachedv1.GetImageResponse, error)
@@ -47,10 +49,11 @@ type Admin interface {
 
 // Options are a Handler's; the zero value is sensible.
 type Options struct {
-	MaxInFlight int             // block reads in progress before more are refused; 0: 1024
-	MaxSessions int             // open sessions before the oldest is forgotten; 0: 16384
-	Ready       func() []string // why the daemon is not ready; nil: it always is
-	Logger      *slog.Logger    // nil: discard
+	MaxInFlight  int             // block reads in progress before more are refused; 0: 1024
+	MaxSessions  int             // open sessions before the oldest is forgotten; 0: 16384
+	Ready        func() []string // why the daemon is not ready; nil: it always is
+	Authenticate Authenticator   // who a caller is; nil: anybody may call and says for which tenant
+	Logger       *slog.Logger    // nil: discard
 }
 
 func (o Options) withDefaults() Options {
