@@ -21,11 +21,12 @@ const (
 	Held              // the block, if it is held or arriving: the origin is not read for it
 	Offer             // nothing: the block is hot and its owner wants the asked one to hold a replica
 	Climb             // the block, over the image's Function Tree: the asked one is the asker's parent
+	Instead           // the block, of the one who stands in for the owner: Lost is a holder before the asked one that the asker found dead
 )
 
-var kindNames = [...]string{Want: "want", Held: "held", Offer: "offer", Climb: "climb"}
+var kindNames = [...]string{Want: "want", Held: "held", Offer: "offer", Climb: "climb", Instead: "instead"}
 
-// String returns "want", "held", "offer" or "climb".
+// String returns "want", "held", "offer", "climb" or "instead".
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
 		return kindNames[k]

@@ -62,13 +62,13 @@ type asked struct {
 const standIns = 8
 
 // roleIn returns this node's role: it answers for the block if the ring says so,
-// or if the asker has lost one of the holders before this node.
+// or if the asker says so, having lost one of the holders before this node.
 func (a *asked) roleIn(ring *placement.Ring) placement.Role {
 	owner, ok := ring.Owner(a.id)
 	switch {
 	case ok && owner.Name == a.opts.Node:
 		return placement.Owner
-	case !ok || a.ask.Lost == "" || a.ask.Kind != placement.Want:
+	case !ok || a.ask.Lost == "" || a.ask.Kind != placement.Instead:
 		return placement.Holder
 	}
 	lost := false
@@ -81,9 +81,16 @@ func (a *asked) roleIn(ring *placement.Ring) placement.Role {
 	return placement.Holder
 }
 
+// wants reports whether whoever answers for the block is to read it.
+func (a *asked) wants() bool { return a.ask.Kind == placement.Want || a.ask.Kind == placement.Instead }
+
 // find looks where the block is, and begins to read it where this node owns it.
 func (a *asked) find(ctx context.Context) error {
+	read := func() *reception { return a.readLocal(ctx, a.id) }
 	if a.reception = a.arrivals.join(a.id, nil); a.reception != nil {
+		if a.role == placement.Owner && a.wants() && a.ask.Lost != "" {
+			a.reception = a.arrivals.stepAside(a.reception, read)
+		}
 		return nil
 	}
 	b, err := a.opts.Held.ReadBlock(ctx, a.id)
@@ -92,8 +99,8 @@ func (a *asked) find(ctx context.Context) error {
 		a.block = b
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case a.role == placement.Owner && a.ask.Kind == placement.Want:
-		a.reception = a.arrivals.join(a.id, func() *reception { return a.readLocal(ctx, a.id) })
+	case a.role == placement.Owner && a.wants():
+		a.reception = a.arrivals.join(a.id, read)
 	}
 	return nil
 }
@@ -134,9 +141,12 @@ func (a *asked) decide(ctx context.Context) (answer Answer, again bool, err erro
 			v.arrival.Leave()
 			return a.failed(v.err)
 		}
+		if v.arrival == nil && a.reception == nil && a.role == placement.Owner {
+			return a.gone(), false, nil // this node cannot read any more
+		}
 		var d placement.Decision
 		d, called = a.counter.decide(placement.Request{
-			Ask: a.ask, Block: a.id, Holding: v.holding, Role: a.role, Alive: a.alive,
+			Ask: a.ask, Block: a.id, Holding: v.holding, Role: a.deskRole(), Alive: a.alive,
 		})
 		switch d.Verdict {
 		case placement.Serve:
@@ -158,6 +168,15 @@ func (a *asked) decide(ctx context.Context) (answer Answer, again bool, err erro
 		}
 		return a.gone(), false, nil
 	}
+}
+
+// deskRole is the role in which the desk decides: whoever reads the block from
+// another node gives what it has, also where it has become the owner meanwhile.
+func (a *asked) deskRole() placement.Role {
+	if a.reception != nil && a.reception.way == fromPeers {
+		return placement.Holder
+	}
+	return a.role
 }
 
 // failed decides what becomes of an ask whose reception failed.
@@ -218,7 +237,7 @@ func (a *asked) serve(ctx context.Context, v view) (Answer, error) {
 			b.Release()
 		}
 	}
-	if a.role == placement.Owner && a.ask.Kind == placement.Want {
+	if a.role == placement.Owner && a.wants() {
 		answer.Hot = a.noteHeat(a.id, a.ask.Reader)
 	}
 	return answer, nil

@@ -44,10 +44,12 @@ type reception struct {
 	err     error
 }
 
-// arrivals is the table of receptions, at most one for each block.
+// arrivals is the table of receptions, at most one for each block, and one more
+// while this node answers for a block that it began to receive from others.
 type arrivals struct {
 	mu       sync.Mutex
 	open     map[block.ID]*reception
+	aside    map[block.ID]*reception
 	linger   []lingering // oldest first
 	bytes    int         // of these
 	sweeping *time.Timer
@@ -65,7 +67,28 @@ type lingering struct {
 func (a *arrivals) join(id block.ID, start func() *reception) *reception {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r, ok := a.open[id]
+	return a.joinLocked(a.open, id, start)
+}
+
+// stepAside exchanges the caller's use of r, which the block comes to from peers,
+// for one of the reception that start makes: whoever has lost a source must not
+// wait for r, whose source may wait for it in turn.
+func (a *arrivals) stepAside(r *reception, start func() *reception) *reception {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r.way == fromLocal || r.arrival.Ended() && r.arrival.Flowing() {
+		return r
+	}
+	own := a.joinLocked(a.aside, r.id, start)
+	if own == nil {
+		return r
+	}
+	a.leaveLocked(r)
+	return own
+}
+
+func (a *arrivals) joinLocked(table map[block.ID]*reception, id block.ID, start func() *reception) *reception {
+	r, ok := table[id]
 	if !ok {
 		if start == nil {
 			return nil
@@ -74,7 +97,7 @@ func (a *arrivals) join(id block.ID, start func() *reception) *reception {
 			return nil
 		}
 		r.holds = 1 // its run
-		a.open[id] = r
+		table[id] = r
 	}
 	r.users++
 	r.holds++
@@ -85,6 +108,10 @@ func (a *arrivals) join(id block.ID, start func() *reception) *reception {
 func (a *arrivals) leave(r *reception) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.leaveLocked(r)
+}
+
+func (a *arrivals) leaveLocked(r *reception) {
 	r.users--
 	if r.users == 0 && !r.ended {
 		// Whoever comes now must not join a reception that is being cancelled.
@@ -104,7 +131,7 @@ func (a *arrivals) ended(r *reception, err error) {
 		r.arrival.Fail(err)
 	}
 	close(r.done)
-	if err != nil || a.open[r.id] != r {
+	if err != nil || a.open[r.id] != r && a.aside[r.id] != r {
 		a.forgetLocked(r)
 		a.letGoLocked(r)
 		return
@@ -174,8 +201,10 @@ func (a *arrivals) result(r *reception) (block.Block, error) {
 }
 
 func (a *arrivals) forgetLocked(r *reception) {
-	if a.open[r.id] == r {
-		delete(a.open, r.id)
+	for _, table := range []map[block.ID]*reception{a.open, a.aside} {
+		if table[r.id] == r {
+			delete(table, r.id)
+		}
 	}
 }
 

@@ -134,7 +134,7 @@ func New(o Options) (*Tier, error) {
 	}
 	t := &Tier{opts: o}
 	t.ending, t.end = context.WithCancel(context.Background())
-	t.arrivals.open = map[block.ID]*reception{}
+	t.arrivals.open, t.arrivals.aside = map[block.ID]*reception{}, map[block.ID]*reception{}
 	t.counter = counter{desk: placement.NewDesk(o.Limits), calls: map[call]chan struct{}{}}
 	t.places.free = o.Limits.Active
 	t.pulls.free = maxPulls

@@ -112,10 +112,10 @@ func (w *walk) arrival() *block.Arrival {
 // the holders after it who may live. stale is who answered Gone, or who must not
 // be named again.
 func (w *walk) owner(stale string) (step, error) {
-	lost := w.lost
+	lost, kind := w.lost, placement.Want
 	may := func(m placement.Member) bool {
 		if slices.Contains(w.passed, m.Name) || !w.mayAsk(m.Name) {
-			lost = m.Name
+			lost, kind = m.Name, placement.Instead
 			return false
 		}
 		return true
@@ -124,7 +124,7 @@ func (w *walk) owner(stale string) (step, error) {
 		if m.Name == w.opts.Node {
 			return step{}, errMine
 		}
-		return step{to: m, owner: true, ask: placement.Ask{Hops: w.hops, Lost: lost, Stale: stale}}, nil
+		return step{to: m, owner: true, ask: placement.Ask{Kind: kind, Hops: w.hops, Lost: lost, Stale: stale}}, nil
 	}
 	first, ok := w.ring.Owner(w.reception.id)
 	if ok && (first.Name == w.opts.Node || may(first)) {
