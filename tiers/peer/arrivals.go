@@ -37,6 +37,7 @@ type reception struct {
 	// arrivals.mu guards what follows.
 	arrival *block.Arrival // replaced when it must begin anew
 	source  string         // whom the bytes come from now
+	rung    rung           // where trees are the way of distribution
 	depth   uint8          // how many nodes may pass them on before they are here
 	users   int
 	holds   int // references to the reception: its users, its run or the table once it lingers

@@ -55,12 +55,16 @@ type Options struct {
 	// Suspect is told who did not answer, so that the zone can find out; nil: nobody is told.
 	Suspect      func(node, reason string)
 	Distribution Distribution
+	Registrar    Registrar    // the way to the registrars of trees; required for ByTree
 	Logger       *slog.Logger // nil means discard
 }
 
 func (o Options) withDefaults() (Options, error) {
 	if o.Node == "" || o.Ring == nil || o.Transport == nil || o.Held == nil {
 		return o, errors.New("peer: Node, Ring, Transport and Held are required")
+	}
+	if o.Distribution == ByTree && o.Registrar == nil {
+		return o, errors.New("peer: Registrar is required where distribution is by trees")
 	}
 	if o.Budget < 0 || o.Silence < 0 || o.PerDepth < 0 || o.HotAfter < 0 {
 		return o, errors.New("peer: negative option")
@@ -105,6 +109,7 @@ type Tier struct {
 	// climb answers an ask of the kind placement.Climb.
 	climb func(ctx context.Context, a *asked) (Answer, error)
 
+	trees    *trees // nil where distribution is by redirect
 	arrivals arrivals
 	counter  counter // the desk, and who waits at it
 	places   places  // on the wire
@@ -145,6 +150,9 @@ func New(o Options) (*Tier, error) {
 	t.heat.after = o.HotAfter
 	if o.Local != nil {
 		t.SetLocal(o.Local)
+	}
+	if o.Distribution == ByTree {
+		t.grow(o.Registrar)
 	}
 	return t, nil
 }

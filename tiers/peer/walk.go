@@ -45,8 +45,18 @@ var errNobody = fmt.Errorf("no node that answers for the block is left: %w", blo
 
 // walk brings the block into the reception.
 func (t *Tier) walk(ctx context.Context, r *reception) error {
-	w := &walk{Tier: t, reception: r, ring: t.opts.Ring()}
+	w := t.newWalk(r)
 	next, err := w.owner("")
+	return w.run(ctx, next, err)
+}
+
+func (t *Tier) newWalk(r *reception) *walk {
+	return &walk{Tier: t, reception: r, ring: t.opts.Ring()}
+}
+
+// run goes from step to step until the block is here. The error is why there is
+// no next step.
+func (w *walk) run(ctx context.Context, next step, err error) error {
 	for asks := 0; err == nil; asks++ {
 		if asks == maxAsks {
 			return fmt.Errorf("asked %d times in vain: %w", asks, block.ErrUnavailable)

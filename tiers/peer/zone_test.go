@@ -101,6 +101,11 @@ func (z *zone) start(name string, o Options) *testNode {
 	}
 	n.tier = tier
 	origin := block.ReaderFunc(func(ctx context.Context, id block.ID) (block.Block, error) {
+		select {
+		case <-n.gone():
+			return block.Block{}, errCut // the dead read nothing
+		default:
+		}
 		z.mu.Lock()
 		z.origin[id]++
 		b, ok := z.blocks[id]
