@@ -1,0 +1,210 @@
+package prefetch
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement"
+)
+
+// Options configures a ReadAhead. The zero value is right for a node alone.
+type Options struct {
+	// Owner reports whether this node reads the block from the origin itself.
+	// nil: there is no zone, and all blocks are read in the image's order.
+	Owner func(block.ID) bool
+	// Rate is the typical rate of the zone's links in Mbit/s, or 0; it sets the
+	// defaults of Order and LookAhead. It is asked when a run begins.
+	Rate func() uint32
+	// Seed makes this node's order differ from the others'.
+	Seed uint64
+	// Order is how others' blocks are asked for, LookAhead how own ones are;
+	// default placement.DefaultOrder and placement.LookAhead, and nothing further
+	// than DefaultAhead blocks beyond what has been used.
+	Order, LookAhead placement.OrderLimits
+	// Budget is how many bytes all runs together may have read, or be reading,
+	// that no program has asked for yet; runs share it equally. About a quarter
+	// of L1, so that nothing falls out of it before it is used; default 64 MiB.
+	Budget int64
+	// Timeout is how long one read may take; default a minute.
+	Timeout time.Duration
+	// MaxFailures is how many reads of a run may fail before it gives up;
+	// default 32.
+	MaxFailures int
+	Logger      *slog.Logger // nil discards
+}
+
+// The defaults of Options.
+const (
+	DefaultAhead       = 384
+	DefaultBudget      = 64 << 20
+	DefaultTimeout     = time.Minute
+	DefaultMaxFailures = 32
+)
+
+// alone is the order of a node without a zone.
+var alone = placement.OrderLimits{Window: 1, Out: 16, Demand: 16, Ahead: DefaultAhead}
+
+func (o Options) withDefaults() Options {
+	if o.Budget <= 0 {
+		o.Budget = DefaultBudget
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.MaxFailures <= 0 {
+		o.MaxFailures = DefaultMaxFailures
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// orders returns the limits of a run that begins now: for others' blocks, and
+// for own ones.
+func (o Options) orders() (others, own placement.OrderLimits) {
+	var rate uint32
+	if o.Rate != nil {
+		rate = o.Rate()
+	}
+	others, own = o.Order, o.LookAhead
+	if others == (placement.OrderLimits{}) {
+		others = placement.DefaultOrder(rate)
+	}
+	if others.Ahead <= 0 {
+		others.Ahead = DefaultAhead
+	}
+	if own == (placement.OrderLimits{}) {
+		own = placement.LookAhead(rate)
+		if o.Owner == nil {
+			own = alone
+		}
+	}
+	return others, own
+}
+
+// An Image is what a run reads: its blocks in order, and the names under which
+// programs read them (block.Call.Image).
+type Image struct {
+	Names  []string
+	Blocks []Block
+}
+
+// A Block is one of an image.
+type Block struct {
+	ID     block.ID
+	Length int // of the stored form, in bytes
+}
+
+// A ReadAhead has the runs of all images that are open on this node.
+type ReadAhead struct {
+	reader block.Reader
+	opts   Options
+	reads  sync.WaitGroup
+	watch  atomic.Pointer[map[string][]*Run] // by name of the image; nil: nobody reads ahead
+
+	mu     sync.Mutex
+	runs   []*Run
+	closed bool
+}
+
+// NewReadAhead returns a ReadAhead that reads through reader, which must share
+// the reads in progress with the programs' (tiers.Flight).
+func NewReadAhead(reader block.Reader, opts Options) *ReadAhead {
+	return &ReadAhead{reader: reader, opts: opts.withDefaults()}
+}
+
+// Start begins to read ahead of whoever reads the image, on behalf of call. The
+// run outlives the caller only as long as ctx: give it the daemon's, not a
+// request's. After Close it is a run that has ended.
+func (a *ReadAhead) Start(ctx context.Context, image Image, call block.Call) *Run {
+	call.Cause = block.Prefetch
+	r := newRun(a, image)
+	r.ctx, r.cancel = context.WithCancel(block.WithCall(ctx, call))
+	a.mu.Lock()
+	open := !a.closed && len(r.blocks) > 0
+	if open {
+		a.runs = append(a.runs, r)
+		a.publishLocked()
+	}
+	a.mu.Unlock()
+	if !open {
+		r.Stop()
+		return r
+	}
+	r.stopAfter(ctx)
+	a.share()
+	return r
+}
+
+// Close ends all runs and waits for their reads.
+func (a *ReadAhead) Close() error {
+	a.mu.Lock()
+	a.closed = true
+	runs := slices.Clone(a.runs)
+	a.mu.Unlock()
+	for _, r := range runs {
+		r.Stop()
+	}
+	a.reads.Wait()
+	return nil
+}
+
+// Runs returns how many images are read ahead of.
+func (a *ReadAhead) Runs() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.runs)
+}
+
+// forget takes an ended run out; the others share its part of the budget.
+func (a *ReadAhead) forget(r *Run) {
+	a.mu.Lock()
+	a.runs = slices.DeleteFunc(a.runs, func(other *Run) bool { return other == r })
+	a.publishLocked()
+	a.mu.Unlock()
+	a.share()
+}
+
+// share gives every run its part of the budget.
+func (a *ReadAhead) share() {
+	a.mu.Lock()
+	runs := slices.Clone(a.runs)
+	a.mu.Unlock()
+	for _, r := range runs {
+		r.setShare(a.opts.Budget / int64(len(runs)))
+	}
+}
+
+func (a *ReadAhead) publishLocked() {
+	if len(a.runs) == 0 {
+		a.watch.Store(nil)
+		return
+	}
+	names := map[string][]*Run{}
+	for _, r := range a.runs {
+		for _, name := range r.names {
+			names[name] = append(names[name], r)
+		}
+	}
+	a.watch.Store(&names)
+}
+
+// Watch returns next, and tells the runs of an image what programs read of it.
+func (a *ReadAhead) Watch(next block.Reader) block.Reader {
+	return block.ReaderFunc(func(ctx context.Context, id block.ID) (block.Block, error) {
+		if names := a.watch.Load(); names != nil {
+			if call := block.CallFrom(ctx); call.Cause == block.Demand {
+				for _, r := range (*names)[call.Image] {
+					r.Touched(id)
+				}
+			}
+		}
+		return next.ReadBlock(ctx, id)
+	})
+}

@@ -1,0 +1,197 @@
+package prefetch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement"
+)
+
+// A Run reads ahead of those who read one image.
+type Run struct {
+	*ReadAhead
+	names   []string
+	blocks  []Block          // each once, where it comes first
+	index   map[block.ID]int // into blocks
+	touched []atomic.Bool
+	ctx     context.Context //nolint:containedctx // of the reads, which nobody calls
+	cancel  context.CancelFunc
+
+	mu       sync.Mutex
+	others   *placement.Order
+	own      *placement.Order
+	read     []bool // this run has begun to read it
+	next     int    // one beyond the furthest block a program has asked for
+	ahead    int64  // bytes read, or being read, that no program has asked for
+	share    int64  // how many that may be
+	failures int
+	left     int // blocks that neither the run has read nor a program has asked for
+	reading  int
+	why      string // it is given up
+	ended    bool
+	unwatch  func() bool // stops waiting for the end of its context
+}
+
+func newRun(a *ReadAhead, image Image) *Run {
+	r := &Run{ReadAhead: a, names: image.Names, index: make(map[block.ID]int, len(image.Blocks))}
+	for _, b := range image.Blocks {
+		if _, ok := r.index[b.ID]; !ok {
+			r.index[b.ID] = len(r.blocks)
+			r.blocks = append(r.blocks, b)
+		}
+	}
+	r.touched, r.read = make([]atomic.Bool, len(r.blocks)), make([]bool, len(r.blocks))
+	r.left = len(r.blocks)
+	others, own := a.opts.orders()
+	r.others = placement.NewOrder(len(r.blocks), a.opts.Seed, others)
+	r.own = placement.NewOrder(len(r.blocks), a.opts.Seed, own)
+	for i, b := range r.blocks {
+		if a.opts.Owner == nil || a.opts.Owner(b.ID) {
+			r.others.Skip(i)
+		} else {
+			r.own.Skip(i)
+		}
+	}
+	return r
+}
+
+// Touched says that a program asks for a block. It does not wait for anything.
+func (r *Run) Touched(id block.ID) {
+	i, ok := r.index[id]
+	if !ok || r.touched[i].Load() || r.touched[i].Swap(true) {
+		return
+	}
+	r.mu.Lock()
+	if r.read[i] {
+		r.ahead -= int64(r.blocks[i].Length)
+	} else {
+		r.left--
+	}
+	r.others.Skip(i)
+	r.own.Skip(i)
+	// A program that skips blocks must not be waited for where it will never be.
+	r.next = max(r.next, i+1)
+	r.others.Advance(r.next)
+	r.own.Advance(r.next)
+	r.goOnLocked()
+	done := r.doneLocked()
+	r.mu.Unlock()
+	r.finish(done)
+}
+
+func (r *Run) setShare(bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.share = bytes
+	r.goOnLocked()
+}
+
+// goOnLocked begins all reads that may begin now. Own blocks come first: others
+// wait for them.
+func (r *Run) goOnLocked() {
+	for _, order := range []*placement.Order{r.own, r.others} {
+		// One block may always be ahead, however small the share is.
+		for !r.ended && r.ctx.Err() == nil && (r.ahead < r.share || r.reading == 0 && r.ahead == 0) {
+			i, ok := order.Next()
+			if !ok {
+				break
+			}
+			r.read[i] = true
+			r.ahead += int64(r.blocks[i].Length)
+			r.left--
+			r.reading++
+			r.reads.Add(1)
+			go r.readBlock(i, order)
+		}
+	}
+}
+
+// readBlock brings block i into the tiers and keeps nothing of it.
+func (r *Run) readBlock(i int, order *placement.Order) {
+	defer r.reads.Done()
+	ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
+	defer cancel()
+	b, err := r.reader.ReadBlock(ctx, r.blocks[i].ID)
+	b.Release()
+
+	r.mu.Lock()
+	r.reading--
+	order.Done(i)
+	if err != nil {
+		r.failedLocked(i, err)
+	}
+	r.goOnLocked()
+	done := r.doneLocked()
+	r.mu.Unlock()
+	r.finish(done)
+}
+
+// failedLocked counts a failure. The block is left to whoever needs it.
+func (r *Run) failedLocked(i int, err error) {
+	if r.read[i] && !r.touched[i].Load() {
+		r.ahead -= int64(r.blocks[i].Length)
+	}
+	r.read[i] = false
+	r.left++ // it is not here: a program that asks for it counts it out
+	if r.touched[i].Load() {
+		r.left--
+	}
+	if r.ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	if r.failures++; r.failures >= r.opts.MaxFailures && r.why == "" {
+		r.why = err.Error()
+	}
+}
+
+// doneLocked reports whether nothing is left to do.
+func (r *Run) doneLocked() bool {
+	return !r.ended && (r.why != "" || r.left == 0 && r.reading == 0)
+}
+
+func (r *Run) finish(done bool) {
+	if !done {
+		return
+	}
+	r.mu.Lock()
+	why, failures := r.why, r.failures
+	r.mu.Unlock()
+	if why != "" {
+		r.opts.Logger.Warn("reading ahead of an image given up", "image", r.names, "failures", failures, "last", why)
+	}
+	r.Stop()
+}
+
+func (r *Run) stopAfter(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.ended {
+		r.unwatch = context.AfterFunc(ctx, r.Stop)
+	}
+}
+
+// Stop ends the run. It does not wait for its reads, which are cancelled.
+func (r *Run) Stop() {
+	r.mu.Lock()
+	was, unwatch := r.ended, r.unwatch
+	r.ended = true
+	r.mu.Unlock()
+	if was {
+		return
+	}
+	if unwatch != nil {
+		unwatch()
+	}
+	r.cancel()
+	r.forget(r)
+}
+
+// Ended reports whether the run reads nothing any more.
+func (r *Run) Ended() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended
+}
