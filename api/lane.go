@@ -37,8 +37,9 @@ type laneOptions struct {
 	headerTimeout time.Duration // for a handshake, and for the head of a request
 	idleTimeout   time.Duration
 	stallTimeout  time.Duration
-	unsent        int     // TCP_NOTSENT_LOWAT of connections; 0: the system's
-	places        *places // nil: as many connections as there are descriptors
+	unsent        int           // TCP_NOTSENT_LOWAT of connections; 0: the system's
+	places        *places       // nil: as many connections as there are descriptors
+	refused       func(Refusal) // nil: nobody counts
 	log           *slog.Logger
 }
 
@@ -129,7 +130,7 @@ func (l *lane) accept(listener net.Listener) error {
 func (l *lane) begin(conn net.Conn) {
 	leave, ok := l.options.places.enter(conn)
 	if !ok {
-		l.complain.warn(l.options.log, "a connection was refused: there are too many", "peer", conn.RemoteAddr().String())
+		l.refuse(RefusedConnection, "a connection was refused: there are too many", "peer", conn.RemoteAddr().String())
 		conn.Close()
 		return
 	}
@@ -149,6 +150,14 @@ func (l *lane) begin(conn net.Conn) {
 		return
 	}
 	l.running.Go(c.run)
+}
+
+// refuse counts a refusal, and logs it unless there are too many to log.
+func (l *lane) refuse(why Refusal, message string, args ...any) {
+	if l.options.refused != nil {
+		l.options.refused(why)
+	}
+	l.complain.warn(l.options.log, message, args...)
 }
 
 func (l *lane) forget(c *laneConn) {

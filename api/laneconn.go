@@ -116,7 +116,7 @@ func (c *laneConn) open() bool {
 		c.enter(laneHead)
 		if err := c.tls.HandshakeContext(c.ctx); err != nil {
 			if !errors.Is(err, io.EOF) && !c.lane.draining.Load() { // somebody who only looked whether the port is open
-				c.lane.complain.warn(c.lane.options.log, "a TLS handshake failed", "peer", c.raw.RemoteAddr().String(), "error", err)
+				c.lane.refuse(RefusedHandshake, "a TLS handshake failed", "peer", c.raw.RemoteAddr().String(), "error", err)
 			}
 			answerPlainText(err)
 			return false

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zonecache/cached/block"
@@ -23,6 +24,7 @@ type PeerClientOptions struct {
 	DialTimeout    time.Duration                         // longest until a connection stands, handshake included; 0: 1 s
 	Timeout        time.Duration                         // longest an ask may take when its context does not say; 0: one minute
 	MaxIdlePerPeer int                                   // connections to one peer kept for later; 0: 16
+	MaxIdle        int                                   // of all peers together, except that each may keep one; 0: 1024
 	IdleTimeout    time.Duration                         // how long they are kept; 0: 5 min
 }
 
@@ -38,6 +40,9 @@ func (o PeerClientOptions) withDefaults() PeerClientOptions {
 	if o.MaxIdlePerPeer <= 0 {
 		o.MaxIdlePerPeer = 16
 	}
+	if o.MaxIdle <= 0 {
+		o.MaxIdle = 1024
+	}
 	return o
 }
 
@@ -49,7 +54,8 @@ func (o PeerClientOptions) withDefaults() PeerClientOptions {
 // whether the bytes are the block is the caller's to find out.
 type Peers struct {
 	options PeerClientOptions
-	records *sync.Pool // for recordConns
+	records *sync.Pool   // for recordConns
+	idle    atomic.Int64 // connections kept for later
 
 	mu     sync.Mutex
 	closed bool
@@ -109,7 +115,7 @@ func (f *fetch) run(ctx context.Context) (placement.Reply, error) {
 		if err := ctx.Err(); err != nil {
 			return placement.Reply{}, err
 		}
-		conn := pool.take(f.peers.options.IdleTimeout)
+		conn := pool.take()
 		idle := conn != nil
 		if !idle {
 			if conn, err = f.peers.dial(ctx, f.to, pool); err != nil {

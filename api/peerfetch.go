@@ -33,6 +33,10 @@ const (
 // clock the peer would sometimes be first, with a failure of its own.
 const timeoutGrace = 250 * time.Millisecond
 
+// passOn is how many bytes a reader of an arrival behind us gets at a time, when
+// they come no faster than that.
+const passOn = 16 << 10
+
 // A fetch is one ask on its way.
 type fetch struct {
 	peers    *Peers
@@ -163,16 +167,24 @@ func (f *fetch) body(resp rawResponse) error {
 	}
 	f.silence += time.Duration(resp.reply.Depth) * f.peers.options.SilencePerHop
 	f.listen()
+	ahead := 0 // bytes that may have been read and not come here
 	if f.conn.records != nil {
+		ahead = recordBatch + recordSlack
 		f.conn.records.buffer()
 		defer f.conn.records.unbuffer()
 	}
+	defer f.conn.wakeAfter(1)
 	left := int(resp.length)
 	progress := 0 // since the silence began
 	for left > 0 {
 		space := f.into.Space()
 		if len(space) < left {
 			return errors.New("the arrival ended while its bytes came")
+		}
+		if left >= ahead+passOn {
+			f.conn.wakeAfter(passOn)
+		} else {
+			f.conn.wakeAfter(1)
 		}
 		n, err := f.conn.readSome(space[:left])
 		f.into.Advance(n)

@@ -104,18 +104,21 @@ func TestPeersBadAnswers(t *testing.T) {
 		script func(net.Conn, <-chan struct{})
 		want   string
 	}{
-		"nothing":                   {hangUp(""), "closed before the response"},
-		"an empty line":             {says("\r\n\r\n"), "status line"},
-		"no head":                   {says("hello there\r\n\r\n"), "status line"},
-		"half a head":               {hangUp(ok), "response head"},
-		"another protocol":          {says("HTTP/2 200 OK\r\n\r\n"), "status line"},
-		"a strange status":          {says("HTTP/1.1 999 OK\r\n\r\n"), "status"},
-		"no colon":                  {says(ok + "what\r\n\r\n"), "no colon"},
-		"endless head":              {endlessly("HTTP/1.1 200 OK\r\n", "X-Y: z\r\n"), "larger than"},
-		"endless line":              {endlessly("HTTP/1.1 200 ", "x"), "larger than"},
-		"endless interims":          {endlessly("", "HTTP/1.1 102 Processing\r\n\r\n"), "interim answers"},
-		"slow head":                 {slowly(ok+"\r\n"+body, 40*time.Millisecond), "no progress"},
-		"slow body":                 {func(c net.Conn, ended <-chan struct{}) { io.WriteString(c, ok+"\r\n"); slowly(body, 10*time.Millisecond)(c, ended) }, "no progress"},
+		"nothing":          {hangUp(""), "closed before the response"},
+		"an empty line":    {says("\r\n\r\n"), "status line"},
+		"no head":          {says("hello there\r\n\r\n"), "status line"},
+		"half a head":      {hangUp(ok), "response head"},
+		"another protocol": {says("HTTP/2 200 OK\r\n\r\n"), "status line"},
+		"a strange status": {says("HTTP/1.1 999 OK\r\n\r\n"), "status"},
+		"no colon":         {says(ok + "what\r\n\r\n"), "no colon"},
+		"endless head":     {endlessly("HTTP/1.1 200 OK\r\n", "X-Y: z\r\n"), "larger than"},
+		"endless line":     {endlessly("HTTP/1.1 200 ", "x"), "larger than"},
+		"endless interims": {endlessly("", "HTTP/1.1 102 Processing\r\n\r\n"), "interim answers"},
+		"slow head":        {slowly(ok+"\r\n"+body, 40*time.Millisecond), "no progress"},
+		"slow body": {func(c net.Conn, ended <-chan struct{}) {
+			io.WriteString(c, ok+"\r\n")
+			slowly(body, 10*time.Millisecond)(c, ended)
+		}, "no progress"},
 		"no length":                 {says("HTTP/1.1 200 OK\r\nX-Cached-Block-Length: 1000\r\n\r\n"), "does not state its length"},
 		"chunked":                   {says(ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"), "does not state its length"},
 		"endless chunks":            {endlessly("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "3\r\nabc\r\n"), "does not state its length"},
@@ -378,7 +381,7 @@ func FuzzPeerAnswer(f *testing.F) {
 		a.Advance(copy(a.Space(), "ab"))
 		tape := tapeConn{tape: bytes.NewReader(answer)}
 		x := fetch{peers: p, into: a, deadline: time.Now().Add(time.Minute), request: peerRequest{ask: placement.Ask{Offset: 2}}}
-		reply, err := x.on(context.Background(), &peerConn{rawConn: rawConn{net: tape}, raw: tape}, &peerPool{})
+		reply, err := x.on(context.Background(), &peerConn{rawConn: rawConn{net: tape}, raw: tape}, &peerPool{peers: p})
 		switch {
 		case err != nil && a.Have() > 5:
 			t.Fatalf("%q: %d bytes, %v", answer, a.Have(), err)

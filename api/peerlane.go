@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/zonecache/cached/block"
@@ -19,8 +18,6 @@ type peerLane struct {
 	blocks   PeerBlocks
 	zone     string
 	identify func(c *laneConn) (string, error)
-	log      *slog.Logger
-	complain *complaints
 }
 
 var _ laneHandler = (*peerLane)(nil)
@@ -36,7 +33,7 @@ func (h *peerLane) greet(c *laneConn) error {
 		err = errors.New("the certificate names no node")
 	}
 	if err != nil {
-		h.complain.warn(h.log, "a peer was refused", "peer", c.raw.RemoteAddr().String(), "error", err)
+		c.lane.refuse(RefusedIdentity, "a peer was refused", "peer", c.raw.RemoteAddr().String(), "error", err)
 		return err
 	}
 	c.node = node
@@ -53,7 +50,7 @@ func (h *peerLane) serve(c *laneConn, req laneRequest) error {
 		r.ask.Reader = c.node // whatever it calls itself
 	}
 	if r.zone != "" && h.zone != "" && r.zone != h.zone {
-		h.complain.warn(h.log, "a node of another zone asked for a block",
+		c.lane.refuse(RefusedZone, "a node of another zone asked for a block",
 			"peer", c.raw.RemoteAddr().String(), "node", r.ask.Reader, "zone", r.zone, "own_zone", h.zone)
 		return c.fail(fmt.Errorf("zone %q is not %q, which this node serves: %w", r.zone, h.zone, block.ErrDenied))
 	}

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/zonecache/cached/placement"
 )
@@ -20,14 +23,31 @@ type peerConn struct {
 	rawConn
 	raw     net.Conn    // under TLS, or the same: closing it ends everything at once
 	records *recordConn // between them; nil: no TLS
+	fd      syscall.RawConn
+	batch   int // SO_RCVLOWAT
+}
+
+// wakeAfter makes a wait for bytes end only when n are there, or the connection
+// ends. Over a slow network they come in packets of 1.4 KiB, and a wait that
+// ended for each would cost more than all else. Never more may be asked for than
+// will surely come.
+func (c *peerConn) wakeAfter(n int) {
+	if n == c.batch || c.fd == nil {
+		return
+	}
+	c.batch = n
+	// An error costs processor time, and no more.
+	_ = c.fd.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, n)
+	})
 }
 
 // A peerPool keeps the idle connections to one node, the latest used on top so
 // that the others can grow old, and its TLS sessions, so that a new connection
 // is made in one round trip less and without signatures.
 type peerPool struct {
+	peers    *Peers
 	node     string // whose certificate the connections have seen
-	maxIdle  int
 	sessions tls.ClientSessionCache
 
 	mu     sync.Mutex
@@ -54,7 +74,7 @@ func (p *Peers) pool(to placement.Member) (*peerPool, error) {
 	pool, former := p.pools[to.Address], (*peerPool)(nil)
 	if pool == nil || pool.node != to.Name {
 		former = pool // of the node that had the address before
-		pool = &peerPool{node: to.Name, maxIdle: p.options.MaxIdlePerPeer, sessions: tls.NewLRUClientSessionCache(2 * p.options.MaxIdlePerPeer)}
+		pool = &peerPool{peers: p, node: to.Name, sessions: tls.NewLRUClientSessionCache(2 * p.options.MaxIdlePerPeer)}
 		p.pools[to.Address] = pool
 	}
 	p.mu.Unlock()
@@ -76,7 +96,10 @@ func (p *Peers) dial(ctx context.Context, to placement.Member, pool *peerPool) (
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	conn := &peerConn{rawConn: rawConn{net: raw, out: make([]byte, 0, 512)}, raw: raw}
+	conn := &peerConn{rawConn: rawConn{net: raw, out: make([]byte, 0, 512)}, raw: raw, batch: 1}
+	if sc, ok := raw.(syscall.Conn); ok {
+		conn.fd, _ = sc.SyscallConn() // fails on a closed connection, which the exchange finds
+	}
 	config := p.config(to, pool)
 	if config == nil {
 		return conn, nil
@@ -109,8 +132,8 @@ func (p *Peers) config(to placement.Member, pool *peerPool) *tls.Config {
 }
 
 // take returns an idle connection, or nil when a new one must be made.
-func (p *peerPool) take(limit time.Duration) *peerConn {
-	oldest := time.Now().Add(-limit)
+func (p *peerPool) take() *peerConn {
+	oldest := time.Now().Add(-p.peers.options.IdleTimeout)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := len(p.idle)
@@ -120,6 +143,7 @@ func (p *peerPool) take(limit time.Duration) *peerConn {
 	c := p.idle[n-1]
 	p.idle[n-1] = nil
 	p.idle = p.idle[:n-1]
+	p.peers.idle.Add(-1)
 	return c
 }
 
@@ -127,9 +151,11 @@ func (p *peerPool) take(limit time.Duration) *peerConn {
 func (p *peerPool) put(c *peerConn) {
 	c.used = time.Now()
 	p.mu.Lock()
-	keep := !p.closed && len(p.idle) < p.maxIdle
+	n, o := len(p.idle), p.peers.options
+	keep := !p.closed && n < o.MaxIdlePerPeer && (n == 0 || p.peers.idle.Load() < int64(o.MaxIdle))
 	if keep {
 		p.idle = append(p.idle, c)
+		p.peers.idle.Add(1)
 	}
 	p.mu.Unlock()
 	if !keep {
@@ -146,6 +172,7 @@ func (p *peerPool) closeOld(oldest time.Time) {
 	}
 	old := p.idle[:n:n]
 	p.idle = append([]*peerConn(nil), p.idle[n:]...)
+	p.peers.idle.Add(-int64(n))
 	p.mu.Unlock()
 	for _, c := range old {
 		c.net.Close()
@@ -157,6 +184,7 @@ func (p *peerPool) close() {
 	p.mu.Lock()
 	idle := p.idle
 	p.idle, p.closed = nil, true
+	p.peers.idle.Add(-int64(len(idle)))
 	p.mu.Unlock()
 	for _, c := range idle {
 		c.net.Close()

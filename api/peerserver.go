@@ -51,8 +51,23 @@ type PeerServerOptions struct {
 	MaxConns      int                                              // connections at once; 0: 8192
 	MaxPerAddress int                                              // of which from one address; 0: 1024
 	Unsent        int                                              // most bytes that wait in the kernel for their turn on the wire, so that a send counts as done when it is; 0: 128 KiB
+	Refused       func(Refusal)                                    // called for each; nil: nobody counts
 	Logger        *slog.Logger                                     // nil: discard
 }
+
+// A Refusal says why a peer got nothing.
+type Refusal string
+
+// The refusals.
+const (
+	RefusedHandshake  Refusal = "handshake"  // TLS failed: no certificate of the zone, or an expired one
+	RefusedIdentity   Refusal = "identity"   // the certificate is of no node of the zone
+	RefusedZone       Refusal = "zone"       // it says that it is of another zone
+	RefusedConnection Refusal = "connection" // there are too many connections
+)
+
+// Refusals lists all of them.
+var Refusals = [...]Refusal{RefusedHandshake, RefusedIdentity, RefusedZone, RefusedConnection}
 
 func (o PeerServerOptions) withDefaults() PeerServerOptions {
 	if o.HeaderTimeout <= 0 {
@@ -171,16 +186,14 @@ func (s *PeerServer) Serve(l net.Listener) error {
 
 func (s *PeerServer) newLane(address net.Addr) *lane {
 	o := s.options
-	h := &peerLane{blocks: s.services.Blocks, zone: o.Zone, log: o.Logger}
+	h := &peerLane{blocks: s.services.Blocks, zone: o.Zone}
 	if o.Identify != nil {
 		h.identify = func(c *laneConn) (string, error) { return o.Identify(*c.peer()) }
 	}
-	l := newLane(h, laneOptions{
+	return newLane(h, laneOptions{
 		tls: o.TLS, headerTimeout: o.HeaderTimeout, idleTimeout: o.IdleTimeout, stallTimeout: o.StallTimeout,
-		unsent: o.Unsent, places: newPlaces(o.MaxConns, o.MaxPerAddress), log: o.Logger,
+		unsent: o.Unsent, places: newPlaces(o.MaxConns, o.MaxPerAddress), refused: o.Refused, log: o.Logger,
 	}, address)
-	h.complain = &l.complain
-	return l
 }
 
 // start notes what Shutdown must end, unless it was called already.
