@@ -150,9 +150,14 @@ func (d *Desk) Decide(r Request, now time.Time) Decision {
 	// makes the line here shorter for one block, and no node an outcast.
 	q.given.drop(r.Stale)
 	q.given.drop(r.Lost)
-	// Who asks does not have it any more: two who were sent to each other because
-	// both had it once would wait for ever.
+	// Who asks does not have it any more, and whoever got it from a node that has
+	// lost it may have lost it, too: nodes that were sent to each other because
+	// each had it once would wait for ever. The owner may go on sending readers to
+	// its recipients, because they ask it first once they have lost the block.
 	q.given.drop(r.Reader)
+	if r.Holding <= Expected && r.Role != Owner {
+		q.given = nil
+	}
 	orphan := r.Lost != ""
 	var decision Decision
 	switch {
@@ -181,7 +186,7 @@ func (d *Desk) decide(q *queue, r Request) Decision {
 	case q.sends < d.perBlock && d.sends < d.total, r.Hops >= MaxHops:
 		return d.serve(q, r.Reader)
 	}
-	if to, ok := q.given.pick(func(g recipient) bool { return (g.whole || !orphan) && r.mayGo(g.name) }); ok {
+	if to, ok := q.given.pick(func(g recipient) bool { return (g.whole || !orphan && r.Kind != Held) && r.mayGo(g.name) }); ok {
 		return Decision{Verdict: Redirect, To: to}
 	}
 	if orphan && q.sends > 0 {

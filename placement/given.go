@@ -125,6 +125,9 @@ func (q *queue) next(n int, to string) []string {
 // has asked for lately is dropped, unless somebody still waits or reads.
 func (d *Desk) open(id block.ID, now time.Time) *queue {
 	if q, ok := d.blocks[id]; ok {
+		if now.Sub(q.used) >= d.limits.Idle {
+			q.given = nil // as if it had been swept: who had it then may have lost it
+		}
 		d.touch(q, now)
 		return q
 	}
