@@ -463,6 +463,49 @@ func TestPeersStallInTheBody(t *testing.T) {
 	})
 }
 
+// A network so slow that less comes than a wake-up takes is no silence.
+func TestPeersOverASlowNetwork(t *testing.T) {
+	bothWays(t, func(t *testing.T, server PeerServerOptions, client PeerClientOptions) {
+		content := blocktest.Bytes(1, 180_000)
+		source := block.NewArrival(block.Sum(content), block.DefaultPool)
+		defer source.Leave()
+		to := servePeers(t, answers(func(context.Context, block.ID, placement.Ask, func() error) (PeerAnswer, error) {
+			return serving(source.Join()), nil
+		}), server)
+		client.Silence = 400 * time.Millisecond
+		p := newPeers(t, client)
+		a := block.NewArrival(source.ID(), block.DefaultPool)
+		defer a.Leave()
+		done := make(chan error, 1)
+		go func() {
+			_, err := p.Fetch(t.Context(), to, source.ID(), placement.Ask{}, a)
+			done <- err
+		}()
+		if err := source.Begin(len(content)); err != nil {
+			t.Fatal(err)
+		}
+		source.Advance(copy(source.Space(), content[:9000]))
+		for source.Have() < 60_000 { // 6 KB at a time, with nothing between
+			from := source.Have()
+			waitFor(t, "what was sent", func() bool { return a.Have() >= from-5000 })
+			source.Advance(copy(source.Space(), content[from:from+6000]))
+		}
+		source.Advance(copy(source.Space(), content[source.Have():]))
+		b, err := source.Finish(block.Origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Release()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if b, err = a.Finish(block.Peer); err != nil {
+			t.Fatal(err)
+		}
+		b.Release()
+	})
+}
+
 func TestPeersCancel(t *testing.T) {
 	bothWays(t, func(t *testing.T, server PeerServerOptions, client PeerClientOptions) {
 		started, ended := make(chan struct{}, 2), make(chan error, 2)

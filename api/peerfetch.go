@@ -167,43 +167,60 @@ func (f *fetch) body(resp rawResponse) error {
 	}
 	f.silence += time.Duration(resp.reply.Depth) * f.peers.options.SilencePerHop
 	f.listen()
-	ahead := 0 // bytes that may have been read and not come here
 	if f.conn.records != nil {
-		ahead = recordBatch + recordSlack
 		f.conn.records.buffer()
 		defer f.conn.records.unbuffer()
 	}
 	defer f.conn.wakeAfter(1)
-	left := int(resp.length)
+	left, err := f.receive(int(resp.length))
+	if err != nil {
+		return fmt.Errorf("the answer broke off after %d of %d bytes: %w", int(resp.length)-left, resp.length, err)
+	}
+	return nil
+}
+
+// receive reads the last left bytes of the block, and returns how many of them
+// are missing after an error.
+func (f *fetch) receive(left int) (int, error) {
+	ahead := 0 // bytes that may have been read and not come here
+	if f.conn.records != nil {
+		ahead = recordBatch + recordSlack
+	}
+	slow := false
 	progress := 0 // since the silence began
 	for left > 0 {
 		space := f.into.Space()
 		if len(space) < left {
-			return errors.New("the arrival ended while its bytes came")
+			return left, errors.New("the arrival ended while its bytes came")
 		}
-		if left >= ahead+passOn {
-			f.conn.wakeAfter(passOn)
-		} else {
+		if slow || left < ahead+passOn {
 			f.conn.wakeAfter(1)
+		} else {
+			f.conn.wakeAfter(passOn)
 		}
 		n, err := f.conn.readSome(space[:left])
 		f.into.Advance(n)
 		left -= n
-		if err != nil && left > 0 {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("the answer broke off after %d of %d bytes: %w", int(resp.length)-left, resp.length, err)
-		}
-		if progress += n; progress >= leastProgress && left > 0 {
+		progress += n
+		switch {
+		case left == 0:
+		case err == io.EOF:
+			return left, io.ErrUnexpectedEOF
+		case errors.Is(err, os.ErrDeadlineExceeded) && f.conn.batch > 1:
+			// Too little came for a wake-up: look what it is before it is called silence.
+			slow = true
+			_ = f.conn.raw.SetDeadline(time.Now().Add(f.silence / 8)) // as in listen
+		case err != nil:
+			return left, err
+		case progress >= leastProgress:
 			progress = 0
 			// Not for each piece: a deadline costs as much as reading one.
-			if time.Since(f.heard) > f.silence/8 {
+			if slow || time.Since(f.heard) > f.silence/8 {
 				f.listen()
 			}
 		}
 	}
-	return nil
+	return 0, nil
 }
 
 // failure reads the error an answer carries.
