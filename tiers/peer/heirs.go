@@ -13,7 +13,7 @@ import (
 // of the budget, before the origin is read.
 const (
 	heirPatience = 100 * time.Millisecond
-	heirShare    = 4
+	heirShare    = 8
 )
 
 // heirHops is how often an owner lets itself be redirected.

@@ -47,6 +47,7 @@ const vainFor = time.Second
 // receive starts a reception of a block from the zone.
 func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
 	budget := t.budget(ctx)
+	budget -= budget / heirShare // what may follow, in a chain that goes on to Heirs
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget)
 	r := &reception{id: id, way: fromPeers, cancel: cancel, done: make(chan struct{}), arrival: block.NewArrival(id, t.opts.Pool)}
 	stop := context.AfterFunc(t.ending, cancel)
@@ -54,11 +55,11 @@ func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
 		defer cancel()
 		defer stop()
 		err := t.bring(ctx, r)
-		if err != nil && ctx.Err() == context.DeadlineExceeded {
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			t.stats.budgetSpent.Add(1)
 			err = fmt.Errorf("peer: read %s: not done after %v: %w (%v)", id.Short(), budget, block.ErrUnavailable, err)
 		}
-		if errors.Is(err, block.ErrUnavailable) {
+		if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 			t.vain.add(id, time.Now())
 		}
 		t.arrivals.ended(r, err)
