@@ -18,6 +18,7 @@ import (
 type adminService struct {
 	node    *node
 	health  *health
+	door    *door
 	started time.Time
 	listen  string
 	admin   string
@@ -75,6 +76,10 @@ func (a *adminService) Status(context.Context) (*cachedv1.GetStatusResponse, err
 
 // warnings returns what is wrong with the node though it serves every block.
 func (a *adminService) warnings() []string {
+	return append(a.door.warnings(), a.diskWarnings()...)
+}
+
+func (a *adminService) diskWarnings() []string {
 	if a.node.l2Problem != "" {
 		return []string{fmt.Sprintf("%s: off since the start, its disk could not be used: %s", block.Disk, a.node.l2Problem)}
 	}

@@ -28,6 +28,9 @@ type Config struct {
 	L1       L1Config   `yaml:"l1"`
 	L2       L2Config   `yaml:"l2"`
 	Zone     ZoneConfig `yaml:"zone"`
+	TLS      TLSConfig  `yaml:"tls"`
+	Auth     AuthConfig `yaml:"auth"`
+	Insecure bool       `yaml:"insecure"` // plain text beyond loopback
 	Limits   Limits     `yaml:"limits"`
 	Log      Log        `yaml:"log"`
 	Shutdown Shutdown   `yaml:"shutdown"`
@@ -100,7 +103,7 @@ func (c *Config) mergeYAML(doc []byte) error {
 			" not found in type ", " is not a key of ",
 			"field ", "",
 			"main.Config", "the configuration", "main.L1Config", "l1", "main.L2Config", "l2",
-			"main.ZoneConfig", "zone", "main.Limits", "limits", "main.Log", "log", "main.Shutdown", "shutdown",
+			"main.ZoneConfig", "zone", "main.TLSConfig", "tls", "main.AuthConfig", "auth", "main.Limits", "limits", "main.Log", "log", "main.Shutdown", "shutdown",
 		).Replace(err.Error()))
 	}
 	return nil
@@ -137,6 +140,9 @@ func (c *Config) Validate() error {
 		bad("limits.in-flight: %d, want at least 1", c.Limits.InFlight)
 	}
 	c.Zone.validate(bad)
+	if err := c.validateAgents(); err != nil {
+		errs = append(errs, err)
+	}
 	if _, err := c.Log.level(); err != nil {
 		errs = append(errs, err)
 	}

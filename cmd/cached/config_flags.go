@@ -32,6 +32,7 @@ func bindFlags(fs *pflag.FlagSet, c *Config) {
 	fs.StringVar(&c.L2.Dir, "l2-dir", c.L2.Dir, "`DIR` of the disk cache (default: l2 in the data directory)")
 	fs.Var(&c.L2.MinFree, "l2-min-free", "free space L2 leaves on its file system")
 	fs.Var(&c.L2.WriteBudgetPerDay, "l2-write-budget-per-day", "bytes L2 may write a day, to spare the flash; 0: no limit")
+	bindAuthFlags(fs, c)
 	bindZoneFlags(fs, &c.Zone)
 	fs.IntVar(&c.Limits.OriginReads, "origin-reads", c.Limits.OriginReads, "reads of the origin in progress at most")
 	fs.IntVar(&c.Limits.InFlight, "in-flight", c.Limits.InFlight, "requests in progress at most; more are refused as overload")
@@ -110,7 +111,7 @@ var serviceLink = regexp.MustCompile(`_SERVICE_(HOST|PORT)|^CACHED_PORT|_PORT(_[
 // warnOfTypos names variables that look like settings and are none. They are no
 // errors, since others may have put them there.
 func warnOfTypos(all *pflag.FlagSet, environ []string, w io.Writer) {
-	known := map[string]bool{"CONFIG": true, "SERVER": true, "TOOLS": true, "PROVE": true}
+	known := map[string]bool{"CONFIG": true, "SERVER": true, "CA": true, "CERT_DIR": true, "TOKEN_FILE": true, "TOOLS": true, "PROVE": true}
 	all.VisitAll(func(f *pflag.Flag) { known[strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))] = true })
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")

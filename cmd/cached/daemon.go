@@ -18,6 +18,7 @@ import (
 
 // A daemon is the two servers around a node.
 type daemon struct {
+	door   *door
 	zone   *zone // nil when the node has no peers
 	rpc    *api.Server
 	admin  *http.Server
@@ -27,12 +28,17 @@ type daemon struct {
 
 func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr string) (*daemon, error) {
 	d := &daemon{zone: n.zone, health: newHealth(n.origin, log), failed: make(chan error, 2)}
-	books := &adminService{node: n, health: d.health, started: time.Now(), listen: listenAddr, admin: adminAddr}
+	door, err := newDoor(cfg, n.reader, n.catalog, log)
+	if err != nil {
+		return nil, err
+	}
+	books := &adminService{node: n, health: d.health, door: door, started: time.Now(), listen: listenAddr, admin: adminAddr}
 	handler := api.NewHandler(
-		api.Services{Blocks: n.reader, Images: &imageService{n.catalog}, Admin: books},
-		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Logger: log},
+		api.Services{Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books},
+		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Authenticate: door.authenticator(), Logger: log},
 	)
-	d.rpc = api.NewServer(handler, api.ServerOptions{Logger: log})
+	d.door = door
+	d.rpc = api.NewServer(handler, api.ServerOptions{TLS: door.tls(), Logger: log})
 
 	gauges := account.Gauges{Tiers: n.sizes()}
 	if n.zone != nil {
@@ -41,6 +47,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	metrics := prometheus.NewRegistry()
 	if err := errors.Join(
 		metrics.Register(n.ledger.Collector(gauges)),
+		metrics.Register(door.refusals),
 		metrics.Register(collectors.NewGoCollector()),
 		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 	); err != nil {

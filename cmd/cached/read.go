@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
 )
 
@@ -37,7 +36,7 @@ A container image is one EROFS file system: mount -t erofs -o loop,ro FILE DIR.`
 		if f, ok := cmd.OutOrStdout().(*os.File); ok && *output == "-" && *length == 0 && term.IsTerminal(int(f.Fd())) {
 			return errors.New("read: an image's bytes do no good on a terminal: give --output FILE or a --length, or pipe them")
 		}
-		client, err := api.NewClient(*server, api.ClientOptions{})
+		client, err := server.newClient()
 		if err != nil {
 			return err
 		}

@@ -4,13 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-
-	"github.com/zonecache/cached/api"
 )
 
 const rootLong = `cached makes cold starts fast: images are published once as content-addressed
@@ -74,25 +71,6 @@ func versionText() string {
 		}
 	}
 	return version
-}
-
-// addServerFlag gives cmd the address of the daemon to talk to.
-func addServerFlag(cmd *cobra.Command) *string {
-	url := os.Getenv(envPrefix + "SERVER")
-	if url == "" {
-		url = api.DefaultURL
-	}
-	return cmd.Flags().String("server", url, "`URL` of the daemon (env CACHED_SERVER)")
-}
-
-// withClient makes use a client of the daemon while it runs.
-func withClient(url string, use func(*api.Client) error) error {
-	client, err := api.NewClient(url, api.ClientOptions{})
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return use(client)
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -88,7 +88,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		}
 		log.Info("in the zone", "zone", cfg.Zone.Name, "node", cfg.Zone.Node, "peers", listeners[2].Addr().String(), "gossip", cfg.Zone.Gossip, "distribution", cfg.Zone.Distribution)
 	}
-	log.Info("serving", "blocks", "http://"+listener.Addr().String(), "admin", "http://"+adminListener.Addr().String(),
+	log.Info("serving", "blocks", d.door.scheme()+"://"+listener.Addr().String(), "admin", "http://"+adminListener.Addr().String(),
 		"l1", cfg.L1.Size.String(), "l2", cfg.L2.Size.String(), "l2_dir", cfg.L2.Dir, "origin", node.origin.String())
 
 	select {

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+)
+
+// TLSConfig is the stanza of the agents' port: with a certificate it speaks TLS.
+type TLSConfig struct {
+	Dir string `yaml:"dir"` // with this node's certificate and the CA of agents'
+}
+
+// AuthConfig is the stanza of who may read what.
+type AuthConfig struct {
+	Tenants string `yaml:"tenants"` // file that lists them; empty: whoever reaches the port may read every block
+}
+
+// bindAuthFlags adds the settings of the agents' port.
+func bindAuthFlags(fs *pflag.FlagSet, c *Config) {
+	fs.StringVar(&c.TLS.Dir, "tls", c.TLS.Dir, "`DIR` with this node's certificate and the CA of agents' certificates (see cached certs); empty: plain text")
+	fs.StringVar(&c.Auth.Tenants, "tenants", c.Auth.Tenants, "YAML `FILE` with the tenants, how they prove who they are, and the images they may read; empty: everybody may read everything")
+	fs.BoolVar(&c.Insecure, "insecure", c.Insecure, "let --listen speak plain text beyond this host")
+}
+
+// Validate reports every mistake at once.
+func (a AuthConfig) Validate() error {
+	if a.Tenants != "" && !filepath.IsAbs(a.Tenants) {
+		return fmt.Errorf("auth.tenants: %q must be an absolute path", a.Tenants)
+	}
+	return nil
+}
+
+// Validate reports every mistake at once.
+func (t TLSConfig) Validate() error {
+	if t.Dir != "" && !filepath.IsAbs(t.Dir) {
+		return fmt.Errorf("tls.dir: %q must be an absolute path", t.Dir)
+	}
+	return nil
+}
+
+// validateAgents reports what is wrong with the agents' port.
+func (c *Config) validateAgents() error {
+	errs := []error{c.TLS.Validate(), c.Auth.Validate()}
+	switch plain := c.TLS.Dir == ""; {
+	case plain && beyondLoopback(c.Listen) && !c.Insecure:
+		errs = append(errs, fmt.Errorf("listen: on %s other hosts would read in plain text: give --tls DIR (`cached certs` makes one), or --insecure on a network you trust", c.Listen))
+	case !plain && c.Insecure:
+		errs = append(errs, errors.New("insecure: contradicts tls.dir: drop one or the other"))
+	}
+	return errors.Join(errs...)
+}
+
+// warnOfExposure says at the start what anybody can do.
+func (c *Config) warnOfExposure(log *slog.Logger) {
+	if !beyondLoopback(c.Listen) {
+		return
+	}
+	if c.TLS.Dir == "" {
+		log.Warn("agents on other hosts read in plain text, and tokens can be overheard (insecure)", "listen", c.Listen)
+	}
+	if c.Auth.Tenants == "" {
+		log.Warn("whoever reaches this port may read every block (auth.tenants is not set)", "listen", c.Listen)
+	}
+}
