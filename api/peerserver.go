@@ -3,12 +3,9 @@ package api
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/zonecache/cached/block"
@@ -104,19 +101,15 @@ func (o PeerServerOptions) withDefaults() PeerServerOptions {
 type PeerServer struct {
 	services PeerServices
 	options  PeerServerOptions
-	http     *http.Server
-	done     chan struct{} // closed when Shutdown is through
-
-	mu       sync.Mutex
-	stopped  bool
-	lane     *lane
-	listener net.Listener
+	port
 }
+
+var _ portOwner = (*PeerServer)(nil)
 
 // NewPeerServer returns a server of services.
 func NewPeerServer(services PeerServices, options PeerServerOptions) *PeerServer {
 	o := options.withDefaults()
-	s := &PeerServer{services: services, options: o, done: make(chan struct{})}
+	s := &PeerServer{services: services, options: o, port: port{done: make(chan struct{})}}
 	if s.services.Other == nil {
 		s.services.Other = http.NotFoundHandler()
 	}
@@ -161,27 +154,7 @@ func (s *PeerServer) serveOther(w http.ResponseWriter, r *http.Request) {
 // closes l. A PeerServer serves one listener.
 func (s *PeerServer) Serve(l net.Listener) error {
 	lane := s.newLane(l.Addr())
-	if !s.start(lane, l) {
-		l.Close()
-		return nil
-	}
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() { lane.sweep(stop) })
-	wg.Go(func() { _ = s.http.Serve(lane) }) // ends when the lane is closed
-	err := lane.accept(l)
-	if s.stopping() {
-		err = nil
-	} else {
-		// The listener broke. What is in progress must not outlive Serve.
-		ended, cancel := context.WithCancel(context.Background())
-		cancel()
-		err = errors.Join(fmt.Errorf("serve %s: %w", l.Addr(), err), s.Shutdown(ended))
-	}
-	<-s.done
-	close(stop)
-	wg.Wait()
-	return err
+	return s.serve(s, l, lane, lane)
 }
 
 func (s *PeerServer) newLane(address net.Addr) *lane {
@@ -196,21 +169,7 @@ func (s *PeerServer) newLane(address net.Addr) *lane {
 	}, address)
 }
 
-// start notes what Shutdown must end, unless it was called already.
-func (s *PeerServer) start(lane *lane, l net.Listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
-		return false
-	}
-	if s.lane != nil {
-		panic("api: a PeerServer serves one listener")
-	}
-	s.lane, s.listener = lane, l
-	return true
-}
-
-func (s *PeerServer) stopping() bool {
+func (s *PeerServer) draining() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stopped
@@ -219,22 +178,4 @@ func (s *PeerServer) stopping() bool {
 // Shutdown accepts no more connections and waits until every ask in progress is
 // answered. When ctx ends before they all are, it cuts them off and returns an
 // error.
-func (s *PeerServer) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	first := !s.stopped
-	s.stopped = true
-	lane, l := s.lane, s.listener
-	s.mu.Unlock()
-	if !first || lane == nil {
-		return nil
-	}
-	defer close(s.done)
-	l.Close()
-	// The lane first: what it hands over while draining, net/http must accept.
-	err := lane.drain(ctx)
-	if httpErr := s.http.Shutdown(ctx); httpErr != nil {
-		s.http.Close()
-		err = errors.Join(err, fmt.Errorf("drain: requests in progress were cut off: %w", httpErr))
-	}
-	return err
-}
+func (s *PeerServer) Shutdown(ctx context.Context) error { return s.shutdown(ctx) }

@@ -3,12 +3,9 @@ package api
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -32,14 +29,10 @@ func (o ServerOptions) lane() laneOptions {
 type Server struct {
 	handler *Handler
 	options ServerOptions
-	http    *http.Server
-	done    chan struct{} // closed when Shutdown is through
-
-	mu       sync.Mutex
-	stopped  bool
-	lane     *lane
-	listener net.Listener
+	port
 }
+
+var _ portOwner = (*Server)(nil)
 
 // NewServer returns a server of h, which no other Server serves.
 func NewServer(h *Handler, options ServerOptions) *Server {
@@ -60,7 +53,7 @@ func NewServer(h *Handler, options ServerOptions) *Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	return &Server{handler: h, options: o, done: make(chan struct{}), http: &http.Server{
+	return &Server{handler: h, options: o, port: port{done: make(chan struct{}), http: &http.Server{
 		Handler:           h,
 		Protocols:         &protocols,
 		ReadHeaderTimeout: o.HeaderTimeout,
@@ -72,49 +65,17 @@ func NewServer(h *Handler, options ServerOptions) *Server {
 			MaxConcurrentStreams: 1000,
 			SendPingTimeout:      o.StallTimeout, // finds peers that are gone
 		},
-	}}
+	}}}
 }
 
 // Serve accepts connections from l until Shutdown, and then returns nil. It
 // closes l. A Server serves one listener.
 func (s *Server) Serve(l net.Listener) error {
 	lane := newLane(s.handler.raw, s.options.lane(), l.Addr())
-	if !s.start(lane, l) {
-		l.Close()
-		return nil
-	}
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() { lane.sweep(stop) })
-	wg.Go(func() { _ = s.http.Serve(frameListener{lane}) }) // ends when the lane is closed
-	err := lane.accept(l)
-	if !s.handler.Draining() {
-		// The listener broke. What is in progress must not outlive Serve.
-		ended, cancel := context.WithCancel(context.Background())
-		cancel()
-		err = errors.Join(fmt.Errorf("serve %s: %w", l.Addr(), err), s.Shutdown(ended))
-	} else {
-		err = nil
-	}
-	<-s.done
-	close(stop)
-	wg.Wait()
-	return err
+	return s.serve(s, l, lane, frameListener{lane})
 }
 
-// start notes what Shutdown must end, unless it was called already.
-func (s *Server) start(lane *lane, l net.Listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
-		return false
-	}
-	if s.lane != nil {
-		panic("api: a Server serves one listener")
-	}
-	s.lane, s.listener = lane, l
-	return true
-}
+func (s *Server) draining() bool { return s.handler.Draining() }
 
 // Shutdown drains: health says NOT_SERVING, then, after DrainDelay, no new
 // connection is accepted and every request in progress is answered. When ctx
@@ -127,21 +88,5 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	s.mu.Lock()
-	first := !s.stopped
-	s.stopped = true
-	lane, l := s.lane, s.listener
-	s.mu.Unlock()
-	if !first || lane == nil {
-		return nil
-	}
-	defer close(s.done)
-	l.Close()
-	// The lane first: what it hands over while draining, net/http must accept.
-	err := lane.drain(ctx)
-	if httpErr := s.http.Shutdown(ctx); httpErr != nil {
-		s.http.Close()
-		err = errors.Join(err, fmt.Errorf("drain: requests in progress were cut off: %w", httpErr))
-	}
-	return err
+	return s.shutdown(ctx)
 }
