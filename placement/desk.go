@@ -64,11 +64,11 @@ func (l Limits) withDefaults() Limits {
 // here. It remembers, for seconds and for a bounded number of blocks, how many
 // sends are in progress, who waits, and whom the block was given to last.
 //
-// Why readers never wait in a circle: a reader that has not lost a source has
-// one source at most, and is only sent to nodes whose own source is the node
-// that sends it there, or that have the block whole. Whoever has lost a source
-// may have readers behind it and may therefore wait for nobody but an owner,
-// whose source is the origin, and read from nobody who is still reading.
+// Why readers never wait in a circle: a reader has one source at most, and is
+// only sent to nodes whose own source is the node that sends it there, or that
+// have the block whole. An orphan, a reader that has lost its source and has
+// others behind it, could be sent to one of these: it may wait for nobody but an
+// owner, whose source is the origin, and read from nobody who is still reading.
 //
 // A Desk does no I/O and knows no clock. It is not safe for concurrent use: the
 // caller's mutex guards it.
@@ -120,8 +120,8 @@ type Request struct {
 type Role uint8
 
 // The roles. A node that becomes the owner while the block comes to it from a
-// peer is still a Holder: before it answers an orphan it must turn to the origin
-// for the rest, because its source may wait for that orphan.
+// peer is still a Holder: before it answers an asker that has lost its source it
+// must turn to the origin for the rest, because its source may wait for the asker.
 const (
 	Holder Role = iota // it gives what it has, and may read the block from another holder
 	Owner              // it reads the block from the origin; also who stands in for a dead owner, see below
@@ -158,7 +158,7 @@ func (d *Desk) Decide(r Request, now time.Time) Decision {
 	if r.Holding <= Expected && r.Role != Owner {
 		q.given = nil
 	}
-	orphan := r.Lost != ""
+	orphan := r.orphan()
 	var decision Decision
 	switch {
 	case orphan && r.Role != Owner && r.Holding != Whole:
@@ -178,12 +178,12 @@ func (d *Desk) Decide(r Request, now time.Time) Decision {
 
 // decide answers for a block whose bytes are here or come in.
 func (d *Desk) decide(q *queue, r Request) Decision {
-	orphan := r.Lost != ""
+	orphan := r.orphan()
 	handed := q.handed(r.Reader)
 	switch {
 	case handed != "" && r.mayGo(handed):
 		return Decision{Verdict: Redirect, To: handed}
-	case q.sends < d.perBlock && d.sends < d.total, r.Hops >= MaxHops:
+	case q.sends < d.perBlock && d.sends < d.total, r.Hops >= MaxHops && !orphan:
 		return d.serve(q, r.Reader)
 	}
 	if to, ok := q.given.pick(func(g recipient) bool { return (g.whole || !orphan && r.Kind != Held) && r.mayGo(g.name) }); ok {
@@ -202,7 +202,7 @@ func (d *Desk) beforeFirstByte(q *queue, r Request) Decision {
 	if to, ok := q.given.pick(func(g recipient) bool { return g.whole && r.mayGo(g.name) }); ok {
 		return Decision{Verdict: Redirect, To: to} // it was here once, and others still have it
 	}
-	if r.Lost != "" || r.Hops >= MaxHops || q.waits(r.Reader) || q.plainWaiters() < d.perBlock {
+	if r.orphan() || r.Hops >= MaxHops || q.waits(r.Reader) || q.plainWaiters() < d.perBlock {
 		return Decision{Verdict: Wait}
 	}
 	for i, w := range q.waiting {
@@ -228,6 +228,9 @@ func (d *Desk) serve(q *queue, reader string) Decision {
 func (r *Request) safelyHeld() bool {
 	return r.Holding == Whole || r.Holding == Flowing && r.Role == Owner
 }
+
+// orphan reports whether the asker has lost its source and others wait for it.
+func (r *Request) orphan() bool { return r.Lost != "" && !r.Alone }
 
 // mayGo reports whether the asker can be redirected to the node.
 func (r *Request) mayGo(name string) bool {
@@ -279,6 +282,13 @@ func (d *Desk) Holders(id block.ID) []string {
 		return nil
 	}
 	return q.given.names(func(g recipient) bool { return g.whole })
+}
+
+// Behind reports whether somebody reads or waits for the block here: whoever has
+// lost its own source of it is then an orphan, and otherwise placement.Ask.Alone.
+func (d *Desk) Behind(id block.ID) bool {
+	q, ok := d.blocks[id]
+	return ok && (q.sends > 0 || len(q.waiting) > 0)
 }
 
 // Sends returns how many sends are in progress, those that queue included.

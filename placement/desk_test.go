@@ -49,6 +49,7 @@ func (c *counter) ask(reader string, change ...func(*placement.Ask)) string {
 func hops(n uint8) func(*placement.Ask)        { return func(a *placement.Ask) { a.Hops = n } }
 func lost(who string) func(*placement.Ask)     { return func(a *placement.Ask) { a.Lost = who } }
 func stale(who string) func(*placement.Ask)    { return func(a *placement.Ask) { a.Stale = who } }
+func alone(a *placement.Ask)                   { a.Alone = true }
 func held(a *placement.Ask)                    { a.Kind = placement.Held }
 func owner(h placement.Holding) *counter       { return at(h, placement.Owner) }
 func holder(h placement.Holding) *counter      { return at(h, placement.Holder) }
@@ -183,7 +184,9 @@ func TestDeskOrphans(t *testing.T) {
 	want(t, c.ask("o4", lost("s")), "wait")
 	want(t, c.Ended(x, "b", placement.Broken, start), []string{"o4"})
 	want(t, c.ask("o4", lost("s")), "serve")
-	want(t, c.ask("o5", lost("s"), hops(placement.MaxHops)), "serve")
+	want(t, c.ask("o5", lost("s"), hops(placement.MaxHops)), "wait") // however often it was sent on
+	want(t, c.ask("n1", lost("s"), alone), "redirect o3")
+	c.Left(x, "o5")
 	c.Left(x, "o7")
 	want(t, c.done("o3"), []string(nil))
 }
@@ -195,6 +198,10 @@ func TestDeskOrphansWaitOnlyForOwners(t *testing.T) {
 	want(t, owner(placement.None).ask("o", lost("s")), "wait")
 	want(t, owner(placement.Flowing).ask("o", lost("s")), "serve")
 
+	// With nobody behind it a reader that has lost a source is like any other.
+	want(t, holder(placement.Expected).ask("o", lost("s"), alone), "wait")
+	want(t, holder(placement.Flowing).ask("o", lost("s"), alone), "serve")
+
 	// Orphans in line take no waiter's place and nobody is sent behind them.
 	c := owner(placement.Expected)
 	for i := range 5 {
@@ -203,6 +210,19 @@ func TestDeskOrphansWaitOnlyForOwners(t *testing.T) {
 	want(t, c.ask("a"), "wait")
 	want(t, c.ask("b"), "wait")
 	want(t, c.ask("c"), "redirect a")
+}
+
+func TestDeskBehind(t *testing.T) {
+	c := owner(placement.Expected)
+	want(t, c.Behind(x), false)
+	c.ask("a")
+	want(t, c.Behind(x), true)
+	c.holding = placement.Whole
+	c.ask("a")
+	want(t, c.Behind(x), true)
+	c.done("a")
+	want(t, c.Behind(x), false)
+	want(t, c.Behind(y), false)
 }
 
 func TestDeskBlockThatWasHereOnce(t *testing.T) {

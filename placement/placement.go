@@ -17,11 +17,11 @@ type Kind uint8
 
 // The kinds of asks.
 const (
-	Want  Kind = iota // the block: the owner reads the origin for it if it must
-	Held              // the block, if it is held or arriving: the origin is not read for it
-	Offer             // nothing: the block is hot and its owner wants the asked one to hold a replica
-	Climb             // the block, over the image's Function Tree: the asked one is the asker's parent
-	Instead           // the block, of the one who stands in for the owner: Lost is a holder before the asked one that the asker found dead
+	Want    Kind = iota // the block: the owner reads the origin for it if it must
+	Held                // the block, if it is held or arriving: the origin is not read for it
+	Offer               // nothing: the block is hot and its owner wants the asked one to hold a replica
+	Climb               // the block, over the image's Function Tree: the asked one is the asker's parent
+	Instead             // the block, of the one who stands in for the owner: Lost is a holder before the asked one that the asker found dead
 )
 
 var kindNames = [...]string{Want: "want", Held: "held", Offer: "offer", Climb: "climb", Instead: "instead"}
@@ -58,6 +58,7 @@ type Ask struct {
 	Epoch  uint64 // of the asker's ring
 	Hops   uint8  // how often this read was redirected
 	Lost   string // the source that died under the asker, or the owner it found dead; else ""
+	Alone  bool   // nobody reads behind the asker: having lost a source, it may still be sent anywhere
 	Stale  string // who answered Gone though the asker had been sent there; else ""
 	Offset int    // bytes of the block the asker has already
 }

@@ -121,7 +121,7 @@ func (h *host) ask(b int, to *host, stale string) {
 	s.messages++
 	s.mostHops = max(s.mostHops, x.hops)
 	ask := asking{
-		Ask:    placement.Ask{Reader: h.name, Hops: uint8(x.hops), Lost: x.lost, Stale: stale, Offset: x.bytes},
+		Ask:    placement.Ask{Reader: h.name, Hops: uint8(x.hops), Lost: x.lost, Alone: !h.desk.Behind(s.ids[b]), Stale: stale, Offset: x.bytes},
 		reader: h, turn: x.turn,
 	}
 	s.message(func() {
@@ -152,7 +152,8 @@ func (h *host) answer(b int, ask asking) {
 			h.own.Skip(b)
 			h.readOrigin(b)
 		case ask.Lost != "" && x.asked != s.origin && h.state(b) != placement.Whole:
-			// It owns the block since the owner died. What it reads may come from behind the asker.
+			// It owns the block since the owner died. What it reads may come from behind the
+			// asker, also of one that is alone: the dead owner may just have sent it there.
 			s.turned++
 			h.readOrigin(b)
 		}
@@ -180,7 +181,6 @@ func (h *host) answer(b int, ask asking) {
 				return
 			}
 			s.gone++
-			reader.have[b].hops++
 			reader.askOwner(b, h.name)
 		})
 	}
