@@ -241,7 +241,7 @@ func TestTreeParentKilled(t *testing.T) {
 		for _, b := range blocks {
 			owner, _ := z.ring.Load().Owner(b.ID())
 			if n := z.originReads(b); n > 1 && owner.Name != dead {
-				t.Errorf("%s: %d origin reads", b.ID().Short(), n)
+				t.Errorf("%s: %d origin reads, owner %s, dead %s with the children %v: %+v", b.ID().Short(), n, owner.Name, dead, children, z.asked(b.ID()))
 			}
 		}
 		time.Sleep(2 * time.Second)
