@@ -1,14 +1,15 @@
-// Package memory is L1: blocks in this host's memory, admitted and evicted by
-// ristretto's TinyLFU, under a budget in bytes.
+// Package memory is L1: blocks in this host's memory under a budget in bytes, the
+// newest in a window, those that proved worth it in ristretto with its TinyLFU.
 //
 // A read is one lookup in a sharded map and one compare-and-swap on the block's
 // reference count; it copies and allocates nothing, and the reader's reference
-// keeps the bytes alive whatever is evicted meanwhile. A write hands one
-// reference to ristretto and returns when ristretto has decided: from then on
-// the block is readable until it is evicted, or it was refused. There is no
-// time in between in which an offered block can be neither found nor freed, and
-// nothing queues up: blocks on their way in are those their writers hold anyway.
-// A write that would have to stand behind too many others is declined instead.
+// keeps the bytes alive whatever is evicted meanwhile. A write puts the block
+// into the window, where it stays until the tier is full and a quarter of the
+// capacity has come after it. The writer who pushes it out hands it to ristretto
+// and waits for the decision. There is no time in between in which a block can be
+// neither found nor freed, and nothing queues up: blocks on their way in are those
+// their writers hold anyway. A write that would have to stand behind too many
+// others is declined instead.
 //
 // Blocks are charged what they occupy ([block.Block.MemorySize], not their
 // length). The tier references at most its capacity, plus the blocks being

@@ -13,8 +13,9 @@ import (
 type gate struct {
 	mu      sync.RWMutex
 	closed  bool
-	writing map[uint64]struct{} // keys being offered
-	_       [64]byte            // gates of different keys share no cache line
+	writing map[uint64]struct{}    // keys being offered
+	fresh   map[uint64]block.Block // the window's
+	_       [64]byte               // gates of different keys share no cache line
 }
 
 const gateCount = 64
@@ -31,7 +32,11 @@ func (t *Tier) lookupLocked(g *gate, key uint64) (block.Block, bool) {
 	if g.closed {
 		return block.Block{}, false
 	}
-	return t.cache.Get(key)
+	if b, ok := t.cache.Get(key); ok { // counts as a use of the key also where it misses
+		return b, true
+	}
+	b, ok := g.fresh[key]
+	return b, ok
 }
 
 // beginWrite reports whether the caller may offer a block under the key, and
@@ -45,6 +50,9 @@ func (t *Tier) beginWrite(g *gate, key uint64) bool {
 		return false
 	}
 	if _, busy := g.writing[key]; busy {
+		return false
+	}
+	if _, held := g.fresh[key]; held {
 		return false
 	}
 	if _, held := t.cache.GetTTL(key); held {

@@ -23,6 +23,7 @@ type Tier struct {
 	capacity int64
 	offering int64 // bytes that may be on their way in at once
 	cache    *ristretto.Cache[uint64, block.Block]
+	window   window
 	gates    [gateCount]gate
 	writers  sync.WaitGroup
 	closing  sync.Once
@@ -61,9 +62,11 @@ func New(opts Options) (*Tier, error) {
 	t := &Tier{
 		capacity: opts.Capacity,
 		offering: min(opts.Capacity/8, maxOffering),
+		window:   window{limit: opts.Capacity / windowShare},
 	}
 	for i := range t.gates {
 		t.gates[i].writing = map[uint64]struct{}{}
+		t.gates[i].fresh = map[uint64]block.Block{}
 		t.gates[i].closed = opts.Capacity == 0
 	}
 	if opts.Capacity == 0 {
@@ -71,7 +74,7 @@ func New(opts Options) (*Tier, error) {
 	}
 	cache, err := ristretto.NewCache(&ristretto.Config[uint64, block.Block]{
 		NumCounters:        countersFor(opts.Capacity),
-		MaxCost:            opts.Capacity,
+		MaxCost:            opts.Capacity - t.window.limit,
 		BufferItems:        getBuffer,
 		IgnoreInternalCost: true, // costs are bytes of blocks and nothing else
 		KeyToHash:          func(key uint64) (uint64, uint64) { return key, 0 },
@@ -79,7 +82,7 @@ func New(opts Options) (*Tier, error) {
 		// OnEvict or OnReject: only OnExit may release.
 		OnExit:   t.exit,
 		OnEvict:  func(*ristretto.Item[block.Block]) { t.evicted.Add(1) },
-		OnReject: func(*ristretto.Item[block.Block]) { t.declined.Add(1) },
+		OnReject: func(*ristretto.Item[block.Block]) { t.evicted.Add(1) }, // from the window
 		// offer never sets a key that is present, see there. Were it to happen,
 		// the block already served stays.
 		ShouldUpdate: func(block.Block, block.Block) bool { return false },
@@ -105,9 +108,9 @@ func (t *Tier) Used() int64 { return t.used.Load() }
 // Evictions returns how many blocks were dropped to make room for others.
 func (t *Tier) Evictions() int64 { return t.evicted.Load() }
 
-// Declines returns how many offers were not kept: not worth their room, larger
-// than the capacity, or too much on its way in. Offers of blocks the tier holds
-// already are not among them.
+// Declines returns how many offers were not kept: larger than the capacity, or
+// too much on its way in. Offers of blocks the tier holds already are not among
+// them.
 func (t *Tier) Declines() int64 { return t.declined.Load() }
 
 // ReadBlock implements [block.Reader]. It fails with [block.ErrNotFound] only.
@@ -134,27 +137,27 @@ func (t *Tier) ReadBlock(_ context.Context, id block.ID) (block.Block, error) {
 // or was declined, except where another call is offering the same block: then
 // it returns at once and leaves the matter to that call. It never fails.
 func (t *Tier) WriteBlock(_ context.Context, b block.Block) error {
-	key, size := keyOf(b.ID()), int64(b.MemorySize())
-	if size > t.capacity || !t.reserve(size) {
+	key := keyOf(b.ID())
+	if size := int64(b.MemorySize()); size > t.capacity || !t.reserve(size) {
 		t.declined.Add(1)
 		return nil
 	}
-	defer t.offered.Add(-size)
+	defer t.offered.Add(-int64(b.MemorySize()))
 	if g := t.gateOf(key); t.beginWrite(g, key) {
 		defer t.endWrite(g, key)
-		t.offer(key, b, size)
+		t.admit(g, key, b)
 	}
 	return nil
 }
 
-// offer hands a reference to ristretto and waits for its decision. The caller
-// has made sure that nobody else sets the key and that it is absent: a Set of a
-// present key would charge the old block the new block's size.
-func (t *Tier) offer(key uint64, b block.Block, size int64) {
-	t.used.Add(size)
-	if !t.cache.Set(key, b.Retain(), size) {
+// offer hands a reference that the tier has to ristretto and waits for its
+// decision. The caller has made sure that nobody else sets the key and that it
+// is absent: a Set of a present key would charge the old block the new block's
+// size.
+func (t *Tier) offer(key uint64, b block.Block) {
+	if !t.cache.Set(key, b, int64(b.MemorySize())) {
 		// Dropped, because ristretto's queue is full. It calls nobody.
-		t.declined.Add(1)
+		t.evicted.Add(1)
 		t.exit(b)
 		return
 	}
@@ -192,6 +195,11 @@ func (t *Tier) Close() error {
 		}
 		t.writers.Wait()
 		t.cache.Close() // a nil cache is closed already
+		for i := range t.gates {
+			for _, b := range t.gates[i].fresh {
+				t.exit(b)
+			}
+		}
 	})
 	return nil
 }

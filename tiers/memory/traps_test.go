@@ -65,9 +65,10 @@ func TestDroppedSetIsReleased(t *testing.T) {
 	m := open(t, 8<<20)
 	m.cache.Close() // from now on every Set is dropped
 	b := named(pool, 1, 1000)
-	m.offer(keyOf(b.ID()), b, int64(b.MemorySize()))
-	if m.Used() != 0 || m.Declines() != 1 {
-		t.Fatalf("%d used, %d declines", m.Used(), m.Declines())
+	m.used.Add(int64(b.MemorySize()))
+	m.offer(keyOf(b.ID()), b.Retain())
+	if m.Used() != 0 || m.Evictions() != 1 {
+		t.Fatalf("%d used, %d evictions", m.Used(), m.Evictions())
 	}
 	b.Release()
 	if pool.InUse() != 0 {
@@ -171,10 +172,11 @@ func TestRefusedAndEvictedBlocksAreReleasedOnce(t *testing.T) {
 		}
 	}
 	evictions, used := m.Evictions(), m.Used()
-	refused := named(pool, 1000, 50_000)
-	m.offer(keyOf(refused.ID()), refused, 2<<20) // more than ristretto may hold
-	if m.Evictions() != evictions || evictions == 0 || m.Declines() == 0 {
-		t.Fatalf("%d, then %d evictions, %d refusals", evictions, m.Evictions(), m.Declines())
+	refused := named(pool, 1000, 900_000) // more than ristretto may hold
+	m.used.Add(int64(refused.MemorySize()))
+	m.offer(keyOf(refused.ID()), refused.Retain())
+	if m.Evictions() != evictions+1 || evictions == 0 || m.Declines() != 0 {
+		t.Fatalf("%d, then %d evictions, %d declines", evictions, m.Evictions(), m.Declines())
 	}
 	if _, ok := refused.TryRetain(); !ok {
 		t.Fatal("the refused block was released twice")
@@ -211,8 +213,8 @@ func TestBlocksWithTheSameKeyAreNotConfused(t *testing.T) {
 	write(t, m, b)
 	blocktest.CheckRead(t, m, a, block.Memory)
 	blocktest.CheckError(t, m, second, block.ErrNotFound)
-	if free := m.cache.RemainingCost(); free != m.Capacity()-int64(a.MemorySize()) {
-		t.Fatalf("ristretto charges %d, the block occupies %d", m.Capacity()-free, a.MemorySize())
+	if m.Used() != int64(a.MemorySize()) {
+		t.Fatalf("%d bytes used, the block occupies %d", m.Used(), a.MemorySize())
 	}
 	var zero block.ID
 	binary.LittleEndian.PutUint64(zero[8:], 1)
@@ -226,6 +228,7 @@ func TestWritingAHeldBlockKeepsTheBooks(t *testing.T) {
 	exact := pool.Get(5000).Seal(idOf(1), block.Origin)
 	defer exact.Release()
 	write(t, m, exact)
+	emptyWindow(m)
 	var wg sync.WaitGroup
 	for w := range uint64(8) {
 		wg.Go(func() {
@@ -239,8 +242,12 @@ func TestWritingAHeldBlockKeepsTheBooks(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if charged := m.Capacity() - m.cache.RemainingCost(); charged != m.Used() || charged != pool.InUse() {
-		t.Fatalf("ristretto charges %d, the tier counts %d, the pool says %d", charged, m.Used(), pool.InUse())
+	charged := m.Capacity() - m.window.limit - m.cache.RemainingCost()
+	if m.Used() != charged+m.window.bytes || m.Used() != pool.InUse() {
+		t.Fatalf("ristretto charges %d, the window %d, the tier counts %d, the pool says %d", charged, m.window.bytes, m.Used(), pool.InUse())
+	}
+	if charged == 0 || m.window.bytes == 0 {
+		t.Fatalf("%d bytes in ristretto, %d in the window", charged, m.window.bytes)
 	}
 	got, err := m.ReadBlock(context.Background(), idOf(1))
 	if err != nil || got.MemorySize() != exact.MemorySize() {
@@ -287,5 +294,48 @@ func TestBlockLargerThanTheTierIsDeclined(t *testing.T) {
 	write(t, m, b)
 	if holds(t, m, b.ID()) || m.Used() != 0 || m.Declines() != 1 {
 		t.Fatalf("used %d, %d declines", m.Used(), m.Declines())
+	}
+}
+
+// emptyWindow moves what the window has on to ristretto, as if the tier were full.
+func emptyWindow(m *Tier) {
+	limit := m.window.limit
+	m.window.limit = -1
+	for {
+		b, ok := m.window.pop(func() bool { return len(m.window.queue) > m.window.head })
+		if !ok {
+			m.window.limit = limit
+			return
+		}
+		m.moveOn(b)
+	}
+}
+
+// A block that was never read is here when its reader comes, however popular what
+// it takes the room of: it was fetched ahead, or a peer was told to fetch it here.
+func TestNewBlocksStayAWhileInAFullTier(t *testing.T) {
+	pool := block.NewPool(0)
+	m := open(t, 8<<20)
+	for round := range 5 {
+		for i := range uint64(100) {
+			b := named(pool, i, 80_000)
+			if round == 0 {
+				write(t, m, b)
+			} else if holds(t, m, b.ID()) {
+				blocktest.CheckRead(t, m, b, block.Memory)
+			}
+			b.Release()
+		}
+	}
+	ahead := m.window.limit / 90_000
+	for i := range uint64(ahead) {
+		b := named(pool, 1000+i, 80_000)
+		write(t, m, b)
+		b.Release()
+	}
+	for i := range uint64(ahead) {
+		if !holds(t, m, idOf(1000+i)) {
+			t.Errorf("block %d of %d read ahead is gone", i, ahead)
+		}
 	}
 }
