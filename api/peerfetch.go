@@ -204,7 +204,7 @@ func (f *fetch) receive(left int) (int, error) {
 		progress += n
 		switch {
 		case left == 0:
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return left, io.ErrUnexpectedEOF
 		case errors.Is(err, os.ErrDeadlineExceeded) && f.conn.batch > 1:
 			// Too little came for a wake-up: look what it is before it is called silence.
@@ -234,7 +234,7 @@ func (f *fetch) failure(resp rawResponse) error {
 		}
 		if json.Unmarshal(body, &parsed) == nil && parsed.Code != 0 {
 			e.kind, e.message = kindOfCode(parsed.Code), parsed.Message
-			if !aboutTheBlock(e.kind.err) {
+			if !aboutTheBlock(e.kind.code) {
 				e.kind = kindOfCode(connect.CodeUnavailable)
 			}
 			return e
@@ -246,6 +246,10 @@ func (f *fetch) failure(resp rawResponse) error {
 // aboutTheBlock reports whether a peer's failure says something of the block or
 // of the peer's load. That it refuses this node, or that its own time was up, is
 // no refusal of the read.
-func aboutTheBlock(err error) bool {
-	return err == block.ErrNotFound || err == block.ErrCorrupt || err == block.ErrOverloaded || err == block.ErrUnavailable
+func aboutTheBlock(code connect.Code) bool {
+	switch code {
+	case connect.CodeNotFound, connect.CodeDataLoss, connect.CodeResourceExhausted, connect.CodeUnavailable:
+		return true
+	}
+	return false
 }
