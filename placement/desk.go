@@ -113,7 +113,7 @@ type Request struct {
 	Block   block.ID
 	Holding Holding
 	Role    Role                   // of this node for the block
-	Alive   func(name string) bool // whether a node can be redirected to; nil: all can
+	Alive   func(name string) bool // whether a node can be redirected to: it lives and is not Slow; nil: all can
 }
 
 // A Role says whether a node answers for a block.
@@ -183,7 +183,7 @@ func (d *Desk) decide(q *queue, r Request) Decision {
 	switch {
 	case handed != "" && r.mayGo(handed):
 		return Decision{Verdict: Redirect, To: handed}
-	case q.sends < d.perBlock && d.sends < d.total, r.Hops >= MaxHops && !orphan:
+	case q.sends < d.perBlock && d.sends < d.total, r.served():
 		return d.serve(q, r.Reader)
 	}
 	if to, ok := q.given.pick(func(g recipient) bool { return (g.whole || !orphan && r.Kind != Held) && r.mayGo(g.name) }); ok {
@@ -231,6 +231,13 @@ func (r *Request) safelyHeld() bool {
 
 // orphan reports whether the asker has lost its source and others wait for it.
 func (r *Request) orphan() bool { return r.Lost != "" && !r.Alone }
+
+// served reports whether the asker was sent on so often that it is served here
+// whatever the load is. Orphans, of whom there are many at once, rather wait in
+// line; but a reader may take more than twice MaxHops for ill will.
+func (r *Request) served() bool {
+	return r.Hops >= 2*MaxHops || r.Hops >= MaxHops && !r.orphan()
+}
 
 // mayGo reports whether the asker can be redirected to the node.
 func (r *Request) mayGo(name string) bool {

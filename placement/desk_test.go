@@ -184,7 +184,8 @@ func TestDeskOrphans(t *testing.T) {
 	want(t, c.ask("o4", lost("s")), "wait")
 	want(t, c.Ended(x, "b", placement.Broken, start), []string{"o4"})
 	want(t, c.ask("o4", lost("s")), "serve")
-	want(t, c.ask("o5", lost("s"), hops(placement.MaxHops)), "wait") // however often it was sent on
+	want(t, c.ask("o5", lost("s"), hops(placement.MaxHops)), "wait")
+	want(t, c.ask("o8", lost("s"), hops(2*placement.MaxHops)), "serve") // not sent on for ever
 	want(t, c.ask("n1", lost("s"), alone), "redirect o3")
 	c.Left(x, "o5")
 	c.Left(x, "o7")

@@ -169,14 +169,19 @@ func (d *Desk) sweep(now time.Time) {
 // slowBelow is the share of the typical rate below which a node is slow.
 const slowBelow = 0.75
 
+// Slow reports whether a node whose uplink carries rate is slow where typical is
+// typical, both in Mbit/s. A 0 means not known: not slow. Nobody should be
+// redirected to a slow node: it passes on less than it takes.
+func Slow(rate, typical uint32) bool {
+	return rate > 0 && float64(rate) < slowBelow*float64(typical)
+}
+
 // SetRate scales what the desk takes on to the rate this node has measured of
-// its uplink, in relation to what is typical in the zone, both in Mbit/s. A 0
-// means not known: as typical.
+// its uplink, in relation to what is typical in the zone; see [Slow].
 func (d *Desk) SetRate(own, typical uint32) {
 	d.perBlock, d.total = d.limits.PerBlock, d.limits.Total
-	if own == 0 || typical == 0 || float64(own) >= slowBelow*float64(typical) {
-		return
+	if Slow(own, typical) {
+		d.perBlock = 1
+		d.total = max(1, int(uint64(d.limits.Total)*uint64(own)/uint64(typical)))
 	}
-	d.perBlock = 1
-	d.total = max(1, int(uint64(d.limits.Total)*uint64(own)/uint64(typical)))
 }

@@ -48,7 +48,7 @@ func ParseKind(s string) (Kind, error) {
 }
 
 // MaxHops is how often a reader lets itself be redirected for one block before
-// it is served wherever it is (BURST.md: hop >= 8).
+// it is served wherever it is (BURST.md: hop >= 8); an orphan, twice as often.
 const MaxHops = 8
 
 // An Ask is a node's request for a block to another node of its zone.

@@ -153,7 +153,11 @@ func (s *sim) ownerOf(b int) *host {
 	return s.hosts[0]
 }
 
-func (s *sim) alive(name string) bool { return !s.byName[name].knownDead }
+// alive says who can be redirected to.
+func (s *sim) alive(name string) bool {
+	h := s.byName[name]
+	return !h.knownDead && (s.noRate || !placement.Slow(uint32(h.up*8/1e6), uint32(s.rate/1e6)))
+}
 
 // bound is when everybody can hold everything at the earliest:
 // (1 + floor(log2 N)/M) S/B.
