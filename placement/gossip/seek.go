@@ -17,7 +17,9 @@ const (
 	seekMissing = time.Second            // first pause when some nodes are missing
 	atOnce      = 4                      // addresses tried at once
 	aloneTries  = 16                     // addresses a node that is alone tries in a round
-	claimRounds = 4
+	claimRounds = 5                      // in which to repeat a claim after the last refusal
+	claimOften  = 12                     // claims made every claimPause, then less often
+	claimPause  = 400 * time.Millisecond
 )
 
 // A seeker looks for nodes that should be there and are not members: behind the
@@ -29,6 +31,7 @@ type seeker struct {
 	silent map[string]bool // seeds already complained about
 	alone  bool            // already complained about
 	tries  int             // rounds since something was found
+	claims int             // rounds since the name was contested
 }
 
 func newSeeker(m *Membership, port uint16) (*seeker, error) {
@@ -234,20 +237,22 @@ func (m *Membership) rival() {
 	}
 }
 
-// claim claims our name again while it is contested, and says so. Asking some
-// members for their state is what tells whether they still have the other one.
+// claim claims our name again while it is contested, and says so. Asking a member
+// for its state is what tells whether it still has the other one.
 func (s *seeker) claim(alive map[netip.AddrPort]string) (time.Duration, bool) {
 	if s.m.contest.Load() == 0 || len(alive) == 0 {
+		s.claims = 0
 		return 0, false
 	}
 	s.m.contest.Add(-1)
-	var some []netip.AddrPort
 	for a := range alive { // in random order
-		if some = append(some, a); len(some) == atOnce {
-			break
-		}
+		s.join([]netip.AddrPort{a}, map[netip.AddrPort]error{})
+		break
 	}
-	s.join(some, map[netip.AddrPort]error{})
 	_ = s.m.announce(time.Millisecond)
-	return s.pause(2 * seekAlone), true
+	if s.claims++; s.claims <= claimOften {
+		s.tries = 0
+		return jitter(claimPause), true
+	}
+	return s.pause(claimPause), true
 }

@@ -21,14 +21,18 @@ import (
 // TestMain runs many tests at once: they wait for probes more than they compute.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil {
+	parallel := "12"
+	if figure.Instrumented {
+		parallel = "6"
+	}
+	if err := flag.Set("test.parallel", parallel); err != nil {
 		panic(err)
 	}
 	blocktest.Main(m)
 }
 
 // patience is how long a test waits for what should take seconds.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // quick is the default timing, looked at more often; a build that checks itself
 // is given more time, so that no node seems dead because it is slow.
@@ -37,7 +41,7 @@ func quick() Timing {
 	t.Probe, t.Timeout = 300*time.Millisecond, 120*time.Millisecond
 	t.Seek, t.Publish, t.Reload = time.Second, 50*time.Millisecond, 20*time.Millisecond
 	if figure.Instrumented {
-		t.Probe, t.Timeout = 2*t.Probe, 2*t.Timeout
+		t.Probe, t.Timeout = 4*t.Probe, 4*t.Timeout
 	}
 	return t
 }
