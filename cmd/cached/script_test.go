@@ -11,7 +11,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block/blocktest"
 )
@@ -68,7 +67,7 @@ func waitFor(ts *testscript.TestScript, wanted func(ready, up bool) bool) {
 }
 
 func pollStatus(ts *testscript.TestScript, wanted func(*cachedv1.GetStatusResponse, error) bool) {
-	client, err := api.NewClient(ts.Getenv("CACHED_SERVER"), api.ClientOptions{})
+	client, err := target{url: ts.Getenv("CACHED_SERVER"), ca: ts.Getenv("CACHED_CA"), tokenFile: ts.Getenv("CACHED_TOKEN_FILE")}.newClient()
 	ts.Check(err)
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
