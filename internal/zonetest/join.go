@@ -19,6 +19,9 @@ func joinPeer(z *Zone, o peer.Options) l3 {
 	if z.opts.Peer != nil {
 		z.opts.Peer(o.Node, &o)
 	}
+	if o.Distribution == peer.ByTree && o.Registrar == nil {
+		o.Registrar = registrars{z, o.Node}
+	}
 	t, err := peer.New(o)
 	if err != nil {
 		panic(fmt.Sprintf("zonetest: %v", err))

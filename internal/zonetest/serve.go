@@ -12,7 +12,7 @@ import (
 
 // serve is the asked node's end of a connection.
 func (n *Network) serve(c *conn, id block.ID, ask placement.Ask) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(block.WithCall(context.Background(), c.call))
 	defer cancel()
 	watched := make(chan struct{})
 	go func() {

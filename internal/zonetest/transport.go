@@ -23,6 +23,7 @@ var _ peer.Transport = (*transport)(nil)
 // A conn is one ask under way.
 type conn struct {
 	from, to *host
+	call     block.Call // on whose behalf
 	answer   Answerer
 	fromDead <-chan struct{}
 	toDead   <-chan struct{}
@@ -70,8 +71,10 @@ func (t *transport) fetch(ctx context.Context, to string, id block.ID, ask place
 		return placement.Reply{}, err
 	}
 	c, again := t.dial(to, ask.Kind)
+	c.call = block.CallFrom(ctx)
 	ask.Reader = t.host.name // stands in the certificate
 	if again != nil {
+		again.call = c.call
 		t.net.serving.Go(func() { t.net.serve(again, id, ask) })
 		t.net.serving.Go(again.drain)
 	}
