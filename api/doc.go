@@ -17,6 +17,23 @@
 // the id as ETag; errors are the Connect protocol's JSON with the status of the
 // one table in errors.go.
 //
+// Nodes of a zone speak on a port of their own: [PeerServer] and [Peers]. An ask
+// is the same GET of the raw encoding with more parameters (kind, epoch, hops,
+// lost, stale, offset, zone; unknown ones are ignored, so that a newer node may
+// say more), and the answer is one of
+//
+//	200 with the bytes from offset on, as they arrive at the answering node, and
+//	    X-Cached-Block-Length, X-Cached-Epoch, X-Cached-Depth, X-Cached-Hot
+//	204 an offer was taken
+//	307 X-Cached-Redirect names the node to ask: never an address, so that a
+//	    forged redirect only leads to a node of the ring
+//	410 not mine, and neither held nor arriving; X-Cached-Redirect may name whose
+//	102 about ten times a second before one of these, while the asker must wait
+//
+// A body that cannot be completed is cut off. Silence of half a second, or a
+// quarter more for each node that passes the bytes on, is an error, and so is
+// everything that does not make sense; the connection is then closed.
+//
 // Ownership: a handler owns the block its [block.Reader] returns until the
 // response is written, and releases it then. What [Client] returns is the
 // caller's to release.

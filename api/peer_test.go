@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -85,8 +86,9 @@ func secure(tb testing.TB) (PeerServerOptions, PeerClientOptions) {
 
 // bothWays runs a test without and with TLS.
 func bothWays(t *testing.T, run func(t *testing.T, server PeerServerOptions, client PeerClientOptions)) {
-	t.Run("plain", func(t *testing.T) { run(t, PeerServerOptions{}, PeerClientOptions{Node: "client"}) })
+	t.Run("plain", func(t *testing.T) { t.Parallel(); run(t, PeerServerOptions{}, PeerClientOptions{Node: "client"}) })
 	t.Run("tls", func(t *testing.T) {
+		t.Parallel()
 		server, client := secure(t)
 		client.Node = "somebody else"
 		run(t, server, client)
@@ -266,5 +268,58 @@ func TestPeersKeepConnections(t *testing.T) {
 	p.Close()
 	if _, err := p.Fetch(t.Context(), to, b.ID(), placement.Ask{}, a); !errors.Is(err, block.ErrUnavailable) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// What is kept for later is bounded for a node, for all nodes, and in time.
+func TestPeersKeepFewConnections(t *testing.T) {
+	b := blocktest.Block(1, 1000)
+	defer b.Release()
+	for name, tt := range map[string]struct {
+		options PeerClientOptions
+		kept    int
+	}{
+		"of one node":  {PeerClientOptions{MaxIdlePerPeer: 2}, 4},
+		"of all nodes": {PeerClientOptions{MaxIdle: 3}, 4}, // one more for the second node
+		"one of each":  {PeerClientOptions{MaxIdle: 1}, 2},
+		"young":        {PeerClientOptions{MaxAge: time.Nanosecond}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const together = 5
+			p := newPeers(t, tt.options)
+			for range 2 { // nodes
+				var arrived, done sync.WaitGroup
+				arrived.Add(together)
+				to := servePeers(t, answers(func(context.Context, block.ID, placement.Ask, func() error) (PeerAnswer, error) {
+					arrived.Done()
+					arrived.Wait()
+					return serving(block.Arrived(b.Retain())), nil
+				}), PeerServerOptions{})
+				for range together {
+					done.Go(func() { fetchBlock(t, p, to, b) })
+				}
+				done.Wait()
+			}
+			if n := idleConns(p); n != tt.kept || int64(n) != p.idle.Load() {
+				t.Errorf("%d connections are kept, counted as %d: want %d", n, p.idle.Load(), tt.kept)
+			}
+		})
+	}
+}
+
+func TestPeersCloseOldConnections(t *testing.T) {
+	b := blocktest.Block(1, 1000)
+	defer b.Release()
+	one, two := servePeers(t, held(b), PeerServerOptions{}), servePeers(t, held(b), PeerServerOptions{})
+	p := newPeers(t, PeerClientOptions{})
+	fetchBlock(t, p, one, b)
+	fetchBlock(t, p, two, b)
+	p.mu.Lock()
+	p.swept = time.Now().Add(-2 * sweepGap)
+	p.pools[one.Address].idle[0].used = time.Now().Add(-time.Hour)
+	p.mu.Unlock()
+	fetchBlock(t, p, two, b)
+	if n := idleConns(p); n != 1 || p.idle.Load() != 1 {
+		t.Errorf("%d connections are kept, want that of the node in use", n)
 	}
 }

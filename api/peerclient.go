@@ -26,12 +26,13 @@ type PeerClientOptions struct {
 	MaxIdlePerPeer int                                   // connections to one peer kept for later; 0: 16
 	MaxIdle        int                                   // of all peers together, except that each may keep one; 0: 1024
 	IdleTimeout    time.Duration                         // how long they are kept; 0: 5 min
+	MaxAge         time.Duration                         // how long a connection is used, so that a replaced certificate goes out of use; 0: 1 h
 }
 
 func (o PeerClientOptions) withDefaults() PeerClientOptions {
 	for d, value := range map[*time.Duration]time.Duration{
 		&o.Silence: 500 * time.Millisecond, &o.SilencePerHop: 250 * time.Millisecond, &o.DialTimeout: time.Second,
-		&o.Timeout: time.Minute, &o.IdleTimeout: 5 * time.Minute,
+		&o.Timeout: time.Minute, &o.IdleTimeout: 5 * time.Minute, &o.MaxAge: time.Hour,
 	} {
 		if *d <= 0 {
 			*d = value

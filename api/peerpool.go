@@ -23,6 +23,7 @@ type peerConn struct {
 	rawConn
 	raw     net.Conn    // under TLS, or the same: closing it ends everything at once
 	records *recordConn // between them; nil: no TLS
+	born    time.Time
 	fd      syscall.RawConn
 	batch   int // SO_RCVLOWAT
 }
@@ -96,7 +97,7 @@ func (p *Peers) dial(ctx context.Context, to placement.Member, pool *peerPool) (
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	conn := &peerConn{rawConn: rawConn{net: raw, out: make([]byte, 0, 512)}, raw: raw, batch: 1}
+	conn := &peerConn{rawConn: rawConn{net: raw, out: make([]byte, 0, 512)}, raw: raw, born: time.Now(), batch: 1}
 	if sc, ok := raw.(syscall.Conn); ok {
 		conn.fd, _ = sc.SyscallConn() // fails on a closed connection, which the exchange finds
 	}
@@ -152,7 +153,7 @@ func (p *peerPool) put(c *peerConn) {
 	c.used = time.Now()
 	p.mu.Lock()
 	n, o := len(p.idle), p.peers.options
-	keep := !p.closed && n < o.MaxIdlePerPeer && (n == 0 || p.peers.idle.Load() < int64(o.MaxIdle))
+	keep := !p.closed && c.used.Sub(c.born) < o.MaxAge && n < o.MaxIdlePerPeer && (n == 0 || p.peers.idle.Load() < int64(o.MaxIdle))
 	if keep {
 		p.idle = append(p.idle, c)
 		p.peers.idle.Add(1)
