@@ -10,6 +10,7 @@ import (
 
 	"github.com/zonecache/cached/account"
 	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/prefetch"
 	"github.com/zonecache/cached/tiers"
 	"github.com/zonecache/cached/tiers/disk"
 	"github.com/zonecache/cached/tiers/memory"
@@ -28,6 +29,7 @@ type node struct {
 
 	zone *zone // nil when the node has no peers
 
+	ahead  *prefetch.ReadAhead
 	reader block.Reader // what this host's containers ask
 }
 
@@ -70,6 +72,9 @@ func (n *node) open(ctx context.Context, cfg Config, log *slog.Logger) (err erro
 // has accepted is written out.
 func (n *node) close() error {
 	var errs []error
+	if n.ahead != nil {
+		errs = append(errs, n.ahead.Close())
+	}
 	if n.zone != nil {
 		errs = append(errs, n.zone.close())
 	}

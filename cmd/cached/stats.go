@@ -22,8 +22,11 @@ func newStatsCommand() *cobra.Command {
 		Long: `Show the daemon's ledger since its start: every block read by the tier that served
 it and the cause of the read, in blocks and in bytes.
 
-  L1 memory, L2 local disk, L4 the origin. The hit rate is the share of reads that
-  did not go to the origin.`,
+  L1 memory, L2 local disk, L3 another host of the zone, L4 the origin.
+
+The hit rate is the share of demand reads that did not go to the origin; so are the
+rows by image. What was read ahead of a program is shown as prefetch, and the
+program's own read then as a hit.`,
 		Args: cobra.NoArgs,
 	}
 	server := addServerFlag(cmd)
@@ -100,10 +103,15 @@ func newStatsReport(l *cachedv1.Ledger) statsReport {
 	for _, e := range l.GetErrors() {
 		r.Errors += e.GetCount()
 	}
-	var all, fromOrigin cachedv1.Count
+	var all, demand, fromOrigin cachedv1.Count
 	for _, s := range l.GetServed() {
 		all.Blocks += s.GetCount().GetBlocks()
 		all.Bytes += s.GetCount().GetBytes()
+		if s.GetCause() == cachedv1.Cause_CAUSE_PREFETCH || s.GetCause() == cachedv1.Cause_CAUSE_REPAIR {
+			continue
+		}
+		demand.Blocks += s.GetCount().GetBlocks()
+		demand.Bytes += s.GetCount().GetBytes()
 		if s.GetTier() == cachedv1.Tier_TIER_ORIGIN {
 			fromOrigin.Blocks += s.GetCount().GetBlocks()
 			fromOrigin.Bytes += s.GetCount().GetBytes()
@@ -120,8 +128,8 @@ func newStatsReport(l *cachedv1.Ledger) statsReport {
 		})
 	}
 	r.Total.BlockShare, r.Total.ByteShare = share(all.Blocks, all.Blocks), share(all.Bytes, all.Bytes)
-	r.HitRate = share(all.Blocks-fromOrigin.Blocks, all.Blocks)
-	r.ByteHitRate = share(all.Bytes-fromOrigin.Bytes, all.Bytes)
+	r.HitRate = share(demand.Blocks-fromOrigin.Blocks, demand.Blocks)
+	r.ByteHitRate = share(demand.Bytes-fromOrigin.Bytes, demand.Bytes)
 	r.ReadsPerBlock = share(r.OriginReads, r.Distinct)
 	for _, u := range l.GetTiers() {
 		r.Tiers = append(r.Tiers, usageRow{tierName(u.GetTier()), u.GetUsedBytes(), u.GetCapacityBytes()})
@@ -136,6 +144,9 @@ func newStatsReport(l *cachedv1.Ledger) statsReport {
 func newImageRow(img *cachedv1.ImageLedger) imageRow {
 	row := imageRow{Image: img.GetImage(), Errors: img.GetErrors(), ByTier: map[string]uint64{}}
 	for _, s := range img.GetServed() {
+		if s.GetCause() != cachedv1.Cause_CAUSE_DEMAND {
+			continue
+		}
 		row.Blocks += s.GetCount().GetBlocks()
 		row.Bytes += s.GetCount().GetBytes()
 		if n := s.GetCount().GetBlocks(); n > 0 {

@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,6 +88,29 @@ func (z *zone) admit(b block.Block) bool { return z.admission.Admit(b) }
 func (z *zone) owns(id block.ID) bool {
 	owner, ok := z.ring.Load().Owner(id)
 	return !ok || owner.Name == z.cfg.Node
+}
+
+// rate is the typical rate of the zone's uplinks in Mbit/s, 0 when nobody has
+// measured one: the median.
+func (z *zone) rate() uint32 {
+	var rates []uint32
+	for _, m := range z.ring.Load().Members() {
+		if m.Rate > 0 {
+			rates = append(rates, m.Rate)
+		}
+	}
+	if len(rates) == 0 {
+		return 0
+	}
+	slices.Sort(rates)
+	return rates[len(rates)/2]
+}
+
+// seed makes this node's order of reading its own.
+func (z *zone) seed() uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(z.cfg.Node)) // never fails
+	return h.Sum64()
 }
 
 // serve answers peers on l and joins the zone: a node is in the ring only once it
