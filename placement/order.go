@@ -3,10 +3,11 @@ package placement
 import (
 	"math/rand/v2"
 	"sort"
+	"time"
 )
 
 // OrderLimits shapes an Order. A zero Window, Out or Demand takes its value from
-// [DefaultOrder] of an unknown rate.
+// [DefaultOrder] of an unknown rate and block.
 type OrderLimits struct {
 	Window int // W: the next one is drawn from that many not yet asked for
 	Out    int // w: blocks asked for and not yet here
@@ -15,23 +16,35 @@ type OrderLimits struct {
 }
 
 // DefaultOrder is how a reader asks in a zone whose links carry rate Mbit/s (0:
-// not known). Its window, like that of [LookAhead], holds what the origin can
-// have under way: what is asked for far ahead of it only takes the origin's
-// link from blocks that everybody waits for (docs/adr/0007-burst.md).
-func DefaultOrder(rate uint32) OrderLimits {
-	return OrderLimits{Window: atRate(rate, 64, 256), Out: 16, Demand: 4}
+// not known, as 1000) for blocks of mean bytes on average (0: 256 KiB). Its
+// window, like that of [LookAhead], holds what the origin can have under way:
+// what is asked for far ahead of that only takes the origin's link from blocks
+// that everybody waits for (docs/adr/0007-burst.md).
+func DefaultOrder(rate uint32, mean int) OrderLimits {
+	return OrderLimits{Window: within(rate, mean, windowTime, 32, 256), Out: 16, Demand: 4}
 }
 
 // LookAhead is how an owner in such a zone reads its own blocks from the origin:
 // in trace order, not far ahead of what it has.
-func LookAhead(rate uint32) OrderLimits {
-	out := atRate(rate, 4, 16)
-	return OrderLimits{Window: 1, Out: out, Demand: out, Ahead: atRate(rate, 64, 384)}
+func LookAhead(rate uint32, mean int) OrderLimits {
+	out := within(rate, mean, windowTime/16, 4, 16)
+	return OrderLimits{Window: 1, Out: out, Demand: out, Ahead: within(rate, mean, windowTime, 32, 384)}
 }
 
-// atRate grows what is right at 1 Gbit/s with the rate, up to limit.
-func atRate(rate uint32, atGigabit, limit int) int {
-	return max(atGigabit, min(limit, int(uint64(rate)*uint64(atGigabit)/1000)))
+// windowTime is how long a link may take to carry a window: a few times what an
+// origin takes to its first byte, which has several hosts' links to fill.
+const windowTime = 128 * time.Millisecond
+
+// within returns how many blocks a link carries in a time, from least to most.
+func within(rate uint32, mean int, d time.Duration, least, most int) int {
+	if rate == 0 {
+		rate = 1000
+	}
+	if mean <= 0 {
+		mean = 256 << 10
+	}
+	bytes := float64(rate) * 1e6 / 8 * d.Seconds()
+	return int(max(float64(least), min(float64(most), bytes/float64(mean))))
 }
 
 // An Order says which block of an image to ask for next: a few are the ones the
@@ -52,7 +65,7 @@ type Order struct {
 // NewOrder returns the order for blocks 0 to n-1. Hosts need different seeds;
 // the same seed gives the same order.
 func NewOrder(n int, seed uint64, limits OrderLimits) *Order {
-	def := DefaultOrder(0)
+	def := DefaultOrder(0, 0)
 	if limits.Window <= 0 {
 		limits.Window = def.Window
 	}

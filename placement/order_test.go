@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/placement"
 )
 
@@ -83,14 +84,23 @@ func TestOrderInTraceOrder(t *testing.T) {
 	}
 }
 
-func TestOrderLimitsGrowWithTheRate(t *testing.T) {
+func TestOrderLimitsFollowTheRate(t *testing.T) {
 	for _, tt := range []struct {
 		rate               uint32
+		mean               int
 		window, ahead, out int
-	}{{0, 64, 64, 4}, {100, 64, 64, 4}, {1000, 64, 64, 4}, {2500, 160, 160, 10}, {10_000, 256, 384, 16}, {4_000_000_000, 256, 384, 16}} {
-		reader, owner := placement.DefaultOrder(tt.rate), placement.LookAhead(tt.rate)
+	}{
+		{0, 0, 61, 61, 4},
+		{1000, 256 << 10, 61, 61, 4},
+		{1000, 64 << 10, 244, 244, 15},
+		{100, 150_000, 32, 32, 4},
+		{10_000, 256 << 10, 256, 384, 16},
+		{4_000_000_000, 1, 256, 384, 16},
+		{1, block.MaxSize, 32, 32, 4},
+	} {
+		reader, owner := placement.DefaultOrder(tt.rate, tt.mean), placement.LookAhead(tt.rate, tt.mean)
 		if reader.Window != tt.window || owner.Ahead != tt.ahead || owner.Out != tt.out || owner.Demand != owner.Out {
-			t.Errorf("at %d Mbit/s: %+v, %+v", tt.rate, reader, owner)
+			t.Errorf("at %d Mbit/s, %d bytes: %+v, %+v", tt.rate, tt.mean, reader, owner)
 		}
 	}
 }

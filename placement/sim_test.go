@@ -55,6 +55,15 @@ type sim struct {
 	messages, originReads, gone, turned, mostHops int
 }
 
+// usual returns the rate of the links in Mbit/s and the mean size of the blocks.
+func (z zone) usual() (rate uint32, mean int) {
+	total := 0
+	for _, n := range z.sizes {
+		total += n
+	}
+	return uint32(z.rate / 1e6), total / len(z.sizes)
+}
+
 func equalBlocks(n, size int) []int { return slices.Repeat([]int{size}, n) }
 
 // variedBlocks returns sizes around mean that add up to about total.
@@ -79,10 +88,10 @@ func simulate(z zone) *sim {
 	set(&z.spread, 2e-4)
 	set(&z.detect, 0.05)
 	if z.ahead == (placement.OrderLimits{}) {
-		z.ahead = placement.LookAhead(uint32(z.rate / 1e6))
+		z.ahead = placement.LookAhead(z.usual())
 	}
 	if z.order == (placement.OrderLimits{}) {
-		z.order = placement.DefaultOrder(uint32(z.rate / 1e6))
+		z.order = placement.DefaultOrder(z.usual())
 	}
 	for _, v := range []struct {
 		v   *int

@@ -35,6 +35,7 @@ func TestSweepBurst(t *testing.T) {
 	sweep("W and look-ahead", []int{16, 32, 128, 256}, func(z *zone, v int) { z.order.Window, z.ahead.Ahead = v, v })
 	sweep("look-ahead", []int{32, 128, 384}, func(z *zone, v int) { z.ahead.Ahead = v })
 	sweep("own reads out", []int{1, 2, 8, 16}, func(z *zone, v int) { z.ahead.Out, z.ahead.Demand = v, v })
+	sweep("W", []int{16, 64, 256}, func(z *zone, v int) { z.order.Window = v })
 	sweep("w", []int{8, 12, 24, 32}, func(z *zone, v int) { z.order.Out = v })
 	sweep("d", []int{1, 2, 8, 16}, func(z *zone, v int) { z.order.Demand = v })
 	sweep("no further than, beyond what is complete,", []int{64, 128, 256, 384}, func(z *zone, v int) { z.order.Ahead = v })
@@ -43,8 +44,8 @@ func TestSweepBurst(t *testing.T) {
 	for _, c := range cases {
 		large, small := thousand(100), sixteen(128<<20)
 		for _, z := range []*zone{&large, &small} {
-			z.order = placement.DefaultOrder(uint32(z.rate / 1e6))
-			z.ahead = placement.LookAhead(uint32(z.rate / 1e6))
+			z.order = placement.DefaultOrder(z.usual())
+			z.ahead = placement.LookAhead(z.usual())
 			c.do(z)
 			s := simulate(*z)
 			s.checkAll(t)

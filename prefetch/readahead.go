@@ -66,21 +66,21 @@ func (o Options) withDefaults() Options {
 }
 
 // orders returns the limits of a run that begins now: for others' blocks, and
-// for own ones.
-func (o Options) orders() (others, own placement.OrderLimits) {
+// for own ones; mean is the mean length of the image's blocks.
+func (o Options) orders(mean int) (others, own placement.OrderLimits) {
 	var rate uint32
 	if o.Rate != nil {
 		rate = o.Rate()
 	}
 	others, own = o.Order, o.LookAhead
 	if others == (placement.OrderLimits{}) {
-		others = placement.DefaultOrder(rate)
+		others = placement.DefaultOrder(rate, mean)
 	}
 	if others.Ahead <= 0 {
 		others.Ahead = DefaultAhead
 	}
 	if own == (placement.OrderLimits{}) {
-		own = placement.LookAhead(rate)
+		own = placement.LookAhead(rate, mean)
 		if o.Owner == nil {
 			own = alone
 		}

@@ -45,7 +45,7 @@ func newRun(a *ReadAhead, image Image) *Run {
 	}
 	r.touched, r.read = make([]atomic.Bool, len(r.blocks)), make([]bool, len(r.blocks))
 	r.left = len(r.blocks)
-	others, own := a.opts.orders()
+	others, own := a.opts.orders(r.mean())
 	r.others = placement.NewOrder(len(r.blocks), a.opts.Seed, others)
 	r.own = placement.NewOrder(len(r.blocks), a.opts.Seed, own)
 	for i, b := range r.blocks {
@@ -56,6 +56,14 @@ func newRun(a *ReadAhead, image Image) *Run {
 		}
 	}
 	return r
+}
+
+func (r *Run) mean() int {
+	total := 0
+	for _, b := range r.blocks {
+		total += b.Length
+	}
+	return total / max(1, len(r.blocks))
 }
 
 // Touched says that a program asks for a block. It does not wait for anything.
