@@ -33,7 +33,7 @@ type Membership struct {
 	wake    chan struct{} // the table changed
 	jobs    chan func()   // for the run loop
 	nudge   chan struct{} // for the seeker: nodes are missing
-	contest atomic.Int32  // rounds in which to claim our name again
+	contest contest
 	rates   chan struct{} // the rate changed enough
 	publish chan publication
 	leaving atomic.Bool
@@ -159,7 +159,7 @@ func (m *Membership) config(t *transport, bind netip.AddrPort) (*memberlist.Conf
 
 	pace := m.opt.Timing
 	conf.ProbeInterval, conf.ProbeTimeout = pace.Probe, pace.Timeout
-	conf.SuspicionMult, conf.SuspicionMaxTimeoutMult = pace.Suspicion, 4
+	conf.SuspicionMult, conf.SuspicionMaxTimeoutMult = pace.Suspicion, suspicionMax
 	conf.AwarenessMaxMultiplier = 4
 	conf.GossipInterval, conf.GossipNodes = pace.Gossip, 4
 	conf.PushPullInterval = pace.Sync
@@ -187,7 +187,7 @@ func (m *Membership) Close() error {
 	var err error
 	m.close.Do(func() {
 		m.cancel()
-		if m.leaving.Load() && m.contest.Load() == 0 { // a second node of a name must not take its leave in the first one's name
+		if m.leaving.Load() && !m.contest.open() { // a second node of a name must not take its leave in the first one's name
 			_ = m.list.Leave(time.Second) // said before; this only ends the probes
 		}
 		err = m.list.Shutdown()

@@ -17,9 +17,6 @@ const (
 	seekMissing = time.Second            // first pause when some nodes are missing
 	atOnce      = 4                      // addresses tried at once
 	aloneTries  = 16                     // addresses a node that is alone tries in a round
-	claimRounds = 5                      // in which to repeat a claim after the last refusal
-	claimOften  = 12                     // claims made every claimPause, then less often
-	claimPause  = 400 * time.Millisecond
 )
 
 // A seeker looks for nodes that should be there and are not members: behind the
@@ -31,7 +28,6 @@ type seeker struct {
 	silent map[string]bool // seeds already complained about
 	alone  bool            // already complained about
 	tries  int             // rounds since something was found
-	claims int             // rounds since the name was contested
 }
 
 func newSeeker(m *Membership, port uint16) (*seeker, error) {
@@ -223,36 +219,4 @@ func oneLine(err error) string {
 	}
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
 	return strings.TrimPrefix(strings.TrimSpace(lines[len(lines)-1]), "* ")
-}
-
-// rival is told that another node holds our name. If that is our former self, it
-// will soon be known to be dead, but not by all nodes at the same moment, and
-// memberlist does not repeat a claim that was refused. So we do.
-func (m *Membership) rival() {
-	if m.contest.Swap(claimRounds) == 0 {
-		select {
-		case m.nudge <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// claim claims our name again while it is contested, and says so. Asking a member
-// for its state is what tells whether it still has the other one.
-func (s *seeker) claim(alive map[netip.AddrPort]string) (time.Duration, bool) {
-	if s.m.contest.Load() == 0 || len(alive) == 0 {
-		s.claims = 0
-		return 0, false
-	}
-	s.m.contest.Add(-1)
-	for a := range alive { // in random order
-		s.join([]netip.AddrPort{a}, map[netip.AddrPort]error{})
-		break
-	}
-	_ = s.m.announce(time.Millisecond)
-	if s.claims++; s.claims <= claimOften {
-		s.tries = 0
-		return jitter(claimPause), true
-	}
-	return s.pause(claimPause), true
 }
