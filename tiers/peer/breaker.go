@@ -9,9 +9,8 @@ import (
 const (
 	firstPause = 500 * time.Millisecond
 	maxPause   = 10 * time.Second
-	// tolerated is how many failures in a row a node may have before it is passed
-	// by. One that stalls or lies has cost enough the first time.
-	tolerated = 2
+	// tolerated is the weight of failures in a row for which a node is passed by.
+	tolerated = 4
 	// noticePause is how long the word of others keeps this node from asking.
 	noticePause = time.Second
 )
@@ -31,12 +30,13 @@ var stateNames = [...]string{Closed: "closed", HalfOpen: "half-open", Open: "ope
 // String returns "closed", "half-open" or "open".
 func (s State) String() string { return stateNames[s] }
 
-// A gravity says how much a failure counts.
-type gravity uint8
+// A gravity is the weight of a failure.
+type gravity int
 
 const (
-	light gravity = iota // it may have been bad luck
-	grave                // it will be the same next time
+	faint gravity = 1         // it may be the fault of others: whose source dies breaks off
+	light gravity = 2         // it may have been bad luck
+	grave gravity = tolerated // it has cost enough the first time, as a stall or a lie
 )
 
 // A breaker remembers that a node fails, so that reads pass it by for a pause
@@ -45,6 +45,7 @@ const (
 type breaker struct {
 	mu       sync.Mutex
 	failures int       // in a row
+	weight   gravity   // of these
 	pauses   int       // in a row
 	until    time.Time // end of the pause; zero: closed
 	probing  time.Time // when the read that tries the node must have said how it went; zero: none does
@@ -76,25 +77,25 @@ func (b *breaker) passes(now time.Time) bool {
 func (b *breaker) succeeded() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failures, b.pauses, b.until, b.probing, b.reason = 0, 0, time.Time{}, time.Time{}, ""
+	b.failures, b.weight, b.pauses, b.until, b.probing, b.reason = 0, 0, 0, time.Time{}, time.Time{}, ""
 }
 
-// failed notes a failure and reports whether it opened the breaker.
+// failed notes a failure and reports whether it began a pause.
 func (b *breaker) failed(g gravity, reason string, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failures++
+	b.weight += g
 	b.reason, b.probing = reason, time.Time{}
 	switch {
 	case now.Before(b.until):
 		return false // of a read that was under way when the pause began
-	case g == light && b.failures < tolerated && b.pauses == 0:
+	case b.weight < tolerated:
 		return false
 	}
-	was := b.until
 	b.pauses++
 	b.until = now.Add(pause(b.pauses))
-	return was.IsZero()
+	return true
 }
 
 // withdrawn says that the one who was let in learned nothing.

@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -74,19 +73,16 @@ func (c *counter) forget(node string) {
 	c.desk.Forget(node)
 }
 
-// scale sets what the desk takes on to this node's rate and those of the ring.
-func (c *counter) scale(own uint32, ring *placement.Ring) {
-	var rates []uint32
-	for _, m := range ring.Members() {
-		if m.Rate > 0 {
-			rates = append(rates, m.Rate)
-		}
-	}
-	var typical uint32
-	if len(rates) > 0 {
-		slices.Sort(rates)
-		typical = rates[len(rates)/2]
-	}
+// behind reports whether somebody reads or waits for the block here.
+func (c *counter) behind(id block.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.desk.Behind(id)
+}
+
+// scale sets what the desk takes on to this node's rate and what is typical, in
+// Mbit/s.
+func (c *counter) scale(own, typical uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.desk.SetRate(own, typical)

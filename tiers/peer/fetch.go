@@ -43,11 +43,26 @@ func (t *Tier) fetchWithin(
 	if err == nil && reply.Verdict == placement.Serve && (into.Size() < 0 || into.Have() < into.Size()) {
 		err = fmt.Errorf("the answer ended after %d of %d bytes: %w", into.Have(), into.Size(), block.ErrUnavailable)
 	}
-	if err == nil {
+	switch {
+	case err == nil && reply.Verdict == placement.Serve:
+		return reply, nil // the caller verifies the bytes before it is a success
+	case err == nil:
 		n.breaker.succeeded()
 		return reply, nil
+	case into.Size() >= 0 && !errors.Is(err, ErrStalled) && errors.Is(err, block.ErrUnavailable):
+		err = fmt.Errorf("%w: %w", errBrokeOff, err)
 	}
 	return placement.Reply{}, t.failed(ctx, n, err)
+}
+
+// errBrokeOff marks the error of a source that had begun to answer. If it is
+// dead, the next ask will show it; it may only have lost its own source.
+var errBrokeOff = errors.New("broke off")
+
+// verified notes that a node has sent a right block.
+func (n *neighbour) verified() {
+	n.breaker.succeeded()
+	n.counts.received.Add(1)
 }
 
 // failed notes that a fetch failed and returns why.
@@ -55,6 +70,8 @@ func (t *Tier) failed(ctx context.Context, n *neighbour, err error) error {
 	switch {
 	case errors.Is(context.Cause(ctx), ErrStalled):
 		err = fmt.Errorf("%w: %w", ErrStalled, block.ErrUnavailable)
+	case errors.Is(context.Cause(ctx), errPassedBy):
+		return context.Cause(ctx)
 	case ctx.Err() != nil: // nobody wants it any more
 		n.breaker.withdrawn()
 		return context.Cause(ctx)
@@ -66,21 +83,31 @@ func (t *Tier) failed(ctx context.Context, n *neighbour, err error) error {
 		t.distrust(n, light, "refuses", err)
 		return fmt.Errorf("%w: %w", block.ErrUnavailable, err)
 	}
-	g, what := light, "failed"
 	n.counts.failures.Add(1)
-	if errors.Is(err, ErrStalled) {
-		g, what = grave, "stalled"
+	switch {
+	case errors.Is(err, ErrStalled):
 		n.counts.stalled.Add(1)
+		t.distrust(n, grave, "stalled", err)
+		t.opts.Suspect(n.name, "stalled")
+	case errors.Is(err, errBrokeOff):
+		t.distrust(n, faint, "broke off", err)
+	default:
+		t.distrust(n, light, "failed", err)
+		t.opts.Suspect(n.name, "failed")
 	}
-	t.distrust(n, g, what, err)
-	t.opts.Suspect(n.name, what)
 	return err
 }
 
-// distrust counts a failure against a node.
+// distrust counts a failure against a node. Once that is enough to pass it by,
+// nobody waits for it any longer who has not got a first byte of it.
 func (t *Tier) distrust(n *neighbour, g gravity, what string, err error) {
 	if n.breaker.failed(g, err.Error(), time.Now()) {
 		t.opts.Logger.Warn("peer is passed by for a while", "peer", n.name, "why", what, "error", err)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for w := range n.fetches {
+			w.abandon(err)
+		}
 	}
 }
 

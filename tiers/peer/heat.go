@@ -28,12 +28,25 @@ type heat struct {
 	order []block.ID // by age of their count
 }
 
-// warmth is how many readers a block had lately: a set of 64 hashes, which is
-// exact enough up to some dozen, of this window and the one before.
+// warmth is how many readers a block had lately, in this half of the window and
+// the one before.
 type warmth struct {
 	since        time.Time
-	readers, old uint64
+	readers, old hashes
 	offered      bool
+}
+
+// hashes is a set of up to 256 hashes, exact enough for some dozen readers.
+type hashes [4]uint64
+
+func (s *hashes) add(h uint64) { s[h/64%4] |= 1 << (h % 64) }
+
+// both returns how many hashes are in one of the sets.
+func (s *hashes) both(o *hashes) (n int) {
+	for i := range s {
+		n += bits.OnesCount64(s[i] | o[i])
+	}
+	return n
 }
 
 // note counts a reader, and reports whether the block is hot, and newly so.
@@ -55,12 +68,12 @@ func (h *heat) note(id block.ID, reader string, now time.Time) (hot, newly bool)
 	}
 	if age := now.Sub(w.since); age >= heatWindow/2 {
 		if w.old = w.readers; age >= heatWindow {
-			w.old, w.offered = 0, false
+			w.old, w.offered = hashes{}, false
 		}
-		w.readers, w.since = 0, now
+		w.readers, w.since = hashes{}, now
 	}
-	w.readers |= 1 << (maphash.String(h.seed, reader) % 64)
-	hot = bits.OnesCount64(w.readers|w.old) > h.after
+	w.readers.add(maphash.String(h.seed, reader))
+	hot = w.readers.both(&w.old) > h.after
 	newly = hot && !w.offered
 	w.offered = w.offered || newly
 	return hot, newly

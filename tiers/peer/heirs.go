@@ -77,7 +77,7 @@ func (t *Tier) inherit(into *block.Arrival, heir string) (block.Block, error) {
 		t.distrust(n, grave, "wrong bytes", err)
 		return block.Block{}, fmt.Errorf("peer: heir %s: %w", heir, err)
 	}
-	n.counts.received.Add(1)
+	n.verified()
 	t.stats.inherited.Add(1)
 	return b, nil
 }

@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,17 +11,20 @@ import (
 const (
 	// rateSpan is how much busy time one measurement covers.
 	rateSpan = 100 * time.Millisecond
-	// rateBusy is how many sends at once keep an uplink busy: one alone may be
-	// slow because its reader is.
-	rateBusy = 2
+	// rateBusy is how many sends at once keep an uplink busy: a few may be slow
+	// because their readers are.
+	rateBusy = 3
 	// rateScale is how often the desk is told.
 	rateScale = 2 * time.Second
+	// rateHalf is after which time half as much is enough to be the rate; and how
+	// long a rate holds that is not measured again.
+	rateHalf = time.Minute
 )
 
 // A rate measures this node's uplink while it is busy: the bytes sent in the
 // time during which several sends were in progress.
 type rate struct {
-	mbits atomic.Uint32 // the result; 0: not known
+	typical atomic.Uint32 // in the zone, in Mbit/s; 0: not known
 
 	mu     sync.Mutex
 	sends  int
@@ -27,6 +32,8 @@ type rate struct {
 	since  time.Time     // when it became busy
 	mark   time.Duration // busy time at the last measurement
 	bytes  float64       // sent in busy time since then
+	mbits  float64       // the result
+	noted  time.Time     // when it was measured last
 	scaled time.Time
 }
 
@@ -54,7 +61,7 @@ func (r *rate) ended(n int, began, d time.Duration, now time.Time) {
 		r.bytes += float64(n) * min(1, float64(busy-began)/float64(d))
 	}
 	if span := busy - r.mark; span >= rateSpan {
-		r.note(r.bytes * 8 / 1e6 / span.Seconds())
+		r.noteLocked(r.bytes*8/1e6/span.Seconds(), now)
 		r.mark, r.bytes = busy, 0
 	}
 }
@@ -66,21 +73,24 @@ func (r *rate) busyLocked(now time.Time) time.Duration {
 	return r.busy + now.Sub(r.since)
 }
 
-// note keeps what is closer to the uplink's rate: readers may be slower than it,
-// never faster. So it follows up fast and down slowly.
-func (r *rate) note(mbits float64) {
-	old := float64(r.mbits.Load())
-	switch {
-	case old == 0:
-	case mbits < old:
-		mbits = old + (mbits-old)/8
-	default:
-		mbits = old + (mbits-old)/2
-	}
-	r.mbits.Store(uint32(max(mbits, 1)))
+// noteLocked keeps the highest measurement for a while. Sends are slower than the
+// uplink where their readers are, or where they wait for bytes that still arrive;
+// they are never faster.
+func (r *rate) noteLocked(mbits float64, now time.Time) {
+	old := r.mbits * math.Exp2(-now.Sub(r.noted).Seconds()/rateHalf.Seconds())
+	r.mbits, r.noted = max(mbits, old), now
 }
 
-// due reports, now and then, that the desk is to be told.
+func (r *rate) value(now time.Time) uint32 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mbits == 0 || now.Sub(r.noted) > rateHalf {
+		return 0
+	}
+	return uint32(max(r.mbits, 1))
+}
+
+// due reports, now and then, that rates are to be compared.
 func (r *rate) due(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,6 +101,23 @@ func (r *rate) due(now time.Time) bool {
 	return true
 }
 
+// compare compares this node's rate with what is typical.
+func (t *Tier) compare() {
+	var rates []uint32
+	for _, m := range t.opts.Ring().Members() {
+		if m.Rate > 0 {
+			rates = append(rates, m.Rate)
+		}
+	}
+	typical := uint32(0)
+	if len(rates) > 0 {
+		slices.Sort(rates)
+		typical = rates[len(rates)/2]
+	}
+	t.rate.typical.Store(typical)
+	t.counter.scale(t.Rate(), typical)
+}
+
 // Rate returns the rate of this node's uplink while it is busy, in Mbit/s, for
 // the others to know; 0 while it is not known.
-func (t *Tier) Rate() uint32 { return t.rate.mbits.Load() }
+func (t *Tier) Rate() uint32 { return t.rate.value(time.Now()) }

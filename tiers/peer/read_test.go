@@ -140,16 +140,14 @@ func TestABrokenTransferIsResumed(t *testing.T) {
 			}
 			return fault{}
 		}
-		var suspects []string
-		z.nodes["a"].tier.opts.Suspect = func(node, _ string) { suspects = append(suspects, node) }
 		z.nodes["a"].mustRead(b)
 		s := z.nodes["a"].tier.Stats()
 		if s.ResumedBytes != 64<<10 || s.ReceivedBytes != uint64(b.Len()) || s.Orphans != 1 {
 			t.Errorf("%+v", s)
 		}
 		asks := z.asked(b.ID())
-		if a := asks[len(asks)-1]; len(suspects) != 1 || suspects[0] != "b" || a.Lost != "b" && a.from == "a" {
-			t.Errorf("suspects %v, asks %+v", suspects, asks)
+		if a := asks[2]; a.from != "a" || a.to != "c" || a.Kind != placement.Instead || a.Lost != "b" || !a.Alone || a.Offset != 64<<10 {
+			t.Errorf("asks %+v", asks)
 		}
 	})
 }

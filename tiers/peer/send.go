@@ -35,7 +35,7 @@ func (s *send) done(sent int, err error) {
 	now := time.Now()
 	s.rate.ended(sent, s.busy, now.Sub(s.started), now)
 	if s.rate.due(now) {
-		s.counter.scale(s.Rate(), s.opts.Ring())
+		s.compare()
 	}
 	result := placement.Delivered
 	if err != nil || sent < s.want {

@@ -17,6 +17,7 @@ import (
 const (
 	maxAsks     = 4 * placement.MaxHops
 	maxRestarts = 4
+	maxUseless  = 2 // then the zone makes no sense, and the origin does
 )
 
 // A walk is the way of one read through the zone, by redirects.
@@ -32,6 +33,7 @@ type walk struct {
 	sources  []string // who sent the bytes that are here
 	restarts int
 	pauses   int
+	useless  int // owners that live and lead nowhere
 }
 
 // A step is one ask of a walk.
@@ -76,6 +78,7 @@ func (w *walk) run(ctx context.Context, next step, err error) error {
 func (w *walk) take(ctx context.Context, s step) (next step, done bool, err error) {
 	w.arrivals.from(w.reception, s.to.Name, w.hops)
 	before := w.arrival().Have()
+	s.ask.Alone = s.ask.Lost != "" && w.trees == nil && !w.counter.behind(w.reception.id)
 	from, reply, err := w.ask(ctx, s)
 	if from.Name != s.to.Name {
 		s, before = step{to: from}, 0
@@ -163,23 +166,27 @@ func (w *walk) unless(s step) string {
 }
 
 // redirected goes where the asked node sent this read, if that is a member this
-// read has not been at and that may live; else back to the owner.
+// read has not been at and that may live; else back to the owner. An owner may
+// send it on for long, but not in circles.
 func (w *walk) redirected(s step, to string) (step, error) {
-	if w.hops < 255 {
-		w.hops++
-	}
-	if s.owner && w.hops > 2*placement.MaxHops {
-		// It must have served by now.
-		w.distrust(w.peers.get(s.to.Name), light, "redirects without end", fmt.Errorf("%d redirects", w.hops))
-		w.passed = append(w.passed, s.to.Name)
-		return w.owner("")
-	}
+	w.hops = min(w.hops, 254) + 1
 	m, ok := w.ring.Member(to)
-	if !ok || to == w.opts.Node || slices.Contains(w.visited, to) || slices.Contains(w.passed, to) || !w.mayAsk(to) {
-		return w.owner(to)
+	known := ok && to != w.opts.Node && to != s.to.Name && !slices.Contains(w.visited, to)
+	enough := uint8(placement.MaxHops)
+	if w.lost != "" {
+		enough *= 2
 	}
-	w.visited = append(w.visited, to)
-	return step{to: m, ask: placement.Ask{Hops: w.hops, Lost: w.lost}}, nil
+	switch {
+	case s.owner && w.hops > enough && (!known || w.hops > 2*placement.MaxHops):
+		w.distrust(w.peers.get(s.to.Name), faint, "redirects without end", fmt.Errorf("%d redirects", w.hops))
+		return w.pass(s, "")
+	case known && !slices.Contains(w.passed, to) && w.mayAsk(to):
+		w.visited = append(w.visited, to)
+		return step{to: m, ask: placement.Ask{Hops: w.hops, Lost: w.lost}}, nil
+	case !known:
+		w.hops = max(w.hops, enough) // in a circle: now the owner must serve
+	}
+	return w.owner(to)
 }
 
 // gone goes back to the owner when a redirect led nowhere. When the owner itself
@@ -189,15 +196,24 @@ func (w *walk) gone(s step, owner string) (step, error) {
 	if !s.owner {
 		return w.owner(s.to.Name)
 	}
-	w.passed = append(w.passed, s.to.Name)
 	if owner == "" || owner == s.to.Name {
 		return step{}, fmt.Errorf("%s cannot read it: %w", s.to.Name, block.ErrUnavailable)
 	}
-	m, ok := w.ring.Member(owner)
-	if owner == w.opts.Node {
-		return step{}, errMine
+	return w.pass(s, owner)
+}
+
+// pass goes on after an owner that lives but does not answer for the block, to
+// whom it names or the next one.
+func (w *walk) pass(s step, to string) (step, error) {
+	w.passed = append(w.passed, s.to.Name)
+	if w.useless++; w.useless > maxUseless {
+		return step{}, errNobody
 	}
-	if !ok || slices.Contains(w.passed, owner) || !w.mayAsk(owner) {
+	m, ok := w.ring.Member(to)
+	switch {
+	case to == w.opts.Node:
+		return step{}, errMine
+	case !ok || slices.Contains(w.passed, to) || !w.mayAsk(to):
 		return w.owner("")
 	}
 	return step{to: m, owner: true, ask: placement.Ask{Hops: w.hops, Lost: w.lost}}, nil
@@ -218,7 +234,7 @@ func (w *walk) finish(into *block.Arrival, from placement.Member, reply placemen
 	b, err := into.Finish(block.Peer)
 	if err == nil {
 		b.Release()
-		w.peers.get(from.Name).counts.received.Add(1)
+		w.peers.get(from.Name).verified()
 		if reply.Hot {
 			w.hot.add(into.ID(), time.Now())
 		}
@@ -244,13 +260,13 @@ func (w *walk) again(into *block.Arrival, why error) (step, error) {
 	w.stats.restarts.Add(1)
 	w.arrivals.replace(w.reception, into.Restart())
 	w.sources = nil
-	w.hops = max(w.hops, placement.MaxHops) // the owner itself, if it can
+	w.hops = max(w.hops, 2*placement.MaxHops-1) // the owner itself, if it can
 	return w.owner("")
 }
 
 // pause waits because everybody has too much to do.
 func (w *walk) pause(ctx context.Context) error {
-	d := min(5*time.Millisecond<<min(w.pauses, 6), 200*time.Millisecond)
+	d := min(10*time.Millisecond<<min(w.pauses, 6), 500*time.Millisecond)
 	w.pauses++
 	timer := time.NewTimer(d/2 + rand.N(d))
 	defer timer.Stop()

@@ -2,6 +2,8 @@ package peer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -73,6 +75,16 @@ func (w *watch) hurry() {
 	w.last, w.since = signOf(w.into), time.Now()
 	w.timer.Reset(w.limit)
 }
+
+// abandon ends a fetch that waits for its first byte.
+func (w *watch) abandon(why error) {
+	if w.into.Size() < 0 {
+		w.cancel(fmt.Errorf("%w: %w: %w", errPassedBy, block.ErrUnavailable, why))
+	}
+}
+
+// errPassedBy marks the error of a fetch that was given up because others failed.
+var errPassedBy = errors.New("peer: the node is passed by")
 
 func (w *watch) stop() {
 	w.mu.Lock()
