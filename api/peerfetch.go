@@ -209,7 +209,7 @@ func (f *fetch) receive(left int) (int, error) {
 		case errors.Is(err, os.ErrDeadlineExceeded) && f.conn.batch > 1:
 			// Too little came for a wake-up: look what it is before it is called silence.
 			slow = true
-			_ = f.conn.raw.SetDeadline(time.Now().Add(f.silence / 8)) // as in listen
+			_ = f.conn.raw.SetDeadline(time.Now().Add(f.silence / 2)) // as in listen
 		case err != nil:
 			return left, err
 		case progress >= leastProgress:
