@@ -36,16 +36,6 @@ func inSlot(slot uint32) (id block.ID) {
 	return id
 }
 
-// names returns the owner of each slot.
-func names(r *Ring) []string {
-	owners := make([]string, slotCount)
-	for slot := range owners {
-		m, _ := r.Owner(inSlot(uint32(slot)))
-		owners[slot] = m.Name
-	}
-	return owners
-}
-
 func TestRingOfFew(t *testing.T) {
 	empty := NewRing(nil)
 	if m, ok := empty.Owner(block.Sum(nil)); ok || empty.Len() != 0 || len(empty.Holders(block.Sum(nil), 3)) != 0 {

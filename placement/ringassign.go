@@ -62,7 +62,7 @@ type pace struct {
 // advance moves the pace on to the end of the round, which is at the time
 // round/roundsPerDraw/sum, in natural units.
 func (p *pace) advance(c *clock, round, sum uint64) {
-	const perRound = 1549082005 // 2^clockBits * 2^10 / ln(2) / roundsPerDraw
+	const perRound = 24785312075 / roundsPerDraw // 2^clockBits * 2^10 / ln(2)
 	high, low := bits.Mul64(perRound*round, p.weight)
 	end, _ := bits.Div64(high, low, sum)
 	p.from, p.before = p.before, c.turnsBy(end>>10, p.before)

@@ -63,15 +63,21 @@ func TestProveRingBalance(t *testing.T) {
 		r := NewRing(members)
 		slots := imbalance(members, slotLoad(r))
 		t.Logf("%4d members: %.4f over all slots, %.4f over 100,000 IDs", n, slots, imbalance(members, idLoad(r, 100_000)))
+		figure.Report(t, fmt.Sprintf("ring.balance_%d", n), slots, "max/mean")
+		if slots > 1.10 {
+			t.Errorf("%d members: the fullest owns %.4f of its fair share of the slots", n, slots)
+		}
 		ids := 100_000
 		if n == 1000 {
+			if !figure.Full() {
+				continue
+			}
 			ids = 10_000_000
 		}
 		byID := imbalance(members, idLoad(r, ids))
-		figure.Report(t, fmt.Sprintf("ring.balance_%d", n), slots, "max/mean")
 		figure.Report(t, fmt.Sprintf("ring.balance_ids_%d", n), byID, "max/mean")
-		if slots > 1.10 || byID > 1.10 {
-			t.Errorf("%d members: the fullest owns %.4f of its fair share of the slots, %.4f of %d IDs", n, slots, byID, ids)
+		if byID > 1.10 {
+			t.Errorf("%d members: the fullest owns %.4f of its fair share of %d IDs", n, byID, ids)
 		}
 	}
 }
@@ -128,7 +134,11 @@ func TestProveRingMovement(t *testing.T) {
 	worst := 0.0
 	for _, n := range sizes(1, 9, 99, 999, 2000) {
 		members := equals(n + 1)
-		for _, i := range []int{0, n / 2, n} {
+		which := []int{n / 2}
+		if figure.Full() {
+			which = []int{0, n / 2, n}
+		}
+		for _, i := range which {
 			less := append(append([]Member{}, members[:i]...), members[i+1:]...)
 			moved, its := moves(NewRing(less), NewRing(members), members[i].Name)
 			ratio := float64(moved) / float64(its)
