@@ -67,9 +67,6 @@ const (
 	ringRung             // it asks by the ring, as the root does
 )
 
-// rungOf is the rung of a reception that asks the parent of the seat.
-func rungOf(seat placement.Seat) rung { return ringRung + rung(seat.Level) }
-
 // grow makes the tier distribute by trees.
 func (t *Tier) grow(registrar Registrar) {
 	g := &trees{Tier: t, registrar: registrar, registry: newRegistry()}
@@ -90,14 +87,16 @@ func (t *Tier) JoinTree(image, node, lost string) (placement.Seat, error) {
 	if err := checkImage(image); err != nil {
 		return placement.Seat{}, err
 	}
-	member := func(name string) bool {
-		_, ok := t.opts.Ring().Member(name)
-		return ok
-	}
-	if !member(node) {
+	if !t.member(node) {
 		return placement.Seat{}, fmt.Errorf("peer: %q joins the tree of %q: no such node in the zone: %w", node, image, block.ErrNotFound)
 	}
-	return t.trees.registry.join(image, node, lost, member), nil
+	return t.trees.registry.join(image, node, lost, t.member), nil
+}
+
+// member reports whether the ring knows a node of that name.
+func (t *Tier) member(name string) bool {
+	_, ok := t.opts.Ring().Member(name)
+	return ok
 }
 
 // LeaveTree answers a node that leaves the tree of an image.
@@ -121,7 +120,7 @@ func (t *Tier) Trees() []TreeStatus {
 		return nil
 	}
 	all := map[string]TreeStatus{}
-	t.trees.registry.status(all)
+	t.trees.registry.status(all, t.member)
 	t.trees.seats.status(all)
 	return sortedStatus(all)
 }

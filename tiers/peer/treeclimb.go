@@ -53,6 +53,7 @@ func (g *trees) ask(ctx context.Context, w *walk, image string, s step) (next st
 		next, done, err = w.finish(into, s.to, reply)
 		if done {
 			g.counts.climbed.Add(1)
+			g.seats.served(image)
 			return next, true, nil
 		}
 		g.seats.complain(image, s.to.Name) // wrong bytes
@@ -62,7 +63,11 @@ func (g *trees) ask(ctx context.Context, w *walk, image string, s step) (next st
 	case ctx.Err() != nil:
 		return step{}, false, ctx.Err()
 	case errors.Is(err, block.ErrUnavailable):
-		g.seats.complain(image, s.to.Name)
+		if errors.Is(err, errBrokeOff) {
+			g.seats.brokeOff(image, s.to.Name)
+		} else {
+			g.seats.complain(image, s.to.Name)
+		}
 		next, err = w.died(s)
 	case errors.Is(err, block.ErrCorrupt) && into.Size() >= 0:
 		g.seats.complain(image, s.to.Name)

@@ -104,12 +104,19 @@ type TreeStatus struct {
 	Height int            // of the tree, likewise
 }
 
-// status adds the trees of the registry.
-func (r *registry) status(all map[string]TreeStatus) {
+// status adds the trees of the registry that have nodes.
+func (r *registry) status(all map[string]TreeStatus, member func(string) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now()
 	for _, image := range r.trees.Keys() {
-		if t, ok := r.trees.Peek(image); ok {
+		t, ok := r.trees.Peek(image)
+		if !ok {
+			continue
+		}
+		if t.sweep(now, member); t.tree.Len() == 0 {
+			r.trees.Remove(image)
+		} else {
 			s := all[image]
 			s.Image, s.Nodes, s.Height = image, t.tree.Len(), t.tree.Height()
 			all[image] = s

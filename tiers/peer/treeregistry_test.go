@@ -14,7 +14,7 @@ func everybody(string) bool { return true }
 
 func (r *registry) nodes(image string) int {
 	all := map[string]TreeStatus{}
-	r.status(all)
+	r.status(all, everybody)
 	return all[image].Nodes
 }
 

@@ -31,6 +31,7 @@ type seat struct {
 	has     bool
 	at      placement.Seat
 	lost    string // the parent that failed; not yet told
+	broken  int    // how many blocks in a row the parent has broken off
 	renewal bool   // wanted soon: the seat seems to be out of date
 }
 
@@ -112,6 +113,33 @@ func (s *seats) complain(image, parent string) {
 	}
 }
 
+// tooOften is how many blocks in a row a parent may break off. It may have lost
+// its own source; if it is dead, the next ask shows it.
+const tooOften = 3
+
+// brokeOff says that the parent has broken off a block.
+func (s *seats) brokeOff(image, parent string) {
+	s.mu.Lock()
+	often := false
+	if st, ok := s.taken.Peek(image); ok && st.at.Parent == parent {
+		st.broken++
+		often = st.broken >= tooOften
+	}
+	s.mu.Unlock()
+	if often {
+		s.complain(image, parent)
+	}
+}
+
+// served says that the parent has sent a right block.
+func (s *seats) served(image string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st, ok := s.taken.Peek(image); ok {
+		st.broken = 0
+	}
+}
+
 // doubt says that the seat seems to be out of date.
 func (s *seats) doubt(image string) {
 	s.mu.Lock()
@@ -158,6 +186,9 @@ func (s *seats) askLocked(st *seat) {
 		if err != nil {
 			s.opts.Logger.Debug("no seat", "image", st.image, "error", err)
 			return // the seat it has is as good as before
+		}
+		if at.Parent != st.at.Parent {
+			st.broken = 0
 		}
 		st.at, st.has = at, true
 		if st.lost == lost || st.lost != at.Parent {
