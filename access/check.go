@@ -40,9 +40,11 @@ const (
 type Options struct {
 	Policy  func() *Policy          // the one in force; called for every read
 	Images  Images                  // where names and manifests are kept
+	Known   []Pointer               // what names pointed at before this process, the oldest first
 	Budget  int64                   // bytes of sets of ids; 0: DefaultBudget
 	TTL     time.Duration           // how soon a name may be asked for again; 0: DefaultTTL
 	Keep    time.Duration           // how long an earlier version stays readable after its last read; 0: DefaultKeep
+	Learned func(Pointer)           // told when a name points at something new, to remember it beyond this process; nil: nobody
 	Refused func(block.Call, error) // told of every refusal and its reason; nil: nobody
 	Now     func() time.Time        // nil: time.Now
 }
@@ -83,6 +85,9 @@ func Check(next block.Reader, o Options) (*Checker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("access: %w", err)
 	}
+	for _, p := range o.Known {
+		c.history.learn(p, o.Now())
+	}
 	return c, nil
 }
 
@@ -121,7 +126,15 @@ func (c *Checker) Image(ctx context.Context, image string) error {
 }
 
 // Seen tells the checker what a name points at, when somebody has just found out.
-func (c *Checker) Seen(p Pointer) { c.history.learn(p, c.options.Now()) }
+func (c *Checker) Seen(p Pointer) { c.learn(p) }
+
+func (c *Checker) learn(pointers ...Pointer) {
+	for _, p := range pointers {
+		if c.history.learn(p, c.options.Now()) && c.options.Learned != nil {
+			c.options.Learned(p)
+		}
+	}
+}
 
 func (c *Checker) refused(call block.Call, err error) {
 	if c.options.Refused != nil && (errors.Is(err, block.ErrDenied) || errors.Is(err, block.ErrUnauthenticated)) {
@@ -210,7 +223,7 @@ func (c *Checker) resolve(ctx context.Context, image string) error {
 	return c.once(ctx, "name "+image, func(ctx context.Context) error {
 		manifest, err := c.options.Images.Manifest(ctx, image)
 		if err == nil {
-			c.history.learn(Pointer{image, manifest}, c.options.Now())
+			c.learn(Pointer{image, manifest})
 		}
 		return err
 	})
@@ -220,14 +233,14 @@ func (c *Checker) resolve(ctx context.Context, image string) error {
 // only when the last answer is older than the TTL.
 func (c *Checker) list(ctx context.Context, manifest block.ID) error {
 	if !c.history.listDue(c.options.Now(), c.options.TTL) {
-		c.history.learnListed(manifest, c.options.Now())
+		c.learn(c.history.listedAs(manifest)...)
 		return nil
 	}
 	return c.once(ctx, "list", func(ctx context.Context) error {
 		names, err := c.options.Images.Names(ctx)
 		if err == nil {
 			c.history.listed(names, c.options.Now())
-			c.history.learnListed(manifest, c.options.Now())
+			c.learn(c.history.listedAs(manifest)...)
 		}
 		return err
 	})

@@ -219,6 +219,33 @@ func TestANameThatMoves(t *testing.T) {
 	s.want(t, "shop", "shop-1", v2, nil)
 }
 
+// A process that comes after goes on with what this one has learned.
+func TestVersionsSurviveARestart(t *testing.T) {
+	bs := blocktest.Blocks(t, 1, 2, 100)
+	s := newScene(t, newPolicy(t, twoTenants...), bs...)
+	var known []Pointer
+	s.options.Learned = func(p Pointer) { known = append(known, p) }
+	m1 := s.index.publish("shop-1", bs[0].ID())
+	s.want(t, "shop", "shop-1", bs[0].ID(), nil)
+	s.index.publish("shop-1", bs[1].ID())
+	s.now = s.now.Add(3 * time.Second)
+	s.want(t, "shop", "shop-1", bs[1].ID(), nil)
+	s.want(t, "shop", "shop-1", bs[1].ID(), nil)
+	if len(known) != 2 {
+		t.Fatalf("learned %v, want 2", known)
+	}
+	options := s.options
+	options.Known = known
+	next, err := Check(s.cache, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Checker = next
+	s.want(t, "shop", "shop-1", bs[0].ID(), nil)
+	s.want(t, "shop", m1.String(), bs[0].ID(), nil)
+	s.want(t, "bank", m1.String(), bs[0].ID(), block.ErrDenied)
+}
+
 func TestAPolicyAppliesToTheNextRead(t *testing.T) {
 	b := blocktest.Blocks(t, 1, 1, 100)
 	s := newScene(t, newPolicy(t, twoTenants...), b...)

@@ -16,8 +16,8 @@
 // manifest id, to which a name that they cover must point. Names move, and who
 // started before goes on reading what the name pointed at then: an earlier
 // version stays readable under the name, and under its id, until it was not read
-// for Options.Keep (as far as this process has seen it). A tenant's patterns
-// apply to the next read.
+// for Options.Keep (as far as this process has seen it, or is told by
+// Options.Known). A tenant's patterns apply to the next read.
 //
 // Cost: a read of an image seen before takes a few lookups in memory, under a
 // microsecond, and allocates nothing. The ids of images are kept as compact sets

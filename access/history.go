@@ -81,8 +81,8 @@ func (h *history) name(of string) *name {
 	return n
 }
 
-// learn notes what a name points at now.
-func (h *history) learn(p Pointer, now time.Time) {
+// learn notes what a name points at now, and reports whether that is news.
+func (h *history) learn(p Pointer, now time.Time) (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n, ok := h.names.Get(p.Name)
@@ -93,7 +93,7 @@ func (h *history) learn(p Pointer, now time.Time) {
 	}
 	n.askedAt.Store(now.UnixNano())
 	had := n.versions()
-	if len(had) == 0 || had[0].manifest != p.Manifest {
+	if news = len(had) == 0 || had[0].manifest != p.Manifest; news {
 		n.advance(p.Manifest, now, h.keep)
 	}
 	v := n.versions()[0]
@@ -102,7 +102,7 @@ func (h *history) learn(p Pointer, now time.Time) {
 	text := p.Manifest.String()
 	was, _ := h.pointing.Get(text)
 	if slices.Contains(was.by, pointer{p.Name, v}) {
-		return
+		return news
 	}
 	by := []pointer{{p.Name, v}}
 	for _, old := range was.by {
@@ -111,6 +111,7 @@ func (h *history) learn(p Pointer, now time.Time) {
 		}
 	}
 	h.pointing.Add(text, pointed{p.Manifest, by})
+	return news
 }
 
 // advance puts a version before those that are still read.
@@ -158,14 +159,16 @@ func (h *history) listed(list []Pointer, now time.Time) {
 	h.list, h.listedAt = list, now
 }
 
-// learnListed learns the names that the last list says point at the manifest.
-func (h *history) learnListed(manifest block.ID, now time.Time) {
+// listedAs returns the names that the last list says point at the manifest.
+func (h *history) listedAs(manifest block.ID) []Pointer {
 	h.mu.Lock()
 	list := h.list
 	h.mu.Unlock()
+	var of []Pointer
 	for _, p := range list {
 		if p.Manifest == manifest {
-			h.learn(p, now)
+			of = append(of, p)
 		}
 	}
+	return of
 }

@@ -85,5 +85,5 @@ func (d *daemon) drain(timeout time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("reads were still in progress %s after SIGTERM and were cut off", timeout)
 	}
-	return errors.Join(err, d.admin.Close())
+	return errors.Join(err, d.admin.Close(), d.door.close())
 }

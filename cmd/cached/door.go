@@ -28,6 +28,7 @@ type door struct {
 	tenants  *tenantsFile     // nil: anybody may read everything
 	catalog  *catalog
 	checker  *access.Checker // nil like tenants
+	versions *versions       // nil like tenants
 	agents   *lru.Cache[*x509.Certificate, identity.Agent]
 	log      *slog.Logger
 	refusals *prometheus.CounterVec
@@ -67,8 +68,20 @@ func newDoor(cfg Config, blocks block.Reader, c *catalog, log *slog.Logger) (*do
 	if d.agents, err = lru.New[*x509.Certificate, identity.Agent](maxAgents); err != nil {
 		return nil, err
 	}
-	d.checker, err = access.Check(blocks, access.Options{Policy: d.tenants.current, Images: accessImages{c}, Refused: d.refused})
+	var known []access.Pointer
+	d.versions, known = openVersions(c.dir, log)
+	d.checker, err = access.Check(blocks, access.Options{
+		Policy: d.tenants.current, Images: accessImages{c}, Known: known, Learned: d.versions.learned, Refused: d.refused,
+	})
 	return d, err
+}
+
+// close ends what the door writes.
+func (d *door) close() error {
+	if d.versions == nil {
+		return nil
+	}
+	return d.versions.close()
 }
 
 // blocks returns what agents may read of what is behind the door.

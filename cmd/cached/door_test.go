@@ -425,6 +425,47 @@ func TestAgentsCertificates(t *testing.T) {
 	}
 }
 
+// A file of versions loses at most what was being written.
+func TestVersionsFile(t *testing.T) {
+	dir := t.TempDir()
+	log := &lockedBuffer{}
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	a, b := block.Sum([]byte("a")), block.Sum([]byte("b"))
+	first, known := openVersions(dir, logger)
+	if len(known) != 0 {
+		t.Fatalf("known %v", known)
+	}
+	for _, p := range []access.Pointer{{Name: "x", Manifest: a}, {Name: "y", Manifest: a}, {Name: "x", Manifest: b}, {Name: "x", Manifest: a}} {
+		first.learned(p)
+	}
+	if err := first.close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "versions")
+	doc, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, append(doc, "garbage\n\x00\x00\nz blake3:12"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := []access.Pointer{{Name: "y", Manifest: a}, {Name: "x", Manifest: b}, {Name: "x", Manifest: a}}
+	for range 2 {
+		next, known := openVersions(dir, logger)
+		if fmt.Sprint(known) != fmt.Sprint(want) {
+			t.Errorf("known %v, want %v", known, want)
+		}
+		if err := next.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone, known := openVersions(filepath.Join(dir, "nowhere"), logger)
+	gone.learned(want[0])
+	if err := gone.close(); err != nil || len(known) != 0 || !strings.Contains(log.String(), "not kept across restarts") {
+		t.Errorf("%v, %v, %s", err, known, log)
+	}
+}
+
 func readAndReleaseOf(t *testing.T, ctx context.Context, c *api.Client, id block.ID) {
 	t.Helper()
 	b, err := c.ReadBlock(ctx, id)
