@@ -35,7 +35,7 @@ type Limits struct {
 	Total    int           // T: sends of all blocks and images at a time, those that queue included
 	Active   int           // sends on the wire at a time, the others queue
 	Given    int           // how many of a block's recipients are remembered
-	Blocks   int           // blocks with a state of their own, about 300 bytes each
+	Blocks   int           // blocks with a state of their own, about 450 bytes each
 	Idle     time.Duration // how long a block nobody asks for keeps its state
 }
 
@@ -202,7 +202,7 @@ func (d *Desk) beforeFirstByte(q *queue, r Request) Decision {
 	if to, ok := q.given.pick(func(g recipient) bool { return g.whole && r.mayGo(g.name) }); ok {
 		return Decision{Verdict: Redirect, To: to} // it was here once, and others still have it
 	}
-	if r.orphan() || r.Hops >= MaxHops || q.waits(r.Reader) || q.plainWaiters() < d.perBlock {
+	if r.orphan() || r.Hops >= MaxHops || q.waits(r.Reader) || q.waitersFor(&r) < d.perBlock {
 		return Decision{Verdict: Wait}
 	}
 	for i, w := range q.waiting {

@@ -88,13 +88,15 @@ func TestDeskBeforeTheFirstByteReadersWaitBehindReaders(t *testing.T) {
 	c.Left(x, "b")
 	c.Left(x, "f")
 	want(t, c.ask("g"), "wait")
+	want(t, c.ask("i"), "redirect a")
 	c.dead = "a"
-	want(t, c.ask("h"), "redirect g")
-	want(t, c.ask("h", stale("g")), "wait") // nobody else to go to
+	want(t, c.ask("h"), "wait") // a takes nobody's place any more
+	want(t, c.ask("i"), "redirect g")
+	want(t, c.ask("i", stale("g")), "wait")
 	c.holding = placement.Flowing
-	want(t, c.ask("a"), "serve")
 	want(t, c.ask("g"), "serve")
-	want(t, c.ask("h"), "redirect g")
+	want(t, c.ask("h"), "serve")
+	want(t, c.ask("i"), "redirect g")
 }
 
 func TestDeskServesFewAndSendsTheOthersToThem(t *testing.T) {
@@ -260,4 +262,33 @@ func TestDeskStateIsBounded(t *testing.T) {
 		give(i, start.Add(time.Hour))
 	}
 	want(t, known(1000), 60)
+}
+
+// An ask that is redirected, and one that is served with the end of its send.
+func BenchmarkDesk(b *testing.B) {
+	names := make([]string, 1000)
+	for i := range names {
+		names[i] = fmt.Sprintf("node-%04d", i)
+	}
+	b.Run("redirect", func(b *testing.B) {
+		d := placement.NewDesk(placement.Limits{})
+		r := placement.Request{Block: x, Holding: placement.Whole}
+		i := 0
+		for b.Loop() {
+			i++
+			r.Reader = names[i%len(names)]
+			d.Decide(r, start)
+		}
+	})
+	b.Run("serve", func(b *testing.B) {
+		d := placement.NewDesk(placement.Limits{})
+		r := placement.Request{Block: x, Holding: placement.Whole}
+		i := 0
+		for b.Loop() {
+			i++
+			r.Reader = names[i%len(names)]
+			d.Decide(r, start)
+			d.Ended(x, r.Reader, placement.Delivered, start)
+		}
+	})
 }

@@ -94,10 +94,12 @@ func (q *queue) waits(reader string) bool {
 	return slices.ContainsFunc(q.waiting, func(w waiter) bool { return w.reader == reader })
 }
 
-func (q *queue) plainWaiters() int {
+// waitersFor returns how many wait to whom the asker can be sent: the dead, the
+// slow and orphans take nobody's place.
+func (q *queue) waitersFor(r *Request) int {
 	n := 0
 	for _, w := range q.waiting {
-		if !w.orphan {
+		if !w.orphan && r.mayGo(w.reader) {
 			n++
 		}
 	}
