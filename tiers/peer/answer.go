@@ -206,16 +206,17 @@ func (a *asked) gone() Answer {
 
 // serve waits for a place on the wire. The view's reference goes to the answer.
 func (a *asked) serve(ctx context.Context, v view) (Answer, error) {
-	s := &send{Tier: a.Tier, id: a.id, reader: a.ask.Reader, source: v.arrival}
-	if err := a.places.enter(ctx, a.waiting); err != nil {
+	place, err := a.places.enter(ctx, a.waiting, v.arrival)
+	if err != nil {
 		a.counter.ended(a.id, a.ask.Reader, placement.Broken)
 		v.arrival.Leave()
 		return Answer{}, err
 	}
+	s := &send{Tier: a.Tier, id: a.id, reader: a.ask.Reader, source: v.arrival, place: place}
 	size := v.arrival.Size()
 	if a.ask.Offset < 0 || a.ask.Offset > size {
-		s.end(placement.Broken)
-		return a.gone(), nil
+		s.end(placement.Broken) // somebody sent the asker what this block is not
+		return Answer{}, fmt.Errorf("peer: read %s from byte %d of %d: %w", a.id.Short(), a.ask.Offset, size, block.ErrCorrupt)
 	}
 	s.want = size - a.ask.Offset
 	s.reception, a.reception = a.reception, nil // a user until it is sent

@@ -43,8 +43,6 @@ func TestAnswerByRole(t *testing.T) {
 			{"held", "c", placement.Ask{Reader: "a", Kind: placement.Held}, placement.Serve, ""},
 			{"the owner", "b", placement.Ask{Reader: "a"}, placement.Serve, ""},
 			{"all of it is there already", "b", placement.Ask{Reader: "d", Offset: 10_000}, placement.Serve, ""},
-			{"more than there is", "b", placement.Ask{Reader: "d", Offset: 10_001}, placement.Gone, "b"},
-			{"less than nothing", "b", placement.Ask{Reader: "d", Offset: -1}, placement.Gone, "b"},
 			{"over a tree there is none of", "b", placement.Ask{Reader: "d", Kind: placement.Climb}, placement.Gone, "b"},
 		}
 		for _, tt := range tests {
@@ -55,6 +53,12 @@ func TestAnswerByRole(t *testing.T) {
 			if a.Verdict == placement.Serve {
 				a.Done(a.Source.Size()-tt.ask.Offset, nil)
 				a.Done(0, errors.New("twice is harmless"))
+			}
+		}
+		for _, offset := range []int{-1, 10_001} {
+			_, err := z.nodes["b"].tier.Answer(t.Context(), b.ID(), placement.Ask{Reader: "d", Offset: offset}, nil)
+			if !errors.Is(err, block.ErrCorrupt) {
+				t.Errorf("from byte %d on: %v", offset, err)
 			}
 		}
 	})

@@ -43,6 +43,7 @@ type reception struct {
 	holds   int // references to the reception: its users, its run or the table once it lingers
 	ended   bool
 	err     error
+	other   block.Block // the block, when it came another way meanwhile
 }
 
 // arrivals is the table of receptions, at most one for each block, and one more
@@ -128,6 +129,8 @@ func (a *arrivals) ended(r *reception, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r.ended, r.err = true, err
+	r.other.Release()
+	r.other = block.Block{}
 	if err != nil {
 		r.arrival.Fail(err)
 	}
@@ -156,6 +159,26 @@ func (a *arrivals) replace(r *reception, next *block.Arrival) {
 }
 
 var errReplaced = errors.New("peer: the block comes another way")
+
+// adopt ends the reception of a block from peers with b, which this node has
+// read by itself meanwhile.
+func (a *arrivals) adopt(b block.Block) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r, ok := a.open[b.ID()]; ok && r.way == fromPeers && !r.ended && r.other.IsZero() {
+		r.other = b.Retain()
+		r.cancel()
+	}
+}
+
+// adopted returns what adopt gave the reception, with its reference.
+func (a *arrivals) adopted(r *reception) block.Block {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := r.other
+	r.other = block.Block{}
+	return b
+}
 
 // from notes whom the bytes come from, over how many nodes.
 func (a *arrivals) from(r *reception, source string, depth uint8) {

@@ -108,13 +108,18 @@ func (t *Tier) offer(id block.ID) {
 func (t *Tier) offered(a *asked) {
 	chain := t.pull.Load()
 	owner, ok := a.ring.Owner(a.id)
-	if chain == nil || !ok || owner.Name != a.ask.Reader || owner.Name == t.opts.Node || !t.pulls.take() {
+	if chain == nil || !ok || owner.Name != a.ask.Reader || owner.Name == t.opts.Node {
+		return
+	}
+	select {
+	case t.pulls <- struct{}{}:
+	default:
 		return
 	}
 	t.stats.offersTaken.Add(1)
 	t.hot.add(a.id, time.Now())
 	begun := t.begin(func() {
-		defer t.pulls.exit()
+		defer func() { <-t.pulls }()
 		ctx, cancel := context.WithTimeout(t.ending, t.opts.Budget)
 		defer cancel()
 		b, err := (*chain).ReadBlock(block.WithCall(ctx, block.Call{Cause: block.Repair}), a.id)
@@ -123,7 +128,7 @@ func (t *Tier) offered(a *asked) {
 		}
 	})
 	if !begun {
-		t.pulls.exit()
+		<-t.pulls
 	}
 }
 

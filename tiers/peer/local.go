@@ -21,6 +21,7 @@ func (t *Tier) readLocal(ctx context.Context, id block.ID) *reception {
 		defer stop()
 		b, err := (*local).ReadBlock(ctx, id)
 		if err == nil {
+			t.arrivals.adopt(b)
 			t.arrivals.replace(r, block.Arrived(b))
 		}
 		t.arrivals.ended(r, err)

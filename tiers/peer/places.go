@@ -4,68 +4,102 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
+
+	"github.com/zonecache/cached/block"
 )
 
-// places are a few places and a line of those who wait for one, in the order
-// they came.
+// places are the few places on the wire, and the line of sends that wait for
+// one, in the order they came.
 type places struct {
-	mu   sync.Mutex
-	free int
-	line []chan struct{}
+	mu     sync.Mutex
+	free   int
+	placed []*place
+	line   []*place
+	looked time.Time // when the sends were last seen to move
 }
 
-// take takes a place if one is free.
-func (p *places) take() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.free == 0 {
-		return false
-	}
-	p.free--
-	return true
+// A place is one send's, in line or on the wire.
+type place struct {
+	source *block.Arrival
+	come   chan struct{} // closed when it is on the wire; nil if it was at once
+	have   int           // bytes of the source when the sends were last looked at
 }
 
-// enter takes a place, waiting for one in line. It returns w's error, or ctx's.
-func (p *places) enter(ctx context.Context, w *waiting) error {
+// enter returns a place for a send from source, which exit must be given back,
+// waiting for it in line. It returns w's error, or ctx's.
+func (p *places) enter(ctx context.Context, w *waiting, source *block.Arrival) (*place, error) {
+	mine := &place{source: source}
 	p.mu.Lock()
 	if p.free > 0 {
 		p.free--
+		p.placeLocked(mine)
 		p.mu.Unlock()
-		return nil
+		return mine, nil
 	}
-	turn := make(chan struct{})
-	p.line = append(p.line, turn)
+	mine.come = make(chan struct{})
+	p.line = append(p.line, mine)
 	p.mu.Unlock()
 
 	for {
-		over, err := w.wait(ctx, turn, nil)
-		if over {
-			return nil
-		}
-		if err == nil {
+		come, err := w.wait(ctx, mine.come, nil)
+		switch {
+		case come:
+			return mine, nil
+		case err == nil:
+			p.relieve(time.Now())
 			continue
 		}
-		p.mu.Lock()
-		if i := slices.Index(p.line, turn); i >= 0 {
-			p.line = slices.Delete(p.line, i, i+1)
-			p.mu.Unlock()
-			return err
-		}
-		p.mu.Unlock()
-		p.exit() // our turn came at the same moment: pass it on
-		return err
+		p.exit(mine)
+		return nil, err
 	}
 }
 
-// exit gives a place to the next in line.
-func (p *places) exit() {
+// exit gives a place back, to the next in line.
+func (p *places) exit(mine *place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.exitLocked(mine)
+}
+
+func (p *places) exitLocked(mine *place) {
+	if i := slices.Index(p.line, mine); i >= 0 {
+		p.line = slices.Delete(p.line, i, i+1)
+	}
+	i := slices.Index(p.placed, mine)
+	if i < 0 {
+		return
+	}
+	p.placed = slices.Delete(p.placed, i, i+1)
 	if len(p.line) == 0 {
 		p.free++
 		return
 	}
-	close(p.line[0])
-	p.line[0] = nil
-	p.line = p.line[1:]
+	next := p.line[0]
+	p.line = slices.Delete(p.line, 0, 1)
+	p.placeLocked(next)
+	close(next.come)
+}
+
+func (p *places) placeLocked(mine *place) {
+	mine.have = -1
+	p.placed = append(p.placed, mine)
+}
+
+// relieve gives away the places of sends whose source has brought nothing for a
+// while. They go on as soon as it does, one more on the wire than there should be.
+func (p *places) relieve(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.looked) < waitEvery {
+		return
+	}
+	p.looked = now
+	for _, s := range slices.Clone(p.placed) {
+		have := s.source.Have()
+		if have == s.have && have < s.source.Size() {
+			p.exitLocked(s)
+		}
+		s.have = have
+	}
 }

@@ -55,6 +55,13 @@ func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
 		defer cancel()
 		defer stop()
 		err := t.bring(ctx, r)
+		if err != nil {
+			if b := t.arrivals.adopted(r); !b.IsZero() {
+				t.arrivals.replace(r, block.Arrived(b))
+				t.arrivals.ended(r, nil)
+				return
+			}
+		}
 		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			t.stats.budgetSpent.Add(1)
 			err = fmt.Errorf("peer: read %s: not done after %v: %w (%v)", id.Short(), budget, block.ErrUnavailable, err)

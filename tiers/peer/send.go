@@ -8,13 +8,14 @@ import (
 	"github.com/zonecache/cached/placement"
 )
 
-// A send is one block on its way to a peer. It holds a place on the wire.
+// A send is one block on its way to a peer.
 type send struct {
 	*Tier
 	id        block.ID
 	reader    string
 	source    *block.Arrival
 	reception *reception // of which the send is a user; nil when the block is whole
+	place     *place     // on the wire
 	want      int        // bytes to send
 	started   time.Time
 	busy      time.Duration // of the uplink until then
@@ -51,7 +52,7 @@ func (s *send) done(sent int, err error) {
 
 // end gives back what the send holds.
 func (s *send) end(result placement.Result) {
-	s.places.exit()
+	s.places.exit(s.place)
 	s.counter.ended(s.id, s.reader, result)
 	s.source.Leave()
 	if s.reception != nil {

@@ -119,7 +119,7 @@ type Tier struct {
 	hot      recent // blocks that others called hot
 	vain     recent // blocks the others were asked for in vain
 	rate     rate
-	pulls    places // of replicas
+	pulls    chan struct{} // of replicas, under way
 	stats    stats
 
 	ending context.Context //nolint:containedctx // ends with the tier; what the tier does on its own behalf hangs on it
@@ -142,7 +142,7 @@ func New(o Options) (*Tier, error) {
 	t.arrivals.open, t.arrivals.aside = map[block.ID]*reception{}, map[block.ID]*reception{}
 	t.counter = counter{desk: placement.NewDesk(o.Limits), calls: map[call]chan struct{}{}}
 	t.places.free = o.Limits.Active
-	t.pulls.free = maxPulls
+	t.pulls = make(chan struct{}, maxPulls)
 	t.peers.known = map[string]*neighbour{}
 	t.hot.keep, t.vain.keep = hotFor, vainFor
 	t.bring = t.walk

@@ -111,17 +111,18 @@ func (g *trees) mayFollow(a *asked) (may, known bool) {
 
 // hand waits for a place on the wire. The view's reference goes to the answer.
 func (g *trees) hand(ctx context.Context, a *asked, v view) (Answer, error) {
-	if err := g.places.enter(ctx, a.waiting); err != nil {
+	place, err := g.places.enter(ctx, a.waiting, v.arrival)
+	if err != nil {
 		v.arrival.Leave()
 		return Answer{}, err
 	}
 	size := v.arrival.Size()
 	if a.ask.Offset < 0 || a.ask.Offset > size {
-		g.places.exit()
+		g.places.exit(place)
 		v.arrival.Leave()
 		return a.gone(), nil
 	}
-	h := &handing{trees: g, child: a.ask.Reader, source: v.arrival, want: size - a.ask.Offset, started: time.Now()}
+	h := &handing{trees: g, child: a.ask.Reader, source: v.arrival, place: place, want: size - a.ask.Offset, started: time.Now()}
 	h.reception, a.reception = a.reception, nil // a user until it is sent
 	h.busy = g.rate.began(h.started)
 	answer := Answer{
@@ -139,11 +140,12 @@ func (g *trees) hand(ctx context.Context, a *asked, v view) (Answer, error) {
 	return answer, nil
 }
 
-// A handing is one block on its way to a child. It holds a place on the wire.
+// A handing is one block on its way to a child.
 type handing struct {
 	*trees
 	child     string
 	source    *block.Arrival
+	place     *place     // on the wire
 	reception *reception // of which it is a user; nil when the block is whole
 	want      int        // bytes to send
 	started   time.Time
@@ -164,7 +166,7 @@ func (h *handing) done(sent int, err error) {
 		h.counts.handed.Add(1)
 	}
 	c.sentBytes.Add(uint64(max(sent, 0)))
-	h.places.exit()
+	h.places.exit(h.place)
 	h.source.Leave()
 	if h.reception != nil {
 		h.arrivals.leave(h.reception)

@@ -79,7 +79,7 @@ func (w *watch) hurry() {
 // abandon ends a fetch that waits for its first byte.
 func (w *watch) abandon(why error) {
 	if w.into.Size() < 0 {
-		w.cancel(fmt.Errorf("%w: %w: %w", errPassedBy, block.ErrUnavailable, why))
+		w.cancel(fmt.Errorf("%w: %w: %v", errPassedBy, block.ErrUnavailable, why)) // whatever kind why is of
 	}
 }
 
