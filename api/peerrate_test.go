@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/block/blocktest"
@@ -29,6 +30,29 @@ func TestProvePeerRate(t *testing.T) {
 	figure.Report(t, "peer.raw_plain_gbps", rate.Median(rates["peer"])/1e9, "GB/s")
 	figure.Report(t, "peer.raw_tls_gbps", rate.Median(rates["peer-tls"])/1e9, "GB/s")
 	figure.Report(t, "peer.raw_tls_vs_tls", rate.Ratio(rates, "peer-tls", "tls"), "x")
+}
+
+// TestProvePeerCost measures the processor's time for the same, which a busy
+// machine disturbs less than rates. It is both ends'.
+func TestProvePeerCost(t *testing.T) {
+	if figure.Instrumented {
+		t.Skip("costs mean nothing in a build that checks itself")
+	}
+	b := blocktest.Block(1, 512<<10)
+	defer b.Release()
+	rounds, span := 3, 50*time.Millisecond
+	if figure.Full() {
+		rounds, span = 15, 300*time.Millisecond
+	}
+	server, client := secure(t)
+	costs := processorTimes(t, []rate.Side{
+		peerSide(t, "peer", b, PeerServerOptions{}, PeerClientOptions{}), tcpSide(t, b),
+		peerSide(t, "peer-tls", b, server, client), tlsSide(t, b),
+	}, rounds, span)
+	figure.Report(t, "peer.raw_plain_cpu_vs_tcp", rate.Ratio(costs, "peer", "tcp"), "x")
+	figure.Report(t, "peer.raw_plain_cpu", rate.Median(costs["peer"]), "s/GB")
+	figure.Report(t, "peer.raw_tls_cpu_vs_tls", rate.Ratio(costs, "peer-tls", "tls"), "x")
+	figure.Report(t, "peer.raw_tls_cpu", rate.Median(costs["peer-tls"]), "s/GB")
 }
 
 // peerSide fetches b as a node does, but for the digest, which is the reader's.

@@ -161,6 +161,15 @@ func TestProveGRPCCost(t *testing.T) {
 		rounds, span = 15, 300*time.Millisecond
 	}
 	sides := []rate.Side{connectSide(t, "connect", ours, b), grpcGoSide("grpc-go", theirs, b), grpcGoSide("mixed", ours, b)}
+	costs := processorTimes(t, sides, rounds, span)
+	figure.Report(t, "api.grpc.cpu_vs_grpcgo", rate.Ratio(costs, "connect", "grpc-go"), "x")
+	figure.Report(t, "api.grpc.server_cpu_vs_grpcgo", rate.Ratio(costs, "mixed", "grpc-go"), "x")
+	figure.Report(t, "api.grpc.cpu", rate.Median(costs["connect"]), "s/GB")
+}
+
+// processorTimes returns the seconds of both ends for each GB, round by round.
+func processorTimes(t *testing.T, sides []rate.Side, rounds int, span time.Duration) map[string][]float64 {
+	t.Helper()
 	reads, costs := map[string][]func() error{}, map[string][]float64{}
 	for _, s := range sides {
 		for range rate.Clients {
@@ -176,9 +185,7 @@ func TestProveGRPCCost(t *testing.T) {
 			costs[s.Name] = append(costs[s.Name], (processorTime(t)-used).Seconds()/(moved/1e9))
 		}
 	}
-	figure.Report(t, "api.grpc.cpu_vs_grpcgo", rate.Ratio(costs, "connect", "grpc-go"), "x")
-	figure.Report(t, "api.grpc.server_cpu_vs_grpcgo", rate.Ratio(costs, "mixed", "grpc-go"), "x")
-	figure.Report(t, "api.grpc.cpu", rate.Median(costs["connect"]), "s/GB")
+	return costs
 }
 
 func processorTime(t *testing.T) time.Duration {
