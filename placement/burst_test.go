@@ -31,10 +31,7 @@ func everyTenthSlow(i int) float64 {
 
 // checkAll fails the test unless every surviving host has every block, and the
 // origin was read once for each, but for those a dead owner was reading.
-func (s *sim) checkAll(t interface {
-	Helper()
-	Fatalf(string, ...any)
-}) {
+func (s *sim) checkAll(t rapid.TB) {
 	t.Helper()
 	for _, h := range s.hosts {
 		if !h.dead && h.left > 0 {

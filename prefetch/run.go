@@ -87,7 +87,9 @@ func (r *Run) Touched(id block.ID) {
 	r.goOnLocked()
 	done := r.doneLocked()
 	r.mu.Unlock()
-	r.finish(done)
+	if done {
+		r.finish()
+	}
 }
 
 func (r *Run) setShare(bytes int64) {
@@ -134,7 +136,9 @@ func (r *Run) readBlock(i int, order *placement.Order) {
 	r.goOnLocked()
 	done := r.doneLocked()
 	r.mu.Unlock()
-	r.finish(done)
+	if done {
+		r.finish()
+	}
 }
 
 // failedLocked counts a failure. The block is left to whoever needs it.
@@ -160,10 +164,8 @@ func (r *Run) doneLocked() bool {
 	return !r.ended && (r.why != "" || r.left == 0 && r.reading == 0)
 }
 
-func (r *Run) finish(done bool) {
-	if !done {
-		return
-	}
+// finish ends a run that has nothing left to do, or gives up.
+func (r *Run) finish() {
 	r.mu.Lock()
 	why, failures := r.why, r.failures
 	r.mu.Unlock()
