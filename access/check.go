@@ -218,7 +218,7 @@ func (c *Checker) mayRead(ctx context.Context, call block.Call) (manifest block.
 // resolve asks what the name points at, once for all who want to know.
 func (c *Checker) resolve(ctx context.Context, image string) error {
 	if block.CheckName(image) != nil {
-		return nil // a pattern may cover it, but nothing has such a name
+		return nil //nolint:nilerr // a pattern may cover it, but nothing has such a name
 	}
 	return c.once(ctx, "name "+image, func(ctx context.Context) error {
 		manifest, err := c.options.Images.Manifest(ctx, image)

@@ -145,9 +145,17 @@ func TestOnlyTheImagesOfATenant(t *testing.T) {
 	before := s.cache.TotalReads()
 
 	for _, c := range []struct{ tenant, image string }{
-		{"shop", "bank-1"}, {"shop", m2.String()}, {"shop", "shop-1"}, {"shop", m1.String()},
-		{"nobody", "bank-1"}, {"shop", ""}, {"shop", "blake3:zz"}, {"shop", (block.ID{}).String()},
-		{"shop", block.Sum([]byte("no manifest")).String()}, {"shop", "other"}, {"shop", "shop-/../bank-1"},
+		{"shop", "bank-1"},
+		{"shop", m2.String()},
+		{"shop", "shop-1"},
+		{"shop", m1.String()},
+		{"nobody", "bank-1"},
+		{"shop", ""},
+		{"shop", "blake3:zz"},
+		{"shop", (block.ID{}).String()},
+		{"shop", block.Sum([]byte("no manifest")).String()},
+		{"shop", "other"},
+		{"shop", "shop-/../bank-1"},
 	} {
 		s.want(t, c.tenant, c.image, theirs.ID(), block.ErrDenied)
 	}

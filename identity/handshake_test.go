@@ -178,22 +178,38 @@ func TestRefusals(t *testing.T) {
 		refuse string // the side whose error counts
 		words  []string
 	}{
-		{"no certificate", server.PeerServer("z1"), &tls.Config{InsecureSkipVerify: true}, "server",
-			[]string{"no certificate was shown", `"z1"`, "cached certs issue"}},
-		{"wrong CA", server.PeerServer("z1"), plainClient(t, issue(t, newCA(t, identity.CAOptions{Zone: "z1"}), identity.Request{Node: "a"})), "server",
-			[]string{"spiffe://cached.internal/zone/z1/node/a", "was issued by", "no CA of", "ca.crt"}},
-		{"wrong zone", load(t, bundleOf(t, ca, identity.Request{Node: "srv"}, other), identity.Options{}).PeerServer("z1"), plainClient(t, both), "server",
-			[]string{`node "a" of zone "z2"`, `zone "z1"`}},
-		{"an agent as a peer", server.PeerServer("z1"), plainClient(t, issue(t, ca, identity.Request{Agent: "ag", Tenant: "t"})), "server",
-			[]string{`agent "ag" of tenant "t"`, "not of a node"}},
-		{"expired", server.PeerServer("z1"), plainClient(t, issue(t, ca, identity.Request{Node: "a", Lifetime: time.Millisecond})), "server",
-			[]string{"zone/z1/node/a", "expired at", "this host's clock says", "later", "renew"}},
-		{"not yet valid", load(t, bundleOf(t, ca, identity.Request{Node: "srv"}, late), identity.Options{}).PeerServer("z1"), plainClient(t, issue(t, late, identity.Request{Node: "a"})), "server",
-			[]string{"zone/z1/node/a", "not valid before", "this host's clock says", "too early", "clocks"}},
-		{"another node answers", server.PeerServer("z1"), good.PeerClient("z1", "b"), "client",
-			[]string{`node "srv"`, `wanted "b"`}},
-		{"an agent's certificate serves", agentServes(t, ca), good.PeerClient("z1", "srv"), "client",
-			[]string{"may not be used as the server's"}},
+		{
+			"no certificate", server.PeerServer("z1"), &tls.Config{InsecureSkipVerify: true}, "server",
+			[]string{"no certificate was shown", `"z1"`, "cached certs issue"},
+		},
+		{
+			"wrong CA", server.PeerServer("z1"), plainClient(t, issue(t, newCA(t, identity.CAOptions{Zone: "z1"}), identity.Request{Node: "a"})), "server",
+			[]string{"spiffe://cached.internal/zone/z1/node/a", "was issued by", "no CA of", "ca.crt"},
+		},
+		{
+			"wrong zone", load(t, bundleOf(t, ca, identity.Request{Node: "srv"}, other), identity.Options{}).PeerServer("z1"), plainClient(t, both), "server",
+			[]string{`node "a" of zone "z2"`, `zone "z1"`},
+		},
+		{
+			"an agent as a peer", server.PeerServer("z1"), plainClient(t, issue(t, ca, identity.Request{Agent: "ag", Tenant: "t"})), "server",
+			[]string{`agent "ag" of tenant "t"`, "not of a node"},
+		},
+		{
+			"expired", server.PeerServer("z1"), plainClient(t, issue(t, ca, identity.Request{Node: "a", Lifetime: time.Millisecond})), "server",
+			[]string{"zone/z1/node/a", "expired at", "this host's clock says", "later", "renew"},
+		},
+		{
+			"not yet valid", load(t, bundleOf(t, ca, identity.Request{Node: "srv"}, late), identity.Options{}).PeerServer("z1"), plainClient(t, issue(t, late, identity.Request{Node: "a"})), "server",
+			[]string{"zone/z1/node/a", "not valid before", "this host's clock says", "too early", "clocks"},
+		},
+		{
+			"another node answers", server.PeerServer("z1"), good.PeerClient("z1", "b"), "client",
+			[]string{`node "srv"`, `wanted "b"`},
+		},
+		{
+			"an agent's certificate serves", agentServes(t, ca), good.PeerClient("z1", "srv"), "client",
+			[]string{"may not be used as the server's"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			now.add(time.Second) // past the one that expires
