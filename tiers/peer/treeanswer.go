@@ -111,14 +111,14 @@ func (g *trees) mayFollow(a *asked) (may, known bool) {
 
 // hand waits for a place on the wire. The view's reference goes to the answer.
 func (g *trees) hand(ctx context.Context, a *asked, v view) (Answer, error) {
-	place, err := g.places.enter(ctx, a.waiting, v.arrival)
+	place, err := g.sends.enter(ctx, a.waiting, v.arrival)
 	if err != nil {
 		v.arrival.Leave()
 		return Answer{}, err
 	}
 	size := v.arrival.Size()
 	if a.ask.Offset < 0 || a.ask.Offset > size {
-		g.places.exit(place)
+		g.sends.exit(place)
 		v.arrival.Leave()
 		return a.gone(), nil
 	}
@@ -166,7 +166,7 @@ func (h *handing) done(sent int, err error) {
 		h.counts.handed.Add(1)
 	}
 	c.sentBytes.Add(uint64(max(sent, 0)))
-	h.places.exit(h.place)
+	h.sends.exit(h.place)
 	h.source.Leave()
 	if h.reception != nil {
 		h.arrivals.leave(h.reception)

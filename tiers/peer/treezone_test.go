@@ -31,7 +31,15 @@ func newTreeZone(t *testing.T, nodes int) *treeZone {
 	for i := range names {
 		names[i] = fmt.Sprintf("n%02d", i)
 	}
-	z := &treeZone{zone: newZone(t)}
+	z := &treeZone{}
+	t.Cleanup(func() { // once all are closed
+		for _, n := range z.nodes {
+			if free := n.tier.trees.sends.free; free != maxHandings {
+				t.Errorf("%s: %d places of handings are free, want %d", n.name, free, maxHandings)
+			}
+		}
+	})
+	z.zone = newZone(t)
 	z.names = names
 	z.without()
 	for _, name := range names {
