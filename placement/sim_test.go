@@ -140,7 +140,10 @@ func (s *sim) begin() {
 				h.own.Skip(b)
 			}
 		}
-		s.after(s.spread*s.rng.Float64(), h.read)
+		s.after(s.spread*s.rng.Float64(), func() {
+			h.began = s.now
+			h.read()
+		})
 	}
 	for i, at := range s.deaths {
 		s.after(s.deathFrom+float64(i)*s.deathEvery, s.hosts[at].die)
@@ -178,8 +181,8 @@ func (s *sim) bound() float64 {
 	return (1 + math.Floor(math.Log2(float64(s.zone.hosts)))/float64(len(s.sizes))) * float64(total) * 8 / s.rate
 }
 
-// times returns when the hosts that survived and are as asked had everything,
-// over the bound, ascending; +Inf for those who never had.
+// times returns how long the hosts that survived and are as asked took until they
+// had everything, over the bound, ascending; +Inf for those who never had.
 func (s *sim) times(which func(*host) bool) []float64 {
 	var all []float64
 	for _, h := range s.hosts {
@@ -188,7 +191,7 @@ func (s *sim) times(which func(*host) bool) []float64 {
 		case h.left > 0:
 			all = append(all, math.Inf(1))
 		default:
-			all = append(all, h.finish/s.bound())
+			all = append(all, (h.finish-h.began)/s.bound())
 		}
 	}
 	slices.Sort(all)
@@ -199,11 +202,12 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-// firstBlock returns when the last host had its first block, in seconds.
+// firstBlock returns how long a host waited for its first block at most, in
+// seconds.
 func (s *sim) firstBlock() float64 {
 	last := 0.0
 	for _, h := range s.hosts {
-		last = max(last, h.first)
+		last = max(last, h.first-h.began)
 	}
 	return last
 }

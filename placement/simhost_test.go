@@ -27,6 +27,7 @@ type host struct {
 	have      []holding
 	left      int
 	frontier  int
+	began     float64
 	first     float64 // when its first block was whole
 	finish    float64 // when its last was
 	dead      bool

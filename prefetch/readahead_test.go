@@ -238,6 +238,7 @@ func TestReadAheadDemandJoins(t *testing.T) {
 		if waited := time.Since(began); waited != 100*time.Millisecond || m.Reads(image.Blocks[3].ID) != 1 {
 			t.Fatalf("waited %v, %d reads", waited, m.Reads(image.Blocks[3].ID))
 		}
+		settle() // the flight of the last one fills L1
 	})
 }
 

@@ -104,7 +104,7 @@ func (r *Run) setShare(bytes int64) {
 func (r *Run) goOnLocked() {
 	for _, order := range []*placement.Order{r.own, r.others} {
 		// One block may always be ahead, however small the share is.
-		for !r.ended && r.ctx.Err() == nil && (r.ahead < r.share || r.reading == 0 && r.ahead == 0) {
+		for !r.ended && r.why == "" && r.ctx.Err() == nil && (r.ahead < r.share || r.reading == 0 && r.ahead == 0) {
 			i, ok := order.Next()
 			if !ok {
 				break
