@@ -104,6 +104,9 @@ func (g *guard) admit(w http.ResponseWriter, r *http.Request, fail func(http.Res
 		state = r.TLS
 	}
 	caller, err := g.caller(r.Header["Authorization"], state, peerText(r.RemoteAddr))
+	if err != nil && state != nil {
+		w.Header().Set("Connection", "close") // whoever has a new certificate shows it on a new connection
+	}
 	switch {
 	case err == nil:
 		return r.WithContext(context.WithValue(r.Context(), callerKey{}, caller))

@@ -147,6 +147,8 @@ func (c *laneConn) fail(err error) error {
 func (c *laneConn) write(head, body []byte) error {
 	if c.lane.draining.Load() {
 		c.last = true
+	}
+	if c.last {
 		head = append(head, "\r\nConnection: close"...)
 	}
 	c.out = append(head, "\r\n\r\n"...)

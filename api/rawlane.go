@@ -23,6 +23,7 @@ func (h *rawHandler) serve(c *laneConn, req laneRequest) error {
 	if h.guard != nil {
 		caller, authErr := h.guard.onLane(c, req.authorization)
 		if authErr != nil {
+			c.last = c.tls != nil // whoever has a new certificate shows it on a new connection
 			return c.fail(authErr)
 		}
 		raw.call.Tenant = caller.Tenant

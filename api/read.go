@@ -63,6 +63,9 @@ func (c *Client) read(ctx context.Context, req rawRequest) (*block.Buffer, block
 		if idle && errors.Is(err, errNoResponse) && !errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
 			continue // every turn uses up one idle connection
 		}
+		if idle && errors.Is(err, ErrUnauthenticated) && c.conns.tls != nil {
+			continue // the certificate of then may have expired, and the server closes these connections
+		}
 		return buf, tier, err
 	}
 }

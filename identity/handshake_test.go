@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,7 +167,9 @@ func TestRefusals(t *testing.T) {
 	ca := newCA(t, identity.CAOptions{Zone: "z1"})
 	late := newCA(t, identity.CAOptions{Zone: "z1", Now: func() time.Time { return time.Now().Add(48 * time.Hour) }})
 	other := newCA(t, identity.CAOptions{Zone: "z2"})
-	server := load(t, issue(t, ca, identity.Request{Node: "srv"}), identity.Options{Now: now.Now})
+	var told atomic.Int64
+	tell := func(error) { told.Add(1) }
+	server := load(t, issue(t, ca, identity.Request{Node: "srv"}), identity.Options{Now: now.Now, Refused: tell})
 	good := load(t, issue(t, ca, identity.Request{Node: "a"}), identity.Options{Now: now.Now})
 	// One CA for two zones, as cert-manager may have it.
 	both := bundleOf(t, other, identity.Request{Node: "a"}, ca)
@@ -221,6 +224,9 @@ func TestRefusals(t *testing.T) {
 			wantError(t, err, c.words...)
 			if !errors.Is(err, identity.ErrRefused) {
 				t.Errorf("%v does not match ErrRefused", err)
+			}
+			if strings.HasPrefix(c.name, "no certificate") && told.Load() != 1 {
+				t.Errorf("told of %d refusals", told.Load())
 			}
 			if m.server == nil || m.client == nil {
 				t.Errorf("one side got through: server %v, client %v", m.server, m.client)

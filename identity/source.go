@@ -18,8 +18,9 @@ const (
 
 // Options are a Source's; the zero value is sensible.
 type Options struct {
-	Logger *slog.Logger     // nil: discard
-	Now    func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // nil: discard
+	Now     func() time.Time // nil: time.Now
+	Refused func(error)      // told of every certificate of the other side that is refused, also of none; nil: nobody
 }
 
 // A Source is the material in one directory, as it is now. All methods may be
@@ -46,6 +47,9 @@ func Load(dir string, options Options) (*Source, error) {
 	}
 	if options.Now == nil {
 		options.Now = time.Now
+	}
+	if options.Refused == nil {
+		options.Refused = func(error) {}
 	}
 	s := &Source{dir: dir, options: options}
 	l, err := findLayout(dir)

@@ -12,15 +12,27 @@ import (
 // use, resumed sessions are checked against the CAs and the clock of today, and
 // an error says which file or clock to look at.
 
+// telling lets Options.Refused know what verify refuses.
+func (s *Source) telling(verify func(tls.ConnectionState) error) func(tls.ConnectionState) error {
+	return func(state tls.ConnectionState) error {
+		err := verify(state)
+		if err != nil {
+			s.options.Refused(err)
+		}
+		return err
+	}
+}
+
 // PeerServer is for the listener on which the nodes of the zone read. It lets in
 // who shows a certificate of a node of the zone, and nobody else.
 func (s *Source) PeerServer(zone string) *tls.Config {
 	return s.resumable(&tls.Config{
-		MinVersion:     tls.VersionTLS13,
-		NextProtos:     []string{"http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.own() },
-		ClientAuth:     tls.RequestClientCert, // required below, with a reason given
-		VerifyConnection: func(state tls.ConnectionState) error {
+		MinVersion:                  tls.VersionTLS13,
+		DynamicRecordSizingDisabled: true, // small records first are for browsers
+		NextProtos:                  []string{"http/1.1"},
+		GetCertificate:              func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.own() },
+		ClientAuth:                  tls.RequestClientCert, // required below, with a reason given
+		VerifyConnection: s.telling(func(state tls.ConnectionState) error {
 			if leafOf(state) == nil {
 				return refuse("no certificate was shown: peers want one of a node of zone %q (`cached certs issue`)", zone)
 			}
@@ -29,7 +41,7 @@ func (s *Source) PeerServer(zone string) *tls.Config {
 			}
 			_, err := Node(state, zone)
 			return err
-		},
+		}),
 	})
 }
 
@@ -43,7 +55,7 @@ func (s *Source) PeerClient(zone, node string) *tls.Config {
 		ClientSessionCache:   sessions{s},
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.own() },
 		InsecureSkipVerify:   true, // VerifyConnection does it
-		VerifyConnection: func(state tls.ConnectionState) error {
+		VerifyConnection: s.telling(func(state tls.ConnectionState) error {
 			if err := s.verify(state.PeerCertificates, x509.ExtKeyUsageServerAuth); err != nil {
 				return err
 			}
@@ -52,7 +64,7 @@ func (s *Source) PeerClient(zone, node string) *tls.Config {
 				err = refuse("%s is of node %q, wanted %q: does the address belong to another node, or do two share a certificate?", describe(leafOf(state)), got, node)
 			}
 			return err
-		},
+		}),
 	}
 }
 
@@ -60,16 +72,17 @@ func (s *Source) PeerClient(zone, node string) *tls.Config {
 // must show a valid one; whoever shows none is let in, to be asked for a token.
 func (s *Source) AgentServer() *tls.Config {
 	return s.resumable(&tls.Config{
-		MinVersion:     tls.VersionTLS13,
-		NextProtos:     []string{"h2", "http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.own() },
-		ClientAuth:     tls.RequestClientCert,
-		VerifyConnection: func(state tls.ConnectionState) error {
+		MinVersion:                  tls.VersionTLS13,
+		DynamicRecordSizingDisabled: true, // small records first are for browsers
+		NextProtos:                  []string{"h2", "http/1.1"},
+		GetCertificate:              func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.own() },
+		ClientAuth:                  tls.RequestClientCert,
+		VerifyConnection: s.telling(func(state tls.ConnectionState) error {
 			if leafOf(state) == nil {
 				return nil
 			}
 			return s.verify(state.PeerCertificates, x509.ExtKeyUsageClientAuth)
-		},
+		}),
 	})
 }
 
@@ -83,7 +96,7 @@ func (s *Source) AgentClient(host string) *tls.Config {
 		ClientSessionCache:   sessions{s},
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.own() },
 		InsecureSkipVerify:   true, // VerifyConnection does it
-		VerifyConnection: func(state tls.ConnectionState) error {
+		VerifyConnection: s.telling(func(state tls.ConnectionState) error {
 			if err := s.verify(state.PeerCertificates, x509.ExtKeyUsageServerAuth); err != nil {
 				return err
 			}
@@ -98,7 +111,7 @@ func (s *Source) AgentClient(host string) *tls.Config {
 				}
 			}
 			return refuse("%s is neither for the host %q nor of a node of this agent's zone: %w", describe(leaf), host, hostErr)
-		},
+		}),
 	}
 }
 

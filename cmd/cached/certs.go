@@ -17,6 +17,7 @@ import (
 
 	"github.com/zonecache/cached/access"
 	"github.com/zonecache/cached/identity"
+	"github.com/zonecache/cached/placement/gossip"
 )
 
 func newCertsCommand() *cobra.Command {
@@ -220,9 +221,7 @@ without downtime: add the new one below on every node, then move it to the top o
 every node, then remove the old one on every node.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var p [32]byte
-			_, _ = rand.Read(p[:]) // never fails
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), base64.StdEncoding.EncodeToString(p[:]))
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), gossip.NewKey())
 			return err
 		},
 	}

@@ -32,6 +32,7 @@ type door struct {
 	agents   *lru.Cache[*x509.Certificate, identity.Agent]
 	log      *slog.Logger
 	refusals *prometheus.CounterVec
+	now      func() time.Time
 
 	lastTold atomic.Int64 // when a refusal was last logged, Unix nanoseconds
 	untold   atomic.Int64 // how many since
@@ -47,15 +48,15 @@ const maxAgents = 4096
 // newDoor opens what the configuration names, before blocks.
 func newDoor(cfg Config, blocks block.Reader, c *catalog, log *slog.Logger) (*door, error) {
 	cfg.warnOfExposure(log)
-	d := &door{zone: cfg.Zone.Name, catalog: c, log: log, refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+	d := &door{zone: cfg.Zone.Name, catalog: c, log: log, now: time.Now, refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "cached_refusals_total", Help: "Calls of agents that were refused, by reason.",
 	}, []string{"reason"})}
-	for _, err := range refusalReasons {
-		d.refusals.WithLabelValues(reasonOf(err))
+	for _, reason := range refusalReasons {
+		d.refusals.WithLabelValues(reason)
 	}
 	var err error
 	if cfg.TLS.Dir != "" {
-		if d.source, err = identity.Load(cfg.TLS.Dir, identity.Options{Logger: log}); err != nil {
+		if d.source, err = identity.Load(cfg.TLS.Dir, identity.Options{Logger: log, Refused: d.refusedCertificate}); err != nil {
 			return nil, fmt.Errorf("tls.dir: %w", err)
 		}
 	}
@@ -152,6 +153,8 @@ func (d *door) authenticate(r api.AuthRequest) (api.Caller, error) {
 		c, err = policy.Token(r.Bearer)
 	case shown && agent.Zone != "" && d.zone != "" && agent.Zone != d.zone:
 		err = fmt.Errorf("the certificate is of agent %q of zone %q, this is zone %q: %w", agent.Name, agent.Zone, d.zone, block.ErrUnauthenticated)
+	case shown && d.now().After(r.TLS.PeerCertificates[0].NotAfter):
+		err = fmt.Errorf("the certificate of agent %q expired while the connection stood: connect again with a new one: %w", agent.Name, block.ErrUnauthenticated)
 	case shown:
 		c, err = policy.Certificate(agent.Names, agent.Tenant)
 	default:
@@ -181,7 +184,8 @@ func (d *door) agent(state *tls.ConnectionState) (identity.Agent, bool) {
 	return a, ok
 }
 
-var refusalReasons = [...]error{block.ErrUnauthenticated, block.ErrDenied}
+// The reasons of refusals.
+var refusalReasons = [...]string{"certificate", "unauthenticated", "denied"}
 
 func reasonOf(err error) string {
 	if errors.Is(err, block.ErrUnauthenticated) {
@@ -189,6 +193,10 @@ func reasonOf(err error) string {
 	}
 	return "denied"
 }
+
+// refusedCertificate counts a handshake that failed for the agent's certificate;
+// the api logs it.
+func (d *door) refusedCertificate(error) { d.refusals.WithLabelValues("certificate").Inc() }
 
 func (d *door) count(err error) { d.refusals.WithLabelValues(reasonOf(err)).Inc() }
 

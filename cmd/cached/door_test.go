@@ -142,6 +142,23 @@ func TestAgentsCertificates(t *testing.T) {
 	if _, err := client.Status(t.Context()); !errors.Is(err, block.ErrDenied) {
 		t.Errorf("an agent asks for the status: %v", err)
 	}
+	// One that ends while connections stand, and is renewed, fails no read.
+	g.issue(t, identity.Request{Agent: "a", Tenant: "shop", Lifetime: time.Hour}, dir)
+	if src, err = identity.Load(dir, identity.Options{Now: g.clock.now}); err != nil {
+		t.Fatal(err)
+	}
+	client = g.client(t, api.ClientOptions{TLS: src.AgentClient("127.0.0.1")})
+	readAndReleaseOf(t, call, client, ids[0])
+	if _, err := client.ListImages(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g.issue(t, identity.Request{Agent: "a", Tenant: "shop"}, dir)
+	g.clock.add(2 * time.Hour)
+	readAndReleaseOf(t, call, client, ids[0])
+	_, _ = client.ListImages(t.Context()) // learns that the connection is no good any more
+	if _, err := client.ListImages(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	stranger, err := identity.NewCA(identity.CAOptions{Zone: "z1"})
 	if err != nil {
 		t.Fatal(err)

@@ -133,7 +133,7 @@ func startGuarded(t *testing.T, how transport) *guarded {
 		t.Fatal(err)
 	}
 	g.address, g.door = port.Addr().String(), d.door
-	g.door.tenants.now = g.clock.now
+	g.door.tenants.now, g.door.now = g.clock.now, g.clock.now
 	d.serve(port, admin)
 	t.Cleanup(func() {
 		if err := d.drain(10 * time.Second); err != nil {
