@@ -33,7 +33,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 		return tiers.Fallback(l1, tiers.Flight(tiers.ReadThrough(n.l1, next, tiers.Always)))
 	}
 	if cfg.Zone.Name == "" {
-		n.serve(caches(l4, tiers.Always), prefetch.Options{Budget: aheadBudget(cfg), Logger: log})
+		n.serve(caches(l4, tiers.Always), prefetch.Options{}, cfg, log)
 		return n, nil
 	}
 
@@ -53,19 +53,18 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	all := tiers.Choose(n.zone.owns, local, remote)
 	l3.SetLocal(local) // what peers may have of a block this node owns; it never asks a peer's owner again
 	l3.SetPull(all)
-	n.serve(all, prefetch.Options{
-		Owner: n.zone.owns, Rate: n.zone.rate, Seed: n.zone.seed(), Budget: aheadBudget(cfg), Logger: log,
-	})
+	n.serve(all, n.zone.ahead(), cfg, log)
 	return n, nil
 }
 
+// aheadShare is the part of L1 that may be read ahead: half of what L1 keeps of
+// new blocks, since the other half may come from elsewhere meanwhile.
+const aheadShare = 8
+
 // serve makes all what this host's programs ask, and what is read ahead of them.
-func (n *node) serve(all block.Reader, ahead prefetch.Options) {
+func (n *node) serve(all block.Reader, ahead prefetch.Options, cfg Config, log *slog.Logger) {
 	requests := n.ledger.Requests(all)
+	ahead.Budget, ahead.Logger = max(int64(cfg.L1.Size)/aheadShare, 1), log
 	n.ahead = prefetch.NewReadAhead(requests, ahead)
 	n.reader = n.ahead.Watch(requests)
 }
-
-// aheadBudget is what may be read ahead: half of what L1 keeps of new blocks,
-// since the other half may come from elsewhere meanwhile.
-func aheadBudget(cfg Config) int64 { return max(int64(cfg.L1.Size)/8, 1) }

@@ -18,6 +18,7 @@ import (
 	"github.com/zonecache/cached/identity"
 	"github.com/zonecache/cached/placement"
 	"github.com/zonecache/cached/placement/gossip"
+	"github.com/zonecache/cached/prefetch"
 	"github.com/zonecache/cached/tiers/peer"
 )
 
@@ -28,9 +29,11 @@ type zone struct {
 	log      *slog.Logger
 	identity *identity.Source // nil where the zone is insecure
 	peers    *api.Peers
+	trees    *api.Trees // nil unless images spread by trees
 	tier     *peer.Tier
 	server   *api.PeerServer
 	served   chan error // what the server ended with
+	refused  [len(api.Refusals)]atomic.Uint64
 
 	admission *peer.Admission
 
@@ -68,7 +71,8 @@ func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error)
 		Suspect: z.suspect, Logger: z.log,
 	}
 	if cfg.Distribution == distributeTree {
-		opts.Distribution = peer.ByTree
+		z.trees = api.NewTrees(clients)
+		opts.Distribution, opts.Registrar = peer.ByTree, z.trees
 	}
 	policy, err := peer.ParsePolicy(cfg.L2Admit)
 	if err != nil {
@@ -106,6 +110,16 @@ func (z *zone) rate() uint32 {
 	return rates[len(rates)/2]
 }
 
+// ahead is how this node reads ahead of its programs.
+func (z *zone) ahead() prefetch.Options {
+	o := prefetch.Options{Owner: z.owns, Rate: z.rate, Seed: z.seed()}
+	if z.cfg.Distribution == distributeTree {
+		// All blocks flow down one tree: nothing is won by different orders.
+		o.Order = placement.OrderLimits{Window: 1, Out: 16, Demand: 16}
+	}
+	return o
+}
+
 // seed makes this node's order of reading its own.
 func (z *zone) seed() uint64 {
 	h := fnv.New64a()
@@ -116,12 +130,13 @@ func (z *zone) seed() uint64 {
 // serve answers peers on l and joins the zone: a node is in the ring only once it
 // can be asked.
 func (z *zone) serve(ctx context.Context, l net.Listener, log *slog.Logger) error {
-	options := api.PeerServerOptions{Zone: z.cfg.Name, Logger: z.log}
+	options := api.PeerServerOptions{Zone: z.cfg.Name, Refused: z.refuse, Logger: z.log}
 	if z.identity != nil {
 		options.TLS = z.identity.PeerServer(z.cfg.Name)
 		options.Identify = func(s tls.ConnectionState) (string, error) { return identity.Node(s, z.cfg.Name) }
 	}
-	z.server = api.NewPeerServer(api.PeerServices{Blocks: peerBlocks{z.tier}}, options)
+	trees := api.NewPeerHandler(z.tier, api.PeerHandlerOptions{Zone: z.cfg.Name, Logger: z.log})
+	z.server = api.NewPeerServer(api.PeerServices{Blocks: peerBlocks{z.tier}, Other: trees}, options)
 	go func() { z.served <- z.server.Serve(l) }()
 
 	address := z.cfg.PeerAdvertise
@@ -132,7 +147,7 @@ func (z *zone) serve(ctx context.Context, l net.Listener, log *slog.Logger) erro
 		Node: z.cfg.Node, Zone: z.cfg.Name, Bind: z.cfg.Gossip, Advertise: z.cfg.GossipAdvertise, PeerAddress: address,
 		Weight: uint32(z.cfg.Weight), Version: versionText(), Seeds: z.cfg.Seeds,
 		KeyFile: z.cfg.GossipKeys, Insecure: z.cfg.Insecure,
-		OnChange: z.ring.Store, OnDeath: z.tier.Suspect, Logger: log,
+		OnChange: z.changed, OnDeath: z.tier.Suspect, Logger: log,
 	})
 	if err != nil {
 		return fmt.Errorf("zone.gossip: %w", err)
@@ -140,6 +155,21 @@ func (z *zone) serve(ctx context.Context, l net.Listener, log *slog.Logger) erro
 	z.members.Store(members)
 	z.work.Go(func() { z.tellRate(members) })
 	return nil
+}
+
+// changed takes a new ring. Connections to who is gone are of no use.
+func (z *zone) changed(ring *placement.Ring) {
+	for _, was := range z.ring.Swap(ring).Members() {
+		if is, ok := ring.Member(was.Name); was.Address != "" && (!ok || is.Address != was.Address) {
+			z.peers.Forget(was.Address)
+		}
+	}
+}
+
+func (z *zone) refuse(why api.Refusal) {
+	if i := slices.Index(api.Refusals[:], why); i >= 0 {
+		z.refused[i].Add(1)
+	}
 }
 
 // tellRate lets the zone know how fast this node's uplink is, which the others
@@ -190,7 +220,11 @@ func (z *zone) close() error {
 	if m := z.members.Load(); m != nil {
 		errs = append(errs, m.Close())
 	}
-	return errors.Join(append(errs, z.tier.Close(), z.peers.Close())...)
+	errs = append(errs, z.tier.Close(), z.peers.Close())
+	if z.trees != nil {
+		errs = append(errs, z.trees.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // peerBlocks answers the api's asks from the peer tier.

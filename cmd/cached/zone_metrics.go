@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/zonecache/cached/account"
+	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/placement/gossip"
 	"github.com/zonecache/cached/tiers/peer"
 )
@@ -35,7 +36,7 @@ func (m zoneMetrics) Totals() []account.Total {
 	if members := m.zone.members.Load(); members != nil {
 		g = members.Stats()
 	}
-	return []account.Total{
+	totals := []account.Total{
 		{Series: account.PeerBlocks, Label: "received", Value: s.Received},
 		{Series: account.PeerBlocks, Label: "sent", Value: s.Sent},
 		{Series: account.PeerBytes, Label: "received", Value: s.ReceivedBytes},
@@ -69,4 +70,8 @@ func (m zoneMetrics) Totals() []account.Total {
 		{Series: account.GossipEvents, Label: "key_reload", Value: g.KeyReloads},
 		{Series: account.GossipEvents, Label: "key_error", Value: g.KeyErrors},
 	}
+	for i, why := range api.Refusals {
+		totals = append(totals, account.Total{Series: account.PeerRefused, Label: string(why), Value: m.zone.refused[i].Load()})
+	}
+	return totals
 }
