@@ -78,6 +78,8 @@ func TestTreeInTrouble(t *testing.T) {
 			src := rand.New(rand.NewPCG(seed, 7))
 			over := make(chan struct{})
 			var wg sync.WaitGroup
+			var mu sync.Mutex
+			var slowest time.Duration
 			for i := range 12 {
 				src := rand.New(rand.NewPCG(seed, uint64(100+i)))
 				wg.Go(func() {
@@ -87,7 +89,11 @@ func TestTreeInTrouble(t *testing.T) {
 							return
 						case <-time.After(time.Duration(src.IntN(300)) * time.Millisecond):
 						}
+						began := time.Now()
 						z.Node(i).MustRead(starting(t), z.ID(src.IntN(z.Len())))
+						mu.Lock()
+						slowest = max(slowest, time.Since(began))
+						mu.Unlock()
 					}
 				})
 			}
@@ -114,6 +120,9 @@ func TestTreeInTrouble(t *testing.T) {
 			sleep(8 * time.Second)
 			close(over)
 			wg.Wait()
+			if t.Logf("seed %d: the slowest read took %v", seed, slowest); slowest > peer.DefaultBudget+time.Second {
+				t.Errorf("seed %d: a read took %v", seed, slowest)
+			}
 			nodes := 0
 			for _, n := range z.Nodes() {
 				for _, s := range n.Tier().Trees() {
