@@ -43,6 +43,7 @@ const (
 	PeerBudgetSpent                   // none
 	PeerResumed                       // none
 	PeerInherited                     // none
+	PeerRefused                       // handshake, identity, zone, connection
 	GossipEvents                      // joined, left, died, foreign_zone, conflict, undecryptable, unreadable, notice_sent, notice_heard, seed_failure, key_reload, key_error
 	zoneSeriesCount
 )
@@ -60,6 +61,7 @@ var zoneSeries = [zoneSeriesCount]struct{ name, help, label string }{
 	PeerBudgetSpent: {"peer_budget_spent_total", "Reads left to the origin because peers took too long.", ""},
 	PeerResumed:     {"peer_resumed_bytes_total", "Bytes of broken transfers that were not sent again.", ""},
 	PeerInherited:   {"peer_inherited_total", "Blocks that the next holder had, so that the origin was not read.", ""},
+	PeerRefused:     {"peer_refused_total", "Peers that got nothing, by reason.", "reason"},
 	GossipEvents:    {"gossip_events_total", "What the gossip of the zone told this node, and what it refused.", "event"},
 }
 
