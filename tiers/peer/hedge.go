@@ -12,13 +12,17 @@ import (
 
 // Hedges (docs/adr/0009-hedging.md).
 const (
+	hedgeAfter = 0.95                 // of the answers have begun by then,
+	hedgeSlack = 1.25                 // or soon after it: who hedges one in twenty has no budget left for pauses
 	hedgeShare = 0.05                 // of all reads
 	hedgeBurst = 8                    // how many may be saved up
-	hedgeFloor = 5 * time.Millisecond // a node that lets others wait has said so by then
+	hedgeFloor = 3 * time.Millisecond // a node that lets others wait has said so by then
 )
 
 // hedges says when a second node is asked, and how often that may be.
 type hedges struct {
+	after, share float64 // hedgeAfter and hedgeShare, but for measurements
+
 	mu     sync.Mutex
 	usual  quantile
 	tokens float64
@@ -29,9 +33,9 @@ type hedges struct {
 func (h *hedges) delay() (time.Duration, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.tokens = min(h.tokens+hedgeShare, hedgeBurst)
-	d, ok := h.usual.value()
-	return max(d, hedgeFloor), ok
+	h.tokens = min(h.tokens+h.share, hedgeBurst)
+	d, ok := h.usual.value(h.after)
+	return max(time.Duration(hedgeSlack*float64(d)), hedgeFloor), ok
 }
 
 // took notes how long an owner took to its first byte.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A quantile is the recent p95 of times: counts in buckets whose bounds grow by
+// A quantile is what recent times say about those to come: counts in buckets whose bounds grow by
 // a fifth root of two, 15 %, all halved after every few times.
 type quantile struct {
 	buckets [96]uint32 // from 20 us to 10 s and beyond
@@ -14,7 +14,6 @@ type quantile struct {
 }
 
 const (
-	quantileShare  = 0.95
 	quantileMin    = 20 // times until the quantile is known
 	quantileHalve  = 512
 	quantileFirst  = 20 * time.Microsecond
@@ -38,13 +37,13 @@ func (q *quantile) add(d time.Duration) {
 	}
 }
 
-// value returns the upper bound of the bucket the quantile falls into; false
-// while too few times are known.
-func (q *quantile) value() (time.Duration, bool) {
+// value returns the upper bound of the bucket that the share of all times does not
+// exceed; false while too few times are known.
+func (q *quantile) value(share float64) (time.Duration, bool) {
 	if q.total < quantileMin {
 		return 0, false
 	}
-	left := uint32(float64(q.total) * (1 - quantileShare)) // above it
+	left := uint32(float64(q.total) * (1 - share)) // above it
 	for i := len(q.buckets) - 1; i >= 0; i-- {
 		if q.buckets[i] > left {
 			return time.Duration(float64(quantileFirst) * math.Exp2(float64(i)/quantileGrowth)), true

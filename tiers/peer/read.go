@@ -18,8 +18,7 @@ func (t *Tier) ReadBlock(ctx context.Context, id block.ID) (block.Block, error) 
 	if err := ctx.Err(); err != nil {
 		return block.Block{}, err
 	}
-	owner, ok := t.opts.Ring().Owner(id)
-	if !ok || owner.Name == t.opts.Node {
+	if t.Owns(id) {
 		return block.Block{}, errMine
 	}
 	r := t.arrivals.join(id, func() *reception { return t.receive(ctx, id) })

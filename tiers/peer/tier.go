@@ -148,6 +148,7 @@ func New(o Options) (*Tier, error) {
 	t.bring = t.walk
 	t.climb = func(_ context.Context, a *asked) (Answer, error) { return a.gone(), nil }
 	t.heat.after = o.HotAfter
+	t.hedges.after, t.hedges.share = hedgeAfter, hedgeShare
 	if o.Local != nil {
 		t.SetLocal(o.Local)
 	}
@@ -155,6 +156,13 @@ func New(o Options) (*Tier, error) {
 		t.grow(o.Registrar)
 	}
 	return t, nil
+}
+
+// Owns reports whether no other node of the ring answers for the block: this one
+// owns it, or nobody does. ReadBlock is ErrNotFound then.
+func (t *Tier) Owns(id block.ID) bool {
+	owner, ok := t.opts.Ring().Owner(id)
+	return !ok || owner.Name == t.opts.Node
 }
 
 // SetLocal sets how this node reads a block it owns: its caches, Heirs, then the

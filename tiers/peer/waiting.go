@@ -8,7 +8,7 @@ import (
 // A peer that waits is told so at once, so that it knows that this node lives,
 // but not for the time a read of a disk takes; then about ten times a second.
 const (
-	waitGrace = 2 * time.Millisecond
+	waitGrace = time.Millisecond
 	waitEvery = 100 * time.Millisecond
 )
 

@@ -172,12 +172,17 @@ func (w *walk) redirected(s step, to string) (step, error) {
 	w.hops = min(w.hops, 254) + 1
 	m, ok := w.ring.Member(to)
 	known := ok && to != w.opts.Node && to != s.to.Name && !slices.Contains(w.visited, to)
+	if !known {
+		w.stats.misled.Add(1)
+		w.opts.Logger.Debug("redirect leads nowhere", "peer", s.to.Name, "to", to, "block", w.reception.id.Short(), "hops", w.hops)
+	}
 	enough := uint8(placement.MaxHops)
 	if w.lost != "" {
 		enough *= 2
 	}
 	switch {
 	case s.owner && w.hops > enough && (!known || w.hops > 2*placement.MaxHops):
+		w.opts.Logger.Warn("owner of a block redirects without end", "peer", s.to.Name, "to", to, "block", w.reception.id.Short(), "hops", w.hops)
 		w.distrust(w.peers.get(s.to.Name), faint, "redirects without end", fmt.Errorf("%d redirects", w.hops))
 		return w.pass(s, "")
 	case known && !slices.Contains(w.passed, to) && w.mayAsk(to):
@@ -197,7 +202,11 @@ func (w *walk) gone(s step, owner string) (step, error) {
 		return w.owner(s.to.Name)
 	}
 	if owner == "" || owner == s.to.Name {
-		return step{}, fmt.Errorf("%s cannot read it: %w", s.to.Name, block.ErrUnavailable)
+		why := fmt.Errorf("%s cannot read it: %w", s.to.Name, block.ErrUnavailable)
+		if into := w.arrival(); into.Have() > 0 {
+			return w.again(into, why) // perhaps what is here is longer than the block
+		}
+		return step{}, why
 	}
 	return w.pass(s, owner)
 }
