@@ -48,7 +48,11 @@ type process struct {
 func newNode(z *Zone, i int) *Node {
 	n := &Node{Name: nameOf(i), Index: i, zone: z}
 	if z.opts.L2 == Disk {
-		n.disk = newShelf(block.Disk, len(z.blocks), z.truth, z.fault)
+		capacity := len(z.blocks)
+		if z.opts.L2Blocks > 0 {
+			capacity = z.opts.L2Blocks
+		}
+		n.disk = newShelf(block.Disk, capacity, z.truth, z.fault)
 	}
 	z.net.Shape(n.Name, z.opts.Link)
 	return n

@@ -45,6 +45,7 @@ type Options struct {
 	L1       L1
 	L1Blocks int
 	L2       L2
+	L2Blocks int // of a Disk; 0: all
 
 	OriginDelay time.Duration // to the first byte; default 20 ms
 	OriginRate  float64       // bytes a second; 0: no limit
