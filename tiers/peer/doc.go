@@ -18,6 +18,10 @@
 // same block of another node, but for Heirs, and never of a node that waits for
 // this one; so asks do not loop.
 //
+// With distribution by trees (trees) a read asks this node's parent in the tree of
+// the image instead, who may ask its own: such an ask goes up one level each time,
+// and from the root on, or where a parent fails, by the ring as above.
+//
 // # Configuration
 //
 //	zone:
@@ -26,7 +30,7 @@
 //	  sends: 8               # blocks a node sends at a time; 4 of them are on the wire
 //	  sends-per-block: 2
 //	  l2-admit: hot          # what peers sent goes to L2: hot, second or always
-//	  distribution: redirect
+//	  distribution: redirect # or tree: a Function Tree for each image
 //
 // # Ownership and concurrency
 //
