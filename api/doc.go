@@ -34,6 +34,10 @@
 // quarter more for each node that passes the bytes on, is an error, and so is
 // everything that does not make sense; the connection is then closed.
 //
+// With [Options.Authenticate] every call but health's shows a bearer token or a
+// client certificate, in all encodings and again for each request; the tenant it
+// proves takes the place of what the call says (docs/security.md).
+//
 // Ownership: a handler owns the block its [block.Reader] returns until the
 // response is written, and releases it then. What [Client] returns is the
 // caller's to release.

@@ -55,7 +55,7 @@ func printStatus(w io.Writer, s *cachedv1.GetStatusResponse) error {
 	}
 	fmt.Fprintf(tw, "version\t%s\n", s.GetVersion())
 	fmt.Fprintf(tw, "up\t%s\n", s.GetUptime().AsDuration().Round(time.Second))
-	fmt.Fprintf(tw, "blocks\thttp://%s\n", s.GetListenAddress())
+	fmt.Fprintf(tw, "blocks\t%s\n", s.GetListenAddress())
 	fmt.Fprintf(tw, "admin\thttp://%s\n", s.GetAdminAddress())
 	fmt.Fprintf(tw, "sessions\t%d open\n", s.GetOpenSessions())
 	for _, u := range s.GetTiers() {
