@@ -53,6 +53,9 @@ func (r *peerRequest) set(key, value string) (err error) {
 	case "hops":
 		n, err = parseNumber(key, value, math.MaxUint8)
 		r.ask.Hops = uint8(n)
+	case "alone":
+		n, err = parseNumber(key, value, math.MaxUint8)
+		r.ask.Alone = n != 0
 	case "cause":
 		if r.call.Cause, err = block.ParseCause(value); err != nil {
 			return invalid("%w", err)
@@ -99,6 +102,9 @@ func appendPeerQuery(p []byte, r peerRequest) []byte {
 	p = appendNumber(p, "&epoch=", r.ask.Epoch)
 	p = appendNumber(p, "&hops=", uint64(r.ask.Hops))
 	p = appendField(p, "&lost=", r.ask.Lost)
+	if r.ask.Alone {
+		p = append(p, "&alone=1"...)
+	}
 	p = appendField(p, "&stale=", r.ask.Stale)
 	p = appendField(p, "&zone=", r.zone)
 	p = appendField(p, "&reader=", r.ask.Reader)
