@@ -9,11 +9,14 @@ import (
 
 // Traffic is what a host's link has carried so far: bytes of packets with their
 // headers, those the switch dropped for want of room not among the received.
-type Traffic struct{ Sent, Received int64 }
+type Traffic struct {
+	Sent, Received int64
+	Packets        int64 // received, as large as the kernel left them
+}
 
 // Since returns what was carried after an earlier reading.
 func (t Traffic) Since(earlier Traffic) Traffic {
-	return Traffic{t.Sent - earlier.Sent, t.Received - earlier.Received}
+	return Traffic{t.Sent - earlier.Sent, t.Received - earlier.Received, t.Packets - earlier.Packets}
 }
 
 // Traffic reads the counters of the host's link.
@@ -45,10 +48,7 @@ func readTraffic(device string) (t Traffic, err error) {
 		if len(fields) < 9 {
 			return t, fmt.Errorf("/proc/net/dev: %q", line)
 		}
-		if _, err := fmt.Sscan(string(fields[0]), &t.Received); err != nil {
-			return t, err
-		}
-		_, err := fmt.Sscan(string(fields[8]), &t.Sent)
+		_, err := fmt.Sscan(string(bytes.Join([][]byte{fields[0], fields[1], fields[8]}, []byte(" "))), &t.Received, &t.Packets, &t.Sent)
 		return t, err
 	}
 	return t, fmt.Errorf("/proc/net/dev: no %s", device)

@@ -17,7 +17,7 @@ func Build(dir string) (Programs, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-o", dir, "./cmd/cached", "./loadtest/zone/agent")
+	cmd := exec.Command("go", "build", "-o", dir, "./cmd/cached", "./loadtest/zone/agent", "./loadtest/zone/liar")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
@@ -26,5 +26,7 @@ func Build(dir string) (Programs, error) {
 }
 
 func (p Programs) cached() string { return filepath.Join(string(p), "cached") }
+
+func (p Programs) liar() string { return filepath.Join(string(p), "liar") }
 
 func (p Programs) agent() string { return filepath.Join(string(p), "agent") }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/zonecache/cached/internal/figure"
+	"github.com/zonecache/cached/internal/netlab"
 	"github.com/zonecache/cached/internal/rate"
 	"github.com/zonecache/cached/loadtest/zone"
 )
@@ -25,9 +26,7 @@ func runBurst(t *testing.T, o zone.Options) burst {
 	sent := z.Store.Host.Traffic(t).Since(before).Sent
 	whole(t, z.Image, reports)
 	books, reads := zone.SumBooks(t, z.Nodes), z.Store.Reads(t, 0)
-	if books.OriginBytes != reads.Bytes || books.OriginBlocks != int64(reads.Total) {
-		t.Errorf("the ledgers say that %d blocks, %d bytes, came from the origin; it says %d blocks, %d bytes", books.OriginBlocks, books.OriginBytes, reads.Total, reads.Bytes)
-	}
+	checkLedgers(t, books, reads)
 	b := burst{
 		vsBound:      last(reports) / bound(o.Nodes, z.Image, o.Link.Rate).Seconds(),
 		bytesPerByte: float64(reads.Bytes) / float64(z.Image.Bytes),
@@ -39,6 +38,15 @@ func runBurst(t *testing.T, o zone.Options) burst {
 		t.Logf("%s: opened %.3f s, first %.3f, last %.3f, single reads p50 %.3f p99 %.3f slowest %.3f, from %v",
 			z.Nodes[i].Name, r.Opened, r.First, r.Last, r.P50, r.P99, r.Slowest, r.From)
 	}
+	daemons, store := z.CPU(t)
+	var carried netlab.Traffic
+	for _, h := range z.Lab.Hosts() {
+		c := h.Traffic(t)
+		carried.Received += c.Received
+		carried.Packets += c.Packets
+	}
+	t.Logf("CPU: daemons %.1f s, store %.1f s; TCP: %+v, %d bytes a packet", daemons.Seconds(), store.Seconds(), z.Lab.TCP(t), carried.Received/carried.Packets)
+	t.Logf("complaints: %s", zone.Complaints(z.Nodes))
 	return b
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,8 +22,10 @@ type Node struct {
 	Host *netlab.Host
 
 	zone    *Zone
+	place   int
 	dir     string
 	process *testtool.Process
+	log     strings.Builder // what daemons that have ended had printed
 	// identity is the directory of the node's certificate.
 	identity string
 }
@@ -34,9 +38,10 @@ const (
 	seeds        = 3 // of the nodes, whom the others know beforehand
 )
 
-func (z *Zone) newNode(tb testing.TB, name string) *Node {
+func (z *Zone) newNode(tb testing.TB, place int) *Node {
 	tb.Helper()
-	n := &Node{zone: z, Name: name, Host: z.Lab.Host(name, z.options.Link), dir: tb.TempDir()}
+	name := fmt.Sprintf("node%02d", place+1)
+	n := &Node{zone: z, Name: name, place: place, Host: z.Lab.Host(name, z.options.Link), dir: tb.TempDir()}
 	if z.keys != nil {
 		n.identity = z.keys.issue(tb, name)
 	}
@@ -86,17 +91,30 @@ func (n *Node) flags() []string {
 			flags = append(flags, "--seed", seed.Host.Address(gossipPort))
 		}
 	}
-	return append(flags, o.Flags...)
+	flags = append(flags, o.Flags...)
+	if o.Each != nil {
+		flags = append(flags, o.Each(n.place)...)
+	}
+	return flags
 }
 
 // Stop ends the daemon as an init system does.
-func (n *Node) Stop() { n.process.Stop() }
+func (n *Node) Stop() {
+	n.process.Stop()
+	n.log.WriteString(n.process.Output())
+}
 
 // Kill ends the daemon with kill -9.
-func (n *Node) Kill() { n.process.Kill() }
+func (n *Node) Kill() {
+	n.process.Kill()
+	n.log.WriteString(n.process.Output())
+}
 
-// Process is the daemon's.
-func (n *Node) Process() *testtool.Process { return n.process }
+// Freeze keeps the daemon from doing anything until [Node.Thaw].
+func (n *Node) Freeze() { n.process.Signal(syscall.SIGSTOP) }
+
+// Thaw ends what Freeze began.
+func (n *Node) Thaw() { n.process.Signal(syscall.SIGCONT) }
 
 // Status returns what the daemon says of itself.
 func (n *Node) Status(tb testing.TB) *cachedv1.GetStatusResponse {
@@ -106,6 +124,20 @@ func (n *Node) Status(tb testing.TB) *cachedv1.GetStatusResponse {
 		tb.Fatalf("%s: status: %v", n.Name, err)
 	}
 	return s
+}
+
+// peer returns what the daemon says of one of its peers.
+func (n *Node) peer(name string) (*cachedv1.PeerStatus, error) {
+	s, err := n.status(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range s.GetZone().GetPeers() {
+		if p.GetName() == name {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("%s does not know %s", n.Name, name)
 }
 
 func (n *Node) status(ctx context.Context) (s *cachedv1.GetStatusResponse, err error) {

@@ -32,9 +32,7 @@ func TestProveZonePartition(t *testing.T) {
 	z.Await(t, z.Nodes[:half])
 	z.Await(t, z.Nodes[half:])
 	reads, books := z.Store.Reads(t, 0), zone.SumBooks(t, z.Nodes)
-	if books.OriginBlocks != int64(reads.Total) {
-		t.Errorf("the ledgers say that %d blocks came from the origin, it says %d", books.OriginBlocks, reads.Total)
-	}
+	checkLedgers(t, books, reads)
 	sum := tally(reports)
 	figure.Report(t, "zone.partition.failed_reads", float64(sum.Failed), "reads")
 	figure.Report(t, "zone.partition.wrong_blocks", float64(sum.Wrong), "blocks")

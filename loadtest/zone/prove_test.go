@@ -2,6 +2,9 @@ package zone_test
 
 import (
 	"math"
+	"os"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +31,14 @@ func options(t *testing.T, spread zone.Spread) zone.Options {
 	if figure.Full() {
 		o.Nodes, o.Image = 16, 256<<20
 	}
+	// Other sizes, to look into something.
+	if n, err := strconv.Atoi(os.Getenv("ZONE_NODES")); err == nil {
+		o.Nodes = n
+	}
+	if n, err := strconv.ParseInt(os.Getenv("ZONE_MIB"), 10, 64); err == nil {
+		o.Image = n << 20
+	}
+	o.Flags = strings.Fields(os.Getenv("ZONE_FLAGS"))
 	return o
 }
 
@@ -67,4 +78,16 @@ func tally(reports []report.Report) (sum report.Report) {
 		sum.Refused += r.Refused
 	}
 	return sum
+}
+
+// checkLedgers compares the daemons' books with the store's. A read that nobody
+// waited for any more is in the store's only.
+func checkLedgers(t *testing.T, books zone.Books, reads zone.OriginReads) {
+	t.Helper()
+	if books.OriginBlocks > int64(reads.Total) || books.OriginBytes > reads.Bytes {
+		t.Errorf("the ledgers say that %d blocks, %d bytes, came from the origin; it says %d blocks, %d bytes", books.OriginBlocks, books.OriginBytes, reads.Total, reads.Bytes)
+	}
+	if gaveUp := int64(reads.Total) - books.OriginBlocks; gaveUp > 0 {
+		t.Logf("%d of %d reads of the origin were given up", gaveUp, reads.Total)
+	}
 }

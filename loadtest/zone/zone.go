@@ -16,9 +16,10 @@ type Options struct {
 	OriginLink netlab.Link
 	Image      int64 // bytes of the image, pseudo-random
 	Spread     Spread
-	L1         string   // of each daemon; "": 64MiB
-	L2         string   // of each daemon; "": room for three images
-	Flags      []string // further flags of every daemon
+	L1         string                  // of each daemon; "": 64MiB
+	L2         string                  // of each daemon; "": room for three images
+	Flags      []string                // further flags of every daemon
+	Each       func(node int) []string // further flags of each daemon, by its place; nil: none
 }
 
 // A Spread is how an image spreads among the daemons.
@@ -58,7 +59,7 @@ func Start(tb testing.TB, o Options) *Zone {
 		z.keys = newKeys(tb)
 	}
 	for i := range o.Nodes {
-		z.Nodes = append(z.Nodes, z.newNode(tb, fmt.Sprintf("node%02d", i+1)))
+		z.Nodes = append(z.Nodes, z.newNode(tb, i))
 	}
 	for _, n := range z.Nodes {
 		n.start(tb)

@@ -1,0 +1,34 @@
+package zone
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/zonecache/cached/block"
+)
+
+// PutBlocks puts n blocks of size bytes into the store that belong to no image.
+func (s *Store) PutBlocks(tb testing.TB, n, size int) []block.ID {
+	tb.Helper()
+	ids := make([]block.ID, n)
+	p := make([]byte, size)
+	for i := range ids {
+		var seed [32]byte
+		binary.LittleEndian.PutUint64(seed[:], uint64(i)+1<<32)
+		_, _ = rand.NewChaCha8(seed).Read(p) // never fails
+		ids[i] = block.Sum(p)
+		name := strings.TrimPrefix(ids[i].String(), block.IDPrefix)
+		dir := filepath.Join(s.dir, "images", "blocks", name[:2])
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), p, 0o644); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,183 @@
+package zone_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/zonecache/cached/internal/figure"
+	"github.com/zonecache/cached/internal/netlab"
+	"github.com/zonecache/cached/internal/rate"
+	"github.com/zonecache/cached/loadtest/zone"
+)
+
+// SoakEnv sets how long TestProveZoneSoak takes, as "30m", instead of its own
+// choice.
+const soakEnv = "ZONE_SOAK"
+
+// A soak is a zone under load to which something happens in every round.
+type soak struct {
+	*zone.Zone
+	t      *testing.T
+	random *rand.Rand
+	liar   *zone.Liar
+	spell  time.Duration // how long something lasts
+	calm   int           // so many nodes are never ended, frozen or restarted
+}
+
+// A fault is something that happens to a zone. It returns the nodes whose agents
+// cannot be held to anything, and what ends it.
+type fault struct {
+	name  string
+	begin func(*soak) (victims []*zone.Node, end func())
+}
+
+func (s *soak) wait() { <-time.After(s.spell) } // a fault lasts, it has no other end
+
+// victim is any node but the calm ones.
+func (s *soak) victim() *zone.Node { return s.Nodes[s.calm+s.random.IntN(len(s.Nodes)-s.calm)] }
+
+var faults = []fault{
+	{"nothing", func(*soak) ([]*zone.Node, func()) { return nil, func() {} }},
+	{"killed", func(s *soak) ([]*zone.Node, func()) {
+		n := s.victim()
+		n.Kill()
+		return []*zone.Node{n}, func() { n.Start(s.t) }
+	}},
+	{"restarted", func(s *soak) ([]*zone.Node, func()) {
+		n := s.victim()
+		n.Stop()
+		return nil, func() { n.Start(s.t) }
+	}},
+	{"frozen", func(s *soak) ([]*zone.Node, func()) {
+		n := s.victim()
+		n.Freeze()
+		return nil, n.Thaw
+	}},
+	{"slow", func(s *soak) ([]*zone.Node, func()) {
+		n := s.victim()
+		link := n.Host.Link()
+		n.Host.SetLink(netlab.Link{Rate: link.Rate / 10})
+		return nil, func() { n.Host.SetLink(link) }
+	}},
+	{"partitioned", func(s *soak) ([]*zone.Node, func()) {
+		hosts := s.hosts()
+		cut := 1 + s.random.IntN(len(hosts)-1)
+		s.Lab.Partition(hosts[:cut], hosts[cut:])
+		return nil, s.Lab.Heal
+	}},
+	{"deaf", func(s *soak) ([]*zone.Node, func()) { // what it says arrives, what it is told does not
+		hosts := s.hosts()
+		s.Lab.Cut(hosts[1:], hosts[:1])
+		return nil, s.Lab.Heal
+	}},
+	{"corrupt", func(s *soak) ([]*zone.Node, func()) {
+		s.liar.Start(s.t)
+		return nil, s.liar.Stop
+	}},
+}
+
+// hosts returns the nodes' hosts in random order.
+func (s *soak) hosts() []*netlab.Host {
+	hosts := make([]*netlab.Host, len(s.Nodes))
+	for i, j := range s.random.Perm(len(s.Nodes)) {
+		hosts[i] = s.Nodes[j].Host
+	}
+	return hosts
+}
+
+// round lets all hosts read a new image while f happens.
+func (s *soak) round(i int, f fault, programs zone.Programs, image int64) (failed, wrong int64) {
+	name := fmt.Sprintf("round-%d", i)
+	img := s.Store.Publish(s.t, programs, zone.Content{Name: name, Size: image, Seed: uint64(i)})
+	mark := s.Store.Mark(s.t)
+	agents := zone.Agents(s.t, s.Nodes, "-image", name, "-loop", "-parallel", "4", "-pause", "40ms", "-patience", "1m", "-timeout", "2m")
+	zone.Go(s.t, agents)
+	s.wait()
+	victims, end := f.begin(s)
+	s.wait()
+	end()
+	s.wait()
+	for _, a := range agents {
+		a.End()
+	}
+	var blocks int64
+	for _, a := range agents {
+		if slices.Contains(victims, a.Node) {
+			a.Kill() // its reads were broken off with its daemon
+			continue
+		}
+		r := a.Report(s.t)
+		failed, wrong, blocks = failed+r.Failed, wrong+r.Wrong, blocks+r.Blocks
+		if r.Failed > 0 {
+			s.t.Errorf("round %d, %s: %s: %d reads failed, %d of them wrong: %v", i, f.name, a.Node.Name, r.Failed, r.Wrong, r.Errors)
+		}
+	}
+	reads := s.Store.Reads(s.t, mark)
+	s.t.Logf("round %d, %s: %d reads, %d failed, %d wrong; origin: %.2f reads for each of %d blocks", i, f.name, blocks, failed, wrong, float64(reads.Total)/float64(img.Blocks), img.Blocks)
+	return failed, wrong
+}
+
+// TestProveZoneSoak reads new images all the time while nodes are killed,
+// restarted, frozen, slowed, cut off and lied to. The origin is up, so that no
+// read may fail.
+func TestProveZoneSoak(t *testing.T) {
+	o := options(t, zone.Redirect)
+	o.Nodes, o.Image, o.L1, o.L2 = 4, 1<<20, "16MiB", "64MiB"
+	spell, image, lasts := 400*time.Millisecond, int64(2<<20), time.Duration(0)
+	if figure.Full() {
+		o.Nodes, spell, image, lasts = 8, 5*time.Second, 48<<20, 30*time.Minute
+	}
+	if d, err := time.ParseDuration(os.Getenv(soakEnv)); err == nil {
+		lasts = d
+	}
+	s := &soak{Zone: zone.Start(t, o), t: t, random: rand.New(rand.NewPCG(1, 2)), spell: spell, calm: 2}
+	s.liar = s.Liar(t)
+	var failed, wrong int64
+	var goroutines, resident []float64 // of the calm nodes
+	start := time.Now()
+	order := faults
+	for i := 0; i < len(faults) || time.Since(start) < lasts; i++ {
+		if i%len(faults) == 0 && i > 0 {
+			order = slices.Clone(faults)
+			s.random.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] })
+		}
+		f, w := s.round(i, order[i%len(order)], o.Programs, image)
+		failed, wrong = failed+f, wrong+w
+		s.Await(t, s.Nodes)
+		var g, r float64
+		for _, n := range s.Nodes[:s.calm] {
+			v := n.Vitals(t)
+			g, r = g+float64(v.Goroutines), r+float64(v.Resident)
+		}
+		goroutines, resident = append(goroutines, g), append(resident, r)
+		if t.Failed() {
+			break
+		}
+	}
+	t.Logf("goroutines %v, resident MiB %v", goroutines, mebibytes(resident))
+	t.Logf("complaints: %s", zone.Complaints(s.Nodes))
+	figure.Report(t, "zone.soak.minutes", time.Since(start).Minutes(), "min")
+	figure.Report(t, "zone.soak.rounds", float64(len(goroutines)), "rounds")
+	figure.Report(t, "zone.soak.failed_reads", float64(failed), "reads")
+	figure.Report(t, "zone.soak.wrong_blocks", float64(wrong), "blocks")
+	figure.Report(t, "zone.soak.goroutines_growth", growth(goroutines), "x")
+	figure.Report(t, "zone.soak.resident_growth", growth(resident), "x")
+}
+
+// growth compares the last third with the second one: the first is for warming up.
+func growth(v []float64) float64 {
+	third := max(len(v)/3, 1)
+	return rate.Median(v[len(v)-third:]) / rate.Median(v[len(v)-min(2*third, len(v)):][:third])
+}
+
+func mebibytes(bytes []float64) []int {
+	m := make([]int, len(bytes))
+	for i, b := range bytes {
+		m[i] = int(b) >> 20
+	}
+	return m
+}
