@@ -35,6 +35,9 @@ func (t *Tier) fetchWithin(
 	defer cancel(nil)
 	into.Asked()
 	w := newWatch(into, silence, cancel)
+	if silence < t.opts.Silence {
+		w.impatient()
+	}
 	n.watched(w)
 	reply, err := t.opts.Transport.Fetch(ctx, to, into.ID(), ask, into)
 	n.unwatched(w)
@@ -70,6 +73,9 @@ func (t *Tier) failed(ctx context.Context, n *neighbour, err error) error {
 	switch {
 	case errors.Is(context.Cause(ctx), ErrStalled):
 		err = fmt.Errorf("%w: %w", ErrStalled, block.ErrUnavailable)
+	case errors.Is(context.Cause(ctx), errImpatient):
+		n.breaker.withdrawn()
+		return context.Cause(ctx)
 	case errors.Is(context.Cause(ctx), errPassedBy):
 		return context.Cause(ctx)
 	case ctx.Err() != nil: // nobody wants it any more
