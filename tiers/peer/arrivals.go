@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -220,7 +221,10 @@ func (a *arrivals) result(r *reception) (block.Block, error) {
 	if r.err != nil {
 		return block.Block{}, r.err
 	}
-	b, _ := r.arrival.Block()
+	b, ok := r.arrival.Block()
+	if !ok {
+		return block.Block{}, fmt.Errorf("peer: read %s: it ended without a block: %w", r.id.Short(), block.ErrUnavailable)
+	}
 	return b, nil
 }
 

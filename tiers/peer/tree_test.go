@@ -219,6 +219,35 @@ func TestTreeParentFails(t *testing.T) {
 	}
 }
 
+// A parent says Gone at the moment the read's time is over: that is an error, and
+// not a read without a block.
+func TestTreeGoneTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newTreeZone(t, 4)
+		z.all(z.blocksOf(1, 6, 64<<10))
+		child := ""
+		for _, name := range z.names {
+			if z.seat(name).Level > 0 {
+				child = name
+			}
+		}
+		b := z.block(100, 64<<10, z.seat(child).Parent)
+		ctx, cancel := context.WithCancel(reading(testImage))
+		z.mu.Lock()
+		z.fault = func(asking) fault {
+			cancel()
+			return fault{reply: &placement.Reply{Verdict: placement.Gone}}
+		}
+		z.mu.Unlock()
+		tier := z.nodes[child].tier
+		r := &reception{id: b.ID(), cancel: cancel, done: make(chan struct{}), arrival: block.NewArrival(b.ID(), block.DefaultPool)}
+		defer r.arrival.Leave()
+		if err := tier.bring(ctx, r); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want context.Canceled", err)
+		}
+	})
+}
+
 // A node leaves the trees of images nobody reads there, and all when it closes.
 func TestTreeLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -29,8 +29,11 @@ func (g *trees) bring(ctx context.Context, r *reception) error {
 	next, done, err := g.ask(ctx, w, image, step{
 		to: parent, ask: placement.Ask{Kind: placement.Climb, Hops: uint8(seat.Level)},
 	})
-	if done || ctx.Err() != nil {
-		return err
+	switch {
+	case done:
+		return nil
+	case ctx.Err() != nil: // perhaps only now: the answer itself was no error
+		return ctx.Err()
 	}
 	g.counts.fallbacks.Add(1)
 	g.arrivals.stand(r, ringRung)
