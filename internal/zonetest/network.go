@@ -62,6 +62,7 @@ type Network struct {
 	answers map[string]int         // by verdict, or by "error"
 	bytes   int64                  // of blocks, received
 	changed chan struct{}          // closed at each change of who reaches whom
+	trace   func(Event)
 }
 
 type pair struct{ from, to string }
@@ -81,6 +82,7 @@ type host struct {
 	answer  Answerer      // nil: nothing listens
 	dead    chan struct{} // closed when the process ends
 	hung    bool
+	hangs   int
 	group   int
 	trick   Trick
 	sent    int64 // bytes of blocks
@@ -145,8 +147,20 @@ func (n *Network) Wake(name string) { n.setHung(name, false) }
 func (n *Network) setHung(name string, hung bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.hostLocked(name).hung = hung
+	h := n.hostLocked(name)
+	if hung && !h.hung {
+		h.hangs++
+	}
+	h.hung = hung
 	n.changeLocked()
+}
+
+// Hangs returns how often a host has hung, and whether it does now.
+func (n *Network) Hangs(name string) (times int, now bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := n.hostLocked(name)
+	return h.hangs, h.hung
 }
 
 // Partition lets only hosts of the same group reach each other; hosts in none
@@ -218,6 +232,13 @@ const (
 	Once Delivery = iota
 	Twice
 )
+
+// Trace calls f at the end of each ask; f may be called from many goroutines.
+func (n *Network) Trace(f func(Event)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.trace = f
+}
 
 // Deliver sets how often each ask arrives.
 func (n *Network) Deliver(d Delivery) {

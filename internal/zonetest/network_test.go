@@ -151,7 +151,7 @@ func TestFaultsShowAsTheTransportSays(t *testing.T) {
 		{"short", func(n *zonetest.Network) { n.Play("b", zonetest.Short) }, block.ErrCorrupt, false, time.Millisecond},
 		{"empty", func(n *zonetest.Network) { n.Play("b", zonetest.Empty) }, block.ErrCorrupt, false, time.Millisecond},
 		{"endless", func(n *zonetest.Network) { n.Play("b", zonetest.Endless) }, block.ErrCorrupt, false, time.Millisecond},
-		{"too large", func(n *zonetest.Network) { n.Play("b", zonetest.TooLarge) }, block.ErrCorrupt, false, time.Millisecond},
+		{"too large", func(n *zonetest.Network) { n.Play("b", zonetest.TooLarge) }, block.ErrUnavailable, false, time.Millisecond},
 		{"busy", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysBusy) }, block.ErrOverloaded, false, time.Millisecond},
 		{"corrupt", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysCorrupt) }, block.ErrCorrupt, false, time.Millisecond},
 		{"fails", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysFails) }, block.ErrUnavailable, false, time.Millisecond},

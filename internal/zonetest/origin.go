@@ -107,10 +107,14 @@ func (o *Origin) read(ctx context.Context, p *process, id block.ID) (block.Block
 }
 
 func (o *Origin) transfer(ctx context.Context, to *host, size int) error {
-	arrived := time.Time{}
+	var arrived time.Time
 	for size > 0 {
 		n := min(size, chunkSize)
 		if err := until(ctx, o.up.reserve(n)); err != nil {
+			return err
+		}
+		// One chunk may be in line at the host's link, so that it is shared fairly.
+		if err := until(ctx, arrived); err != nil {
 			return err
 		}
 		arrived = to.down.reserve(n)

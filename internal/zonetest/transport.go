@@ -43,16 +43,38 @@ type frame struct {
 	end   bool
 }
 
+// An Event is one ask that has ended.
+type Event struct {
+	From, To     string
+	ID           block.ID
+	Ask          placement.Ask
+	Reply        placement.Reply
+	Err          error
+	Began, Ended time.Time
+}
+
+// String returns the event on one line.
+func (e Event) String() string {
+	return fmt.Sprintf("%s +%v %s asks %s for %s, %s hops %d lost %q stale %q from %d: %s %s depth %d, %v",
+		e.Began.Format("05.000000"), e.Ended.Sub(e.Began), e.From, e.To, e.ID.Short(), e.Ask.Kind, e.Ask.Hops, e.Ask.Lost, e.Ask.Stale, e.Ask.Offset,
+		e.Reply.Verdict, e.Reply.To, e.Reply.Depth, e.Err)
+}
+
 // Fetch implements [peer.Transport].
 func (t *transport) Fetch(ctx context.Context, to placement.Member, id block.ID, ask placement.Ask, into *block.Arrival) (placement.Reply, error) {
+	began := time.Now()
 	reply, err := t.fetch(ctx, to.Name, id, ask, into)
 	t.net.mu.Lock()
+	trace := t.net.trace
 	if err != nil {
 		t.net.answers["error"]++
 	} else {
 		t.net.answers[reply.Verdict.String()]++
 	}
 	t.net.mu.Unlock()
+	if trace != nil {
+		trace(Event{t.host.name, to.Name, id, ask, reply, err, began, time.Now()})
+	}
 	if err != nil {
 		return placement.Reply{}, fmt.Errorf("zonetest: %s asks %s for %s: %w", t.host.name, to.Name, id.Short(), err)
 	}
@@ -181,6 +203,9 @@ func (r *receiver) take(f frame, offset int) (done bool, err error) {
 		r.reply = *f.head
 		if r.reply.Verdict != placement.Serve {
 			return true, nil
+		}
+		if f.size > block.MaxSize {
+			return true, fmt.Errorf("a block of %d bytes is stated: %w", f.size, block.ErrUnavailable)
 		}
 		if err := r.into.Begin(f.size); err != nil {
 			return true, err
