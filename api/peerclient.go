@@ -19,9 +19,9 @@ type PeerClientOptions struct {
 	Node           string                                // this node's name, which a peer without TLS takes its word for
 	Zone           string                                // stated in every ask
 	TLS            func(to placement.Member) *tls.Config // for each new connection; nil, or a nil result: plain text
-	Silence        time.Duration                         // longest a peer may let nothing be heard; 0: 500 ms
+	Silence        time.Duration                         // longest a peer may let nothing be heard; 0: 1 s
 	SilencePerHop  time.Duration                         // more for each node that passes the bytes on; 0: 250 ms
-	DialTimeout    time.Duration                         // longest until a connection stands, handshake included; 0: 1 s
+	DialTimeout    time.Duration                         // longest until a connection stands, handshake included; 0: 2 s
 	Timeout        time.Duration                         // longest an ask may take when its context does not say; 0: one minute
 	MaxIdlePerPeer int                                   // connections to one peer kept for later; 0: 16
 	MaxIdle        int                                   // of all peers together, except that each may keep one; 0: 1024
@@ -31,7 +31,7 @@ type PeerClientOptions struct {
 
 func (o PeerClientOptions) withDefaults() PeerClientOptions {
 	for d, value := range map[*time.Duration]time.Duration{
-		&o.Silence: 500 * time.Millisecond, &o.SilencePerHop: 250 * time.Millisecond, &o.DialTimeout: time.Second,
+		&o.Silence: time.Second, &o.SilencePerHop: 250 * time.Millisecond, &o.DialTimeout: 2 * time.Second,
 		&o.Timeout: time.Minute, &o.IdleTimeout: 5 * time.Minute, &o.MaxAge: time.Hour,
 	} {
 		if *d <= 0 {

@@ -21,6 +21,10 @@ import (
 // a peer that sends byte by byte stalls as well.
 const leastProgress = 4 << 10
 
+// maxLateness is how late this process may notice the end of a silence before it
+// has itself to blame: one that gets no processor hears nothing from anybody.
+const maxLateness = 100 * time.Millisecond
+
 // freeWaits is how many interim answers may come at any rate; on the whole they
 // may come every 10 ms, ten times as often as they should.
 const (
@@ -49,6 +53,7 @@ type fetch struct {
 	conn    *peerConn
 	silence time.Duration
 	heard   time.Time // when the silence last began
+	until   time.Time // when it will have been too long
 }
 
 // on asks on conn and puts it back, or closes it.
@@ -126,7 +131,22 @@ func (f *fetch) listen() {
 	if until.After(f.deadline) {
 		until = f.deadline
 	}
+	f.until = until
 	_ = f.conn.raw.SetDeadline(until) // fails on a broken connection only, which the exchange finds
+}
+
+// starved reports whether err is a silence whose end this process noticed so late
+// that it says nothing of the peer, and then begins a new one.
+func (f *fetch) starved(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	now := time.Now()
+	if now.Sub(f.until) < maxLateness || !now.Before(f.deadline) {
+		return false
+	}
+	f.listen()
+	return true
 }
 
 // head reads the head of the answer, after the interim ones by which the peer
@@ -135,6 +155,9 @@ func (f *fetch) head() (rawResponse, error) {
 	began := f.heard
 	for waits := 0; ; waits++ {
 		resp, err := f.conn.readHead()
+		if f.starved(err) {
+			continue
+		}
 		if err != nil || resp.status >= 200 {
 			return resp, err
 		}
@@ -209,7 +232,9 @@ func (f *fetch) receive(left int) (int, error) {
 		case errors.Is(err, os.ErrDeadlineExceeded) && f.conn.batch > 1:
 			// Too little came for a wake-up: look what it is before it is called silence.
 			slow = true
-			_ = f.conn.raw.SetDeadline(time.Now().Add(f.silence / 2)) // as in listen
+			f.until = time.Now().Add(f.silence / 2)
+			_ = f.conn.raw.SetDeadline(f.until) // as in listen
+		case f.starved(err):
 		case err != nil:
 			return left, err
 		case progress >= leastProgress:
