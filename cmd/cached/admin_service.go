@@ -76,7 +76,11 @@ func (a *adminService) Status(context.Context) (*cachedv1.GetStatusResponse, err
 
 // warnings returns what is wrong with the node though it serves every block.
 func (a *adminService) warnings() []string {
-	return append(a.door.warnings(), a.diskWarnings()...)
+	warnings := append(a.door.warnings(), a.diskWarnings()...)
+	if a.node.zone != nil {
+		warnings = append(warnings, a.node.zone.warnings()...)
+	}
+	return warnings
 }
 
 func (a *adminService) diskWarnings() []string {

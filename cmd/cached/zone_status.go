@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/placement/gossip"
 	"github.com/zonecache/cached/tiers/peer"
@@ -31,6 +34,23 @@ func (z *zone) status() *cachedv1.ZoneStatus {
 		s.Peers = append(s.Peers, p)
 	}
 	return s
+}
+
+// certificateSoon is how long before its end a node's certificate is a warning.
+const certificateSoon = 7 * 24 * time.Hour
+
+// warnings returns what is wrong with the node's part in the zone.
+func (z *zone) warnings() []string {
+	if z.identity == nil {
+		return []string{"zone: nodes speak in plain text and trust whoever reaches their ports (zone.insecure)"}
+	}
+	if err := z.identity.Check(); err != nil {
+		return []string{fmt.Sprintf("zone: peers refuse this node's certificate: %v", err)}
+	}
+	if left := time.Until(z.identity.NotAfter()); left < certificateSoon {
+		return []string{fmt.Sprintf("zone: this node's certificate ends in %s and was not renewed yet", left.Round(time.Minute))}
+	}
+	return nil
 }
 
 // healthOf joins what gossip and reading say of a node.
