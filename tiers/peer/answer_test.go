@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,7 +98,7 @@ func TestPlacesOnTheWire(t *testing.T) {
 			busy = append(busy, answer(t, n, z.block(uint64(1+100_000*i), 10_000, "b"), placement.Ask{Reader: "a"}))
 		}
 		next := z.block(900_000, 10_000, "b")
-		told := 0
+		var told atomic.Int32
 		var wg sync.WaitGroup
 		ctx, cancel := context.WithCancel(t.Context())
 		wg.Go(func() {
@@ -108,7 +109,7 @@ func TestPlacesOnTheWire(t *testing.T) {
 		})
 		synctest.Wait()
 		wg.Go(func() {
-			a, err := n.tier.Answer(t.Context(), next.ID(), placement.Ask{Reader: "a"}, func() error { told++; return nil })
+			a, err := n.tier.Answer(t.Context(), next.ID(), placement.Ask{Reader: "a"}, func() error { told.Add(1); return nil })
 			if err != nil {
 				t.Error(err)
 				return
@@ -117,12 +118,12 @@ func TestPlacesOnTheWire(t *testing.T) {
 		})
 		synctest.Wait()
 		cancel()
-		time.Sleep(time.Second)
-		if told < 8 || told > 12 {
-			t.Errorf("told %d times in a second that it must wait", told)
+		_ = rest(context.Background(), time.Second)
+		if n := told.Load(); n < 8 || n > 12 {
+			t.Errorf("told %d times in a second that it must wait", n)
 		}
 		gone := errors.New("gone")
-		if _, err := n.tier.Answer(t.Context(), z.block(700_000, 10_000, "b").ID(), placement.Ask{Reader: "a"}, func() error { return gone }); err != gone {
+		if _, err := n.tier.Answer(t.Context(), z.block(700_000, 10_000, "b").ID(), placement.Ask{Reader: "a"}, func() error { return gone }); !errors.Is(err, gone) {
 			t.Errorf("got %v", err)
 		}
 		for _, a := range busy {
@@ -139,7 +140,7 @@ func TestWhatArrivesIsPassedOnButNotBack(t *testing.T) {
 		z.fault = func(asking) fault { return fault{chunk: time.Millisecond} }
 		var wg sync.WaitGroup
 		wg.Go(func() { z.nodes["a"].mustRead(b) })
-		time.Sleep(8 * time.Millisecond)
+		_ = rest(context.Background(), 8*time.Millisecond)
 		if a := answer(t, z.nodes["a"], b, placement.Ask{Reader: "b"}); a.Verdict != placement.Gone {
 			t.Errorf("a sends b what b sends a: %+v", a)
 		}

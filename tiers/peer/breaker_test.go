@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -108,7 +109,7 @@ func TestANoticeOfDeath(t *testing.T) {
 		}
 		// A notice does not end what makes progress.
 		z.fault = func(q asking) fault { return fault{chunk: 20 * time.Millisecond} }
-		time.Sleep(maxPause)
+		_ = rest(context.Background(), maxPause)
 		before := a.tier.Stats()
 		time.AfterFunc(100*time.Millisecond, func() { a.tier.Suspect("b", "gossip is wrong") })
 		a.mustRead(z.block(2, 256<<10, "b", "c"))
@@ -149,7 +150,7 @@ func TestPeersForgetWhoLeftLongAgo(t *testing.T) {
 		if h := a.Health(); len(h) != 2 || h[0].Node != "b" {
 			t.Errorf("%+v", h)
 		}
-		time.Sleep(2 * forgetAfter)
+		_ = rest(context.Background(), 2*forgetAfter)
 		if h := a.Health(); len(h) != 1 || h[0].Node != "b" {
 			t.Errorf("%+v", h)
 		}

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -194,7 +195,7 @@ func hedged(t *testing.T, name string, unit time.Duration, reads int, after, sha
 			z.nodes["a"].mustRead(b)
 			took = append(took, time.Since(started))
 			z.nodes["a"].l1.Remove(b.ID())
-			time.Sleep(2 * lingerFor)
+			_ = rest(context.Background(), 2*lingerFor)
 		}
 		slices.Sort(took)
 		at := func(q float64) float64 { return took[int(q*float64(len(took)))].Seconds() * 1e3 }

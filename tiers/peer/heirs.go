@@ -52,7 +52,7 @@ func (t *Tier) readHeir(ctx context.Context, id block.ID) (block.Block, error) {
 		case err != nil && ctx.Err() != nil:
 			return block.Block{}, ctx.Err()
 		case err != nil:
-			return block.Block{}, fmt.Errorf("peer: heir %s: %w (%v)", heir.Name, block.ErrNotFound, err)
+			return block.Block{}, fmt.Errorf("peer: heir %s: %w (%s)", heir.Name, block.ErrNotFound, err.Error()) // whatever kind err is of
 		case reply.Verdict == placement.Serve:
 			return t.inherit(into, heir.Name)
 		case reply.Verdict != placement.Redirect:

@@ -76,7 +76,7 @@ func TestAHotBlockGetsAReplica(t *testing.T) {
 		for _, name := range names {
 			if name != "b" && name != "c" {
 				z.nodes[name].mustRead(b)
-				time.Sleep(100 * time.Millisecond)
+				_ = rest(context.Background(), 100*time.Millisecond)
 			}
 		}
 		z.nodes["m"].mustRead(cold)
@@ -161,7 +161,7 @@ func TestAdmission(t *testing.T) {
 			if first != (p == AdmitAlways) || second != (p != AdmitHot) {
 				t.Errorf("%v: %v, then %v", p, first, second)
 			}
-			time.Sleep(ghostFor + time.Second)
+			_ = rest(context.Background(), ghostFor+time.Second)
 			if third := a.Admit(b); third != (p == AdmitAlways) {
 				t.Errorf("%v: later %v", p, third)
 			}

@@ -16,7 +16,7 @@ import (
 // Whatever peers do, a read of a node whose origin is up brings the right bytes,
 // within the budget and the origin's time.
 func TestNoReadFailsWhateverPeersDo(t *testing.T) {
-	seeds := uint64(20)
+	seeds := uint64(10)
 	if figure.Full() {
 		seeds = 500
 	}
@@ -66,7 +66,7 @@ func misbehave(t *testing.T, seed uint64) (slowest time.Duration) {
 				mu.Lock()
 				slowest = max(slowest, time.Since(started))
 				mu.Unlock()
-				time.Sleep(time.Duration(order.IntN(200)) * time.Millisecond)
+				_ = rest(context.Background(), time.Duration(order.IntN(200))*time.Millisecond)
 			}
 		})
 	}

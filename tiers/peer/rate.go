@@ -15,7 +15,7 @@ const (
 	// because their readers are.
 	rateBusy = 3
 	// rateScale is how often the desk is told.
-	rateScale = 2 * time.Second
+	rateScale = 500 * time.Millisecond
 	// rateHalf is after which time half as much is enough to be the rate; and how
 	// long a rate holds that is not measured again.
 	rateHalf = time.Minute

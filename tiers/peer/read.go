@@ -63,7 +63,7 @@ func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
 		}
 		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			t.stats.budgetSpent.Add(1)
-			err = fmt.Errorf("peer: read %s: not done after %v: %w (%v)", id.Short(), budget, block.ErrUnavailable, err)
+			err = fmt.Errorf("peer: read %s: not done after %v: %w (%s)", id.Short(), budget, block.ErrUnavailable, err.Error())
 		}
 		if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 			t.vain.add(id, time.Now())

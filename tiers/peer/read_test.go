@@ -200,12 +200,7 @@ func TestWrongBytesAreCountedAndReadElsewhere(t *testing.T) {
 			}
 			z.nodes["a"].mustRead(b)
 			for _, h := range z.nodes["a"].tier.Health() {
-				if want := uint64(0); h.Node == liar {
-					want = 1
-					if h.Wrong != want || h.State != Open {
-						t.Errorf("%+v", h)
-					}
-				} else if h.Wrong != 0 {
+				if lies := h.Node == liar; lies != (h.Wrong == 1) || lies != (h.State == Open) {
 					t.Errorf("%+v", h)
 				}
 			}
@@ -344,9 +339,9 @@ func TestACancelledReaderLeavesItsFollowersTheBlock(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
-		time.Sleep(5 * time.Millisecond)
+		_ = rest(context.Background(), 5*time.Millisecond)
 		wg.Go(func() { z.nodes["c"].mustRead(b) })
-		time.Sleep(5 * time.Millisecond)
+		_ = rest(context.Background(), 5*time.Millisecond)
 		cancel()
 		wg.Wait()
 		if s := z.nodes["a"].tier.Stats(); s.Sent != 1 || s.Received != 1 {

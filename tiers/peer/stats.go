@@ -87,7 +87,7 @@ func (c *counts) add(o *counts) {
 }
 
 // A PeerHealth is what this node knows of another one by its own experience.
-type PeerHealth struct {
+type PeerHealth struct { //nolint:revive // the health of a peer, not of this package
 	Node     string
 	State    State
 	Row      int    // failures in a row

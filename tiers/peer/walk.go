@@ -264,7 +264,7 @@ func (w *walk) finish(into *block.Arrival, from placement.Member, reply placemen
 // again begins anew, at the owner.
 func (w *walk) again(into *block.Arrival, why error) (step, error) {
 	if w.restarts++; w.restarts > maxRestarts {
-		return step{}, fmt.Errorf("begun %d times in vain: %w (%v)", w.restarts, block.ErrUnavailable, why)
+		return step{}, fmt.Errorf("begun %d times in vain: %w (%s)", w.restarts, block.ErrUnavailable, why.Error())
 	}
 	w.stats.restarts.Add(1)
 	w.arrivals.replace(w.reception, into.Restart())

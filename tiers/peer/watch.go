@@ -90,7 +90,7 @@ var errImpatient = fmt.Errorf("peer: nothing heard for a short while: %w", block
 // abandon ends a fetch that waits for its first byte.
 func (w *watch) abandon(why error) {
 	if w.into.Size() < 0 {
-		w.cancel(fmt.Errorf("%w: %w: %v", errPassedBy, block.ErrUnavailable, why)) // whatever kind why is of
+		w.cancel(fmt.Errorf("%w: %w: %s", errPassedBy, block.ErrUnavailable, why.Error())) // whatever kind why is of
 	}
 }
 
