@@ -30,6 +30,7 @@ type ZoneConfig struct {
 	Distribution    string        `yaml:"distribution"`
 	L2Admit         string        `yaml:"l2-admit"`
 	PeerBudget      time.Duration `yaml:"peer-budget"`
+	PeerSilence     time.Duration `yaml:"peer-silence"`
 	Sends           int           `yaml:"sends"`
 	SendsPerBlock   int           `yaml:"sends-per-block"`
 }
@@ -49,6 +50,7 @@ func defaultZone() ZoneConfig {
 		Distribution: distributeRedirect,
 		L2Admit:      "hot",
 		PeerBudget:   5 * time.Second,
+		PeerSilence:  time.Second,
 		Sends:        8, SendsPerBlock: 2,
 	}
 }
@@ -69,6 +71,7 @@ func bindZoneFlags(fs *pflag.FlagSet, z *ZoneConfig) {
 	fs.StringVar(&z.Distribution, "distribution", z.Distribution, "how an image spreads: redirect, or tree (FaaSNet's Function Tree)")
 	fs.StringVar(&z.L2Admit, "l2-admit", z.L2Admit, "which blocks of other owners L2 keeps: hot, second (read a second time) or always")
 	fs.DurationVar(&z.PeerBudget, "peer-budget", z.PeerBudget, "how long a read may spend on peers before it asks the origin")
+	fs.DurationVar(&z.PeerSilence, "peer-silence", z.PeerSilence, "how long a peer may let nothing be heard before it is taken for dead; one that waits says so ten times a second")
 	fs.IntVar(&z.Sends, "sends", z.Sends, "blocks this node sends to peers at once before it redirects them")
 	fs.IntVar(&z.SendsPerBlock, "sends-per-block", z.SendsPerBlock, "of these, sends of one block")
 }
@@ -120,6 +123,9 @@ func (z *ZoneConfig) validate(bad func(format string, args ...any)) {
 	}
 	if z.PeerBudget < 10*time.Millisecond {
 		bad("zone.peer-budget: %s, want at least 10ms", z.PeerBudget)
+	}
+	if z.PeerSilence < 10*time.Millisecond || z.PeerSilence > z.PeerBudget {
+		bad("zone.peer-silence: %s, want at least 10ms and no more than zone.peer-budget, %s", z.PeerSilence, z.PeerBudget)
 	}
 	if z.Sends < 1 || z.SendsPerBlock < 1 || z.SendsPerBlock > z.Sends {
 		bad("zone.sends: %d, of one block %d: want at least 1 of each, and no more of one block than in all", z.Sends, z.SendsPerBlock)

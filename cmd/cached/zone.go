@@ -48,7 +48,7 @@ type zone struct {
 func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error) {
 	z := &zone{cfg: cfg, log: log.With("zone", cfg.Name), served: make(chan error, 1), ending: make(chan struct{})}
 	z.ring.Store(placement.NewRing([]placement.Member{{Name: cfg.Node, Zone: cfg.Name, Weight: uint32(cfg.Weight)}}))
-	clients := api.PeerClientOptions{Node: cfg.Node, Zone: cfg.Name, Silence: peer.DefaultSilence, SilencePerHop: peer.DefaultPerDepth}
+	clients := api.PeerClientOptions{Node: cfg.Node, Zone: cfg.Name, Silence: cfg.PeerSilence, SilencePerHop: peer.DefaultPerDepth}
 	if cfg.Insecure {
 		z.log.Warn("nodes of this zone speak in plain text and trust whoever reaches their ports (zone.insecure)")
 	} else {
@@ -66,7 +66,7 @@ func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error)
 	}
 	z.peers = api.NewPeers(clients)
 	opts := peer.Options{
-		Node: cfg.Node, Ring: z.ring.Load, Transport: z.peers, Held: held, Budget: cfg.PeerBudget,
+		Node: cfg.Node, Ring: z.ring.Load, Transport: z.peers, Held: held, Budget: cfg.PeerBudget, Silence: cfg.PeerSilence,
 		Limits:  placement.Limits{PerBlock: cfg.SendsPerBlock, Total: cfg.Sends},
 		Suspect: z.suspect, Logger: z.log,
 	}
