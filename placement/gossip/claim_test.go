@@ -30,7 +30,7 @@ func TestContest(t *testing.T) {
 		t.Error("the contest does not end")
 	}
 	pace := DefaultTiming()
-	for n, most := range map[int]time.Duration{1: 4800 * time.Millisecond, 16: 5800 * time.Millisecond, 1000: 14400 * time.Millisecond} {
+	for n, most := range map[int]time.Duration{1: 9600 * time.Millisecond, 16: 11600 * time.Millisecond, 1000: 28800 * time.Millisecond} {
 		if got := pace.window(n); got < most || got > most+7*time.Second {
 			t.Errorf("%d nodes: %v, a suspicion lasts up to %v", n, got, most)
 		}
