@@ -80,6 +80,7 @@ func TestHedgesStayWithinTheirBudget(t *testing.T) {
 				reads := 0
 				reader := z.Node(0)
 				round := func() {
+					sleep(time.Second) // what has arrived is not at hand any more
 					for i := range z.Len() {
 						if z.Owner(z.ID(i)) != reader {
 							reader.Disk().Clear()

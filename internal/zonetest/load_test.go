@@ -15,10 +15,14 @@ import (
 	"github.com/zonecache/cached/placement"
 )
 
-// sized returns the small size in go test and the full one where goals are proven.
+// sized returns the small size in go test, a third of it where the build checks
+// itself, and the full one where goals are proven.
 func sized(small, full int) int {
-	if figure.Full() {
+	switch {
+	case figure.Full():
 		return full
+	case figure.Instrumented:
+		return max(small/3, min(small, 4))
 	}
 	return small
 }

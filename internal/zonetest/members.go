@@ -15,25 +15,37 @@ import (
 type members struct {
 	zone *Zone
 
-	mu     sync.Mutex
-	here   map[string]bool // joined and not left; dead nodes are still here
-	views  map[string]*placement.Ring
-	pinned map[string][]string
-	rings  map[string]*placement.Ring // by their members: rings are dear
-	timers map[*time.Timer]struct{}
-	closed bool
+	mu      sync.Mutex
+	here    map[string]bool // joined and not left; dead nodes are still here
+	views   map[string]*placement.Ring
+	pinned  map[string][]string
+	rings   map[string]*placement.Ring // by their members: rings are dear
+	timers  map[*time.Timer]struct{}
+	mourned map[string]time.Time // when a node was last held for dead
+	closed  bool
 }
 
-// suspect lets the membership look at a node that another one holds for dead.
-// Where that is so, all who can hear it are told after a while.
+// mourning is for how long notices about one node are one notice.
+const mourning = 5 * time.Second
+
+// suspect tells all who can hear it that a node holds another one for dead. As in
+// placement/gossip nobody checks whether that is so; the ring changes only where
+// the membership itself finds the node dead, of which a notice is a reason to look.
 func (m *members) suspect(by, node, reason string) {
-	if m.zone.net.talk(by, node) {
+	m.mu.Lock()
+	now := time.Now()
+	heard := now.Sub(m.mourned[node]) < mourning
+	if !heard {
+		m.mourned[node] = now
+	}
+	m.mu.Unlock()
+	if heard {
 		return
 	}
 	m.after(m.zone.opts.Spread, func() {
 		m.settle()
 		for _, n := range m.zone.nodes {
-			if p := n.current(); p != nil && n.Name != node && m.zone.net.talk(by, n.Name) && !m.zone.net.talk(n.Name, node) {
+			if p := n.current(); p != nil && n.Name != node && m.zone.net.talk(by, n.Name) {
 				p.l3.Suspect(node, reason)
 			}
 		}
@@ -44,7 +56,7 @@ func (m *members) init(z *Zone) {
 	m.zone = z
 	m.here, m.pinned = map[string]bool{}, map[string][]string{}
 	m.views, m.rings = map[string]*placement.Ring{}, map[string]*placement.Ring{}
-	m.timers = map[*time.Timer]struct{}{}
+	m.timers, m.mourned = map[*time.Timer]struct{}{}, map[string]time.Time{}
 }
 
 func (m *members) enter(name string) {

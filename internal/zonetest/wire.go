@@ -22,8 +22,8 @@ type l3 interface {
 	Close() error
 }
 
-// wire joins a process's tiers: the expression of cmd/cached/wire.go, with the
-// made up origin, disk and network in it.
+// wire joins a process's tiers: the expression of cmd/cached/wire.go, which cannot
+// be imported, with the made up origin, disk and network in it. Keep them alike.
 func (p *process) wire(n *Node) {
 	z := p.zone
 	// Who asks before the tiers are joined, waits.
@@ -35,9 +35,10 @@ func (p *process) wire(n *Node) {
 	})
 	p.host = z.net.host(n.Name)
 
-	held := block.Reader(p.l1) // for peers: what the node has, never further
+	l1 := p.ledger.Reader(block.Memory, p.l1)
+	held := l1 // what peers may have of a block this node does not own
 	if n.disk != nil {
-		held = tiers.Fallback(p.l1, n.disk)
+		held = tiers.Fallback(l1, tiers.ReadThrough(p.l1, p.ledger.Reader(block.Disk, n.disk), tiers.Always))
 	}
 	p.l3 = z.opts.join(z, peer.Options{
 		Node: n.Name, Transport: tr, Held: held,
@@ -46,20 +47,17 @@ func (p *process) wire(n *Node) {
 		Logger:  z.opts.Logger.With("node", n.Name),
 	})
 
-	memory := p.ledger.Reader(block.Memory, p.l1)
-	disk := func(next block.Reader, admit tiers.Admit) block.Reader {
-		if n.disk == nil {
-			return next
-		}
-		return tiers.ReadThrough(p.ledger.Store(block.Disk, n.disk), next, admit)
-	}
 	l4 := tiers.Flight(p.ledger.Reader(block.Origin, tiers.Limit(block.ReaderFunc(
 		func(ctx context.Context, id block.ID) (block.Block, error) { return z.origin.read(ctx, p, id) },
 	), z.opts.OriginReads)))
-	local := tiers.Fallback(memory, tiers.Flight(tiers.ReadThrough(p.l1,
-		disk(tiers.Fallback(p.l3.Heirs(), l4), tiers.Always), tiers.Always)))
-	remote := tiers.Fallback(memory, tiers.Flight(tiers.ReadThrough(p.l1,
-		disk(tiers.Fallback(p.ledger.Reader(block.Peer, p.l3), local), p.l3.Admit), tiers.Always)))
+	caches := func(next block.Reader, admit tiers.Admit) block.Reader {
+		if n.disk != nil {
+			next = tiers.ReadThrough(p.ledger.Store(block.Disk, n.disk), next, admit)
+		}
+		return tiers.Fallback(l1, tiers.Flight(tiers.ReadThrough(p.l1, next, tiers.Always)))
+	}
+	local := caches(tiers.Fallback(p.ledger.Reader(block.Peer, p.l3.Heirs()), l4), tiers.Always)
+	remote := caches(tiers.Fallback(p.ledger.Reader(block.Peer, p.l3), local), p.l3.Admit)
 	zone := tiers.Choose(p.l3.Owns, local, remote)
 	p.l3.SetLocal(local)
 	p.l3.SetPull(zone)
