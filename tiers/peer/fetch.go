@@ -34,13 +34,16 @@ func (t *Tier) fetchWithin(
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	into.Asked()
-	w := newWatch(into, silence, cancel)
+	w := newWatch(into, silence, n.alive, cancel)
 	if silence < t.opts.Silence {
 		w.impatient()
 	}
 	n.watched(w)
 	reply, err := t.opts.Transport.Fetch(ctx, to, into.ID(), ask, into)
 	n.unwatched(w)
+	if err == nil {
+		n.alive()
+	}
 
 	n.counts.receivedBytes.Add(uint64(max(into.Have()-ask.Offset, 0)))
 	if err == nil && reply.Verdict == placement.Serve && (into.Size() < 0 || into.Have() < into.Size()) {
@@ -55,7 +58,7 @@ func (t *Tier) fetchWithin(
 	case into.Size() >= 0 && !errors.Is(err, ErrStalled) && errors.Is(err, block.ErrUnavailable):
 		err = fmt.Errorf("%w: %w", errBrokeOff, err)
 	}
-	return placement.Reply{}, t.failed(ctx, n, err)
+	return placement.Reply{}, t.failed(ctx, n, w.lastSign(), err)
 }
 
 // errBrokeOff marks the error of a source that had begun to answer. If it is
@@ -68,8 +71,9 @@ func (n *neighbour) verified() {
 	n.counts.received.Add(1)
 }
 
-// failed notes that a fetch failed and returns why.
-func (t *Tier) failed(ctx context.Context, n *neighbour, err error) error {
+// failed notes that a fetch failed, which last saw a sign of life at heard, and
+// returns why.
+func (t *Tier) failed(ctx context.Context, n *neighbour, heard time.Time, err error) error {
 	switch {
 	case errors.Is(context.Cause(ctx), ErrStalled):
 		err = fmt.Errorf("%w: %w", ErrStalled, block.ErrUnavailable)
@@ -91,6 +95,11 @@ func (t *Tier) failed(ctx context.Context, n *neighbour, err error) error {
 	}
 	n.counts.failures.Add(1)
 	switch {
+	case errors.Is(err, ErrStalled) && n.heard.Load() > heard.UnixNano():
+		// It spoke on another connection since: a packet was lost, or the turn of
+		// this read has not come.
+		n.counts.stalled.Add(1)
+		t.distrust(n, faint, "stalled once", err)
 	case errors.Is(err, ErrStalled):
 		n.counts.stalled.Add(1)
 		t.distrust(n, grave, "stalled", err)

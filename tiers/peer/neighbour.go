@@ -17,6 +17,7 @@ type neighbour struct {
 	breaker breaker
 	counts  counts
 	used    atomic.Int64 // unix nanoseconds
+	heard   atomic.Int64 // when it last made a sign of life, unix nanoseconds
 
 	mu      sync.Mutex
 	fetches map[*watch]struct{} // under way
@@ -64,10 +65,22 @@ func (p *peers) all(ring *placement.Ring, now time.Time) []*neighbour {
 	return all
 }
 
+// alive notes a sign of life.
+func (n *neighbour) alive() { n.heard.Store(time.Now().UnixNano()) }
+
+// lives reports whether the node made a sign of life within the last d.
+func (n *neighbour) lives(d time.Duration) bool {
+	return time.Now().UnixNano()-n.heard.Load() < int64(d)
+}
+
 // Suspect says that others hold the node for dead: it is passed by for a moment,
-// and reads under way from it that make no progress go elsewhere.
+// and reads under way from it that make no progress go elsewhere. What this node
+// has heard itself counts more than what others did not.
 func (t *Tier) Suspect(node, reason string) {
 	n := t.peers.get(node)
+	if n.lives(t.opts.Silence / 2) {
+		return
+	}
 	n.breaker.noticed(reason, time.Now())
 	t.counter.forget(node)
 	n.mu.Lock()

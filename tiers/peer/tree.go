@@ -173,7 +173,7 @@ func (g *trees) sit(ctx context.Context, image, lost string) (placement.Seat, er
 	n := g.peers.get(m.Name)
 	seat, err := g.registrar.JoinTree(ctx, m, image, lost)
 	if err != nil {
-		return placement.Seat{}, fmt.Errorf("peer: join the tree of %q at %s: %w", image, m.Name, g.failed(ctx, n, err))
+		return placement.Seat{}, fmt.Errorf("peer: join the tree of %q at %s: %w", image, m.Name, g.failed(ctx, n, time.Now(), err))
 	}
 	n.breaker.succeeded()
 	if seat.Level < 0 || seat.Level > maxLevel || seat.Parent == g.opts.Node || (seat.Parent == "") != (seat.Level == 0) {
@@ -195,7 +195,7 @@ func (g *trees) vacate(ctx context.Context, image string) {
 	default:
 		n := g.peers.get(m.Name)
 		if err := g.registrar.LeaveTree(ctx, m, image); err != nil {
-			_ = g.failed(ctx, n, err) // it will notice that the seat is not renewed
+			_ = g.failed(ctx, n, time.Now(), err) // it will notice that the seat is not renewed
 			return
 		}
 		n.breaker.succeeded()
