@@ -190,3 +190,23 @@ func TestPartitionAndHealing(t *testing.T) {
 		t.Logf("%d origin reads of %d blocks, at most %d of one", total, z.Len(), most)
 	})
 }
+
+// All who would stand in first are behind the partition as well.
+func TestTheFirstHoldersAreAllBehindAPartition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := zonetest.New(t, zonetest.Options{Nodes: 16, Blocks: 1})
+		trace(t, z)
+		holders := z.Holders(z.ID(0), 16)
+		var gone, left []int
+		for k, n := range holders {
+			if k < 10 {
+				gone = append(gone, n.Index)
+			} else {
+				left = append(left, n.Index)
+			}
+		}
+		z.Partition(gone, left)
+		readEverywhere(t, z)
+		checkOrigin(t, z, 2, 2)
+	})
+}

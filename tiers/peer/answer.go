@@ -71,12 +71,19 @@ func (a *asked) roleIn(ring *placement.Ring) placement.Role {
 	case !ok || a.ask.Lost == "" || a.ask.Kind != placement.Instead:
 		return placement.Holder
 	}
-	lost := false
-	for _, m := range ring.Holders(a.id, standIns) {
-		if m.Name == a.opts.Node && lost {
-			return placement.Owner
+	// Half of the zone may be behind a partition: then the first who is left is
+	// far down the list, which is dear to make.
+	for _, n := range [...]int{standIns, ring.Len()} {
+		lost := false
+		for _, m := range ring.Holders(a.id, n) {
+			switch {
+			case m.Name == a.opts.Node && lost:
+				return placement.Owner
+			case m.Name == a.opts.Node:
+				return placement.Holder
+			}
+			lost = lost || m.Name == a.ask.Lost
 		}
-		lost = lost || m.Name == a.ask.Lost
 	}
 	return placement.Holder
 }

@@ -230,6 +230,7 @@ func (w *walk) pass(s step, to string) (step, error) {
 
 // died goes on after the death of the asked node.
 func (w *walk) died(s step) (step, error) {
+	w.ring = w.opts.Ring() // the zone may know of the death by now, and of others
 	w.stats.orphans.Add(1)
 	w.lost = s.to.Name
 	w.passed = append(w.passed, s.to.Name)
