@@ -49,6 +49,14 @@ type Ring struct {
 // weight, rate, version), so that all nodes keep the same one. A member of weight
 // 0 owns nothing.
 func NewRing(members []Member) *Ring {
+	r := sorted(members)
+	r.epoch = r.digest()
+	r.assign()
+	return r
+}
+
+// sorted returns a ring with its members in order and nothing assigned.
+func sorted(members []Member) *Ring {
 	r := &Ring{members: slices.Clone(members)}
 	slices.SortFunc(r.members, func(a, b Member) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address), cmp.Compare(a.Zone, b.Zone),
@@ -65,9 +73,19 @@ func NewRing(members []Member) *Ring {
 			r.draws = append(r.draws, newDraw(m.Name, uint64(m.Weight/divisor), i))
 		}
 	}
-	r.epoch = r.digest()
-	r.assign()
 	return r
+}
+
+// With returns the ring of other members. Where they own the same blocks, because
+// only addresses, rates or versions differ, it costs next to nothing.
+func (r *Ring) With(members []Member) *Ring {
+	next := sorted(members)
+	if next.epoch = next.digest(); next.epoch == r.epoch && len(next.draws) == len(r.draws) {
+		next.clock, next.slots, next.counts = r.clock, r.slots, r.counts
+		return next
+	}
+	next.assign()
+	return next
 }
 
 // Owner returns the member that owns the block; false when nobody does.

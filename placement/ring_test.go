@@ -131,3 +131,26 @@ func TestClock(t *testing.T) {
 		}
 	}
 }
+
+// A ring of members that own the same blocks shares what was computed.
+func TestRingWith(t *testing.T) {
+	members := []Member{{Name: "a", Weight: 1}, {Name: "b", Weight: 2, Rate: 100}, {Name: "c", Weight: 0}}
+	r := NewRing(members)
+	faster := slices.Clone(members)
+	faster[1].Rate, faster[1].Address = 1000, "10.0.0.2:7072"
+	next := r.With(faster)
+	if m, _ := next.Member("b"); m.Rate != 1000 || next.Epoch() != r.Epoch() {
+		t.Errorf("%+v, epoch %x and %x", m, next.Epoch(), r.Epoch())
+	}
+	grown := next.With(append(faster, Member{Name: "d", Weight: 1}))
+	for i := range 1000 {
+		id := block.Sum(fmt.Append(nil, i))
+		was, _ := r.Owner(id)
+		if is, _ := next.Owner(id); is.Name != was.Name || is.Name == "b" && is.Rate != 1000 {
+			t.Fatalf("%s: %+v, then %+v", id.Short(), was, is)
+		}
+		if is, _ := grown.Owner(id); is.Name != was.Name && is.Name != "d" {
+			t.Fatalf("%s moved from %s to %s", id.Short(), was.Name, is.Name)
+		}
+	}
+}

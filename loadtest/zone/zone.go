@@ -80,13 +80,25 @@ func (z *Zone) Await(tb testing.TB, nodes []*Node) {
 	if nodes[0].Status(tb).GetZone() == nil {
 		tb.Skip("needs a daemon that has peers")
 	}
+	epochs := map[uint64]bool{}
 	for _, n := range nodes {
 		await(tb, n.Name+" sees the zone", time.Minute, func() error {
-			if got := len(n.Status(tb).GetZone().GetPeers()); got != len(nodes) {
-				return fmt.Errorf("%d of %d nodes", got, len(nodes))
+			zone := n.Status(tb).GetZone()
+			in := 0
+			for _, p := range zone.GetPeers() {
+				if p.GetShare() > 0 { // the ring may come later than the news
+					in++
+				}
 			}
+			if len(zone.GetPeers()) != len(nodes) || in != len(nodes) {
+				return fmt.Errorf("%d of %d nodes, %d in the ring", len(zone.GetPeers()), len(nodes), in)
+			}
+			epochs[zone.GetEpoch()] = true
 			return nil
 		})
+	}
+	if len(epochs) != 1 {
+		tb.Fatalf("the nodes have different rings of the same members: %v", epochs)
 	}
 }
 

@@ -37,7 +37,7 @@ type Membership struct {
 	rates   chan struct{} // the rate changed enough
 	publish chan publication
 	leaving atomic.Bool
-	made    madeRing
+	made    []placement.Member // what the last ring was made of; the run loop's alone
 
 	ctx    context.Context //nolint:containedctx // of the goroutines below; ends with Close
 	cancel context.CancelFunc

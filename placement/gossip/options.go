@@ -44,7 +44,7 @@ type Options struct {
 	OnChange func(*placement.Ring)
 	OnDeath  func(name, reason string)
 
-	// MakeRing makes rings; nil: placement.NewRing. Nodes in one process may share
+	// MakeRing makes rings; nil: placement does. Nodes in one process may share
 	// them, because they are immutable and all nodes come to the same ones.
 	MakeRing func([]placement.Member) *placement.Ring
 
@@ -116,9 +116,6 @@ func (o *Options) complete() error {
 		// The others' "no answer either" would come after the probe is over, and
 		// the prober would blame its own network for every death.
 		return fmt.Errorf("timeout of a probe %v: want less than half of the %v between probes", o.Timing.Timeout, o.Timing.Probe)
-	}
-	if o.MakeRing == nil {
-		o.MakeRing = placement.NewRing
 	}
 	if o.Resolver == nil {
 		o.Resolver = &net.Resolver{}

@@ -10,12 +10,6 @@ import (
 // settle is how long news are collected before they make a ring.
 const settle = 10 * time.Millisecond
 
-// madeRing is what the last ring was made of, and when; the run loop's alone.
-type madeRing struct {
-	members []placement.Member
-	at      time.Time
-}
-
 // Ring returns the zone as this node sees it now. It never waits.
 func (m *Membership) Ring() *placement.Ring { return m.ring.Load() }
 
@@ -49,45 +43,37 @@ func (m *Membership) run() {
 		case <-timer.C:
 			due = time.Time{}
 			begin := time.Now()
-			wait := m.rebuild()
+			m.rebuild()
 			notBefore = time.Now().Add(time.Since(begin))
-			if wait > 0 {
-				due = time.Now().Add(wait)
-				timer.Reset(wait)
-			}
 		}
 	}
 }
 
-// rebuild swaps the ring if the members changed. Where only rates and versions
-// did, it is not worth the tens of milliseconds yet, and rebuild returns how long
-// to wait.
-func (m *Membership) rebuild() time.Duration {
+// rebuild swaps the ring if the members changed.
+func (m *Membership) rebuild() {
 	members, news := m.table.ring()
 	if len(news) > 0 {
 		m.opt.Logger.Info("gossip: the zone changed", "news", news, "members", len(members))
 	}
-	if m.ring.Load() != nil {
-		if slices.Equal(members, m.made.members) {
-			return 0
-		}
-		wait := m.opt.Timing.Publish - time.Since(m.made.at)
-		if wait > 0 && slices.EqualFunc(members, m.made.members, sameOwner) {
-			return wait
-		}
+	was := m.ring.Load()
+	if was != nil && slices.Equal(members, m.made) {
+		return
 	}
-	ring := m.opt.MakeRing(members)
-	m.made = madeRing{members: members, at: time.Now()}
+	ring := m.makeRing(was, members)
+	m.made = members
 	m.ring.Store(ring)
 	m.counts.rings.Add(1)
 	if m.opt.OnChange != nil {
 		m.opt.OnChange(ring)
 	}
-	return 0
 }
 
-// sameOwner says whether two members own the same blocks at the same address.
-func sameOwner(a, b placement.Member) bool {
-	a.Rate, a.Version = b.Rate, b.Version
-	return a == b
+func (m *Membership) makeRing(was *placement.Ring, members []placement.Member) *placement.Ring {
+	switch {
+	case m.opt.MakeRing != nil:
+		return m.opt.MakeRing(members)
+	case was != nil:
+		return was.With(members) // a rate that changed is no reason to draw again
+	}
+	return placement.NewRing(members)
 }

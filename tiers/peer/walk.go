@@ -96,7 +96,7 @@ func (w *walk) take(ctx context.Context, s step) (next step, done bool, err erro
 		next, err = w.redirected(s, reply.To)
 	case err == nil:
 		w.stats.goneTaken.Add(1)
-		next, err = w.gone(s, reply.To)
+		next, err = w.gone(ctx, s, reply.To)
 	case ctx.Err() != nil:
 		return step{}, false, ctx.Err()
 	case errors.Is(err, block.ErrCorrupt) && into.Size() >= 0:
@@ -197,7 +197,7 @@ func (w *walk) redirected(s step, to string) (step, error) {
 // gone goes back to the owner when a redirect led nowhere. When the owner itself
 // does not answer for the block, its ring is another one: owner is whom it takes
 // for the owner.
-func (w *walk) gone(s step, owner string) (step, error) {
+func (w *walk) gone(ctx context.Context, s step, owner string) (step, error) {
 	if !s.owner {
 		return w.owner(s.to.Name)
 	}
@@ -208,7 +208,34 @@ func (w *walk) gone(s step, owner string) (step, error) {
 		}
 		return step{}, why
 	}
+	w.catchUp(ctx, owner)
 	return w.pass(s, owner)
+}
+
+// How long a read waits for a member that others know already, and how often it
+// looks.
+const (
+	catchUpFor   = 300 * time.Millisecond
+	catchUpEvery = 10 * time.Millisecond
+)
+
+// catchUp waits until this node's ring has the member, too: the news that has made
+// the other node's ring is on its way. Who goes on without takes itself for the
+// owner of what another node owns, and reads the origin once more.
+func (w *walk) catchUp(ctx context.Context, member string) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for until := time.Now().Add(catchUpFor); ; timer.Reset(catchUpEvery) {
+		w.ring = w.opts.Ring()
+		if _, ok := w.ring.Member(member); ok || time.Now().After(until) {
+			return
+		}
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // pass goes on after an owner that lives but does not answer for the block, to
