@@ -45,7 +45,7 @@ func New(tb testing.TB) *Lab {
 	}
 	tb.Cleanup(l.close)
 	l.must(quiet(l.network))
-	l.must(l.run(l.network, l.ip, "link add name switch type bridge\nlink set switch up\n"))
+	l.must(l.run(l.network, l.ip, fmt.Sprintf("link add name switch mtu %d type bridge\nlink set switch up\n", frame)))
 	return l
 }
 

@@ -9,6 +9,7 @@ import (
 
 // TCP is what the hosts' TCP has been through so far.
 type TCP struct {
+	Opened        int64 // connections
 	Segments      int64 // sent
 	Retransmitted int64 // of these
 	Timeouts      int64 // after which nothing had come back for 200 ms or more
@@ -26,6 +27,7 @@ func (l *Lab) TCP(tb testing.TB) TCP {
 					return err
 				}
 				c := counters(doc)
+				sum.Opened += c["Tcp:ActiveOpens"]
 				sum.Segments += c["Tcp:OutSegs"]
 				sum.Retransmitted += c["Tcp:RetransSegs"]
 				sum.Timeouts += c["TcpExt:TCPTimeouts"]
