@@ -16,7 +16,7 @@ import (
 
 // laneTick is how often the lane looks after its connections, and so how
 // exactly its time limits are kept.
-const laneTick = 20 * time.Millisecond
+const laneTick = 50 * time.Millisecond
 
 // drainGrace is how long an idle connection may still begin a request after
 // draining began: one that its client has just sent must not fail.

@@ -17,13 +17,6 @@ import (
 // Errors are those of [Transport]; block.ErrUnavailable, ErrStalled included,
 // counts against the member.
 func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask, into *block.Arrival) (placement.Reply, error) {
-	return t.fetchWithin(ctx, 2*t.opts.Silence+time.Duration(ask.Hops+1)*t.opts.PerDepth, to, ask, into)
-}
-
-// fetchWithin is fetch with a silence of one's own that the source may keep.
-func (t *Tier) fetchWithin(
-	ctx context.Context, silence time.Duration, to placement.Member, ask placement.Ask, into *block.Arrival,
-) (placement.Reply, error) {
 	n := t.peers.get(to.Name)
 	ask.Reader = t.opts.Node
 	ask.Epoch = t.opts.Ring().Epoch()
@@ -34,10 +27,7 @@ func (t *Tier) fetchWithin(
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	into.Asked()
-	w := newWatch(into, silence, n.alive, cancel)
-	if silence < t.opts.Silence {
-		w.impatient()
-	}
+	w := newWatch(into, 2*t.opts.Silence+time.Duration(ask.Hops+1)*t.opts.PerDepth, n.alive, cancel)
 	n.watched(w)
 	reply, err := t.opts.Transport.Fetch(ctx, to, into.ID(), ask, into)
 	n.unwatched(w)

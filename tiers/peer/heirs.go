@@ -47,7 +47,7 @@ func (t *Tier) readHeir(ctx context.Context, id block.ID) (block.Block, error) {
 		if !t.mayAsk(heir.Name) {
 			return block.Block{}, errNoHeir
 		}
-		reply, err := t.fetchWithin(ctx, heirPatience, heir, placement.Ask{Kind: placement.Held, Hops: hops}, into)
+		reply, err := t.fetchSoon(ctx, heir, placement.Ask{Kind: placement.Held, Hops: hops}, into)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return block.Block{}, ctx.Err()
@@ -80,4 +80,76 @@ func (t *Tier) inherit(into *block.Arrival, heir string) (block.Block, error) {
 	n.verified()
 	t.stats.inherited.Add(1)
 	return b, nil
+}
+
+// fetchSoon is fetch that does not wait once nothing is heard for heirPatience.
+// The ask goes on by itself until there is an answer: to cancel it would cost the
+// connection, and a handshake for the next one, which is what a busy node lacks
+// the time for. Bytes are not waited for then.
+func (t *Tier) fetchSoon(ctx context.Context, to placement.Member, ask placement.Ask, into *block.Arrival) (placement.Reply, error) {
+	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { cancel(ctx.Err()) })
+	var reply placement.Reply
+	var err error
+	done := make(chan struct{})
+	into.Join()
+	run := func() {
+		defer into.Leave()
+		defer close(done)
+		defer cancel(nil)
+		reply, err = t.fetch(own, to, ask, into)
+	}
+	if !t.begin(run) {
+		into.Leave()
+		cancel(nil)
+		return placement.Reply{}, errClosed
+	}
+	patience := time.NewTicker(heirPatience)
+	defer patience.Stop()
+	for last := signOf(into); ; {
+		select {
+		case <-done:
+			return reply, err
+		case <-patience.C:
+		}
+		now := signOf(into)
+		if now != last {
+			last = now
+			continue
+		}
+		if !stop() { // ctx has ended, and so will the ask
+			<-done
+			return reply, err
+		}
+		into.Join()
+		leave := func() {
+			defer into.Leave()
+			t.untilBytes(own, into, done)
+			cancel(errImpatient)
+		}
+		if !t.begin(leave) {
+			into.Leave()
+			cancel(errImpatient)
+		}
+		return placement.Reply{}, errImpatient
+	}
+}
+
+// untilBytes waits until the ask is done, or begins to bring bytes.
+func (t *Tier) untilBytes(ctx context.Context, into *block.Arrival, done <-chan struct{}) {
+	for {
+		changed := into.Changed()
+		if into.Size() >= 0 {
+			return
+		}
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+			return
+		case <-t.ending.Done():
+			return
+		case <-changed:
+		}
+	}
 }

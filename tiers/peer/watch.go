@@ -24,7 +24,6 @@ type watch struct {
 
 	mu    sync.Mutex
 	limit time.Duration
-	cause error // of the end for silence
 	last  sign
 	since time.Time // when last was first seen
 	timer *time.Timer
@@ -44,7 +43,7 @@ func signOf(a *block.Arrival) sign {
 
 // newWatch begins to watch; stop must be called.
 func newWatch(into *block.Arrival, limit time.Duration, alive func(), cancel context.CancelCauseFunc) *watch {
-	w := &watch{into: into, alive: alive, cancel: cancel, limit: limit, cause: ErrStalled, last: signOf(into), since: time.Now()}
+	w := &watch{into: into, alive: alive, cancel: cancel, limit: limit, last: signOf(into), since: time.Now()}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timer = time.AfterFunc(limit/4, w.look)
@@ -63,7 +62,7 @@ func (w *watch) look() {
 		w.alive()
 	}
 	if now.Sub(w.since) >= w.limit {
-		w.cancel(w.cause)
+		w.cancel(ErrStalled)
 		return
 	}
 	w.timer.Reset(min(w.limit/4, w.limit-now.Sub(w.since)))
@@ -84,19 +83,13 @@ func (w *watch) hurry() {
 	if w.ended {
 		return
 	}
-	w.limit, w.cause = min(w.limit, hurried), ErrStalled
+	w.limit = min(w.limit, hurried)
 	w.last, w.since = signOf(w.into), time.Now()
 	w.timer.Reset(w.limit)
 }
 
-// impatient says that a silence as short as this one's limit is no fault of the
-// source: this node's own link may be busy.
-func (w *watch) impatient() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.cause = errImpatient
-}
-
+// errImpatient ends a fetch that nobody waits for any more; a short silence is no
+// fault of the source: this node's own link may be busy.
 var errImpatient = fmt.Errorf("peer: nothing heard for a short while: %w", block.ErrUnavailable)
 
 // abandon ends a fetch that waits for its first byte.
