@@ -39,7 +39,7 @@ const timeoutGrace = 250 * time.Millisecond
 
 // passOn is how many bytes a reader of an arrival behind us gets at a time, when
 // they come no faster than that.
-const passOn = 16 << 10
+const passOn = 64 << 10
 
 // A fetch is one ask on its way.
 type fetch struct {

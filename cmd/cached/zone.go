@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -39,14 +40,17 @@ type zone struct {
 
 	ring    atomic.Pointer[placement.Ring]
 	members atomic.Pointer[gossip.Membership] // nil until serve
-	ending  chan struct{}
+	fresh   chan struct{}                     // there is a new ring
+	ending  context.Context                   //nolint:containedctx // of the zone's own work, which nobody calls
+	end     context.CancelFunc
 	work    sync.WaitGroup
 }
 
 // newZone makes the node's part; nothing is sent or answered yet. held is what
 // this node may give to peers without reading further.
 func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error) {
-	z := &zone{cfg: cfg, log: log.With("zone", cfg.Name), served: make(chan error, 1), ending: make(chan struct{})}
+	z := &zone{cfg: cfg, log: log.With("zone", cfg.Name), served: make(chan error, 1), fresh: make(chan struct{}, 1)}
+	z.ending, z.end = context.WithCancel(context.Background())
 	z.ring.Store(placement.NewRing([]placement.Member{{Name: cfg.Node, Zone: cfg.Name, Weight: uint32(cfg.Weight)}}))
 	clients := api.PeerClientOptions{Node: cfg.Node, Zone: cfg.Name, Silence: cfg.PeerSilence, SilencePerHop: peer.DefaultPerDepth}
 	if cfg.Insecure {
@@ -154,6 +158,7 @@ func (z *zone) serve(ctx context.Context, l net.Listener, log *slog.Logger) erro
 	}
 	z.members.Store(members)
 	z.work.Go(func() { z.tellRate(members) })
+	z.work.Go(z.keepWarm)
 	return nil
 }
 
@@ -162,6 +167,36 @@ func (z *zone) changed(ring *placement.Ring) {
 	for _, was := range z.ring.Swap(ring).Members() {
 		if is, ok := ring.Member(was.Name); was.Address != "" && (!ok || is.Address != was.Address) {
 			z.peers.Forget(was.Address)
+		}
+	}
+	select {
+	case z.fresh <- struct{}{}:
+	default:
+	}
+}
+
+// Connections to the other nodes are made before they are needed: soon after the
+// ring has changed, and again before idle ones are closed.
+const (
+	warmAfter = 500 * time.Millisecond
+	warmEvery = 4 * time.Minute
+	maxWarm   = 128 // nodes; those in a larger zone meet when they must
+)
+
+func (z *zone) keepWarm() {
+	timer := time.NewTimer(warmAfter)
+	defer timer.Stop()
+	for {
+		select {
+		case <-z.fresh:
+			timer.Reset(warmAfter)
+		case <-timer.C:
+			others := slices.DeleteFunc(slices.Clone(z.ring.Load().Members()), func(m placement.Member) bool { return m.Name == z.cfg.Node })
+			rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+			z.peers.Warm(z.ending, others[:min(len(others), maxWarm)])
+			timer.Reset(warmEvery)
+		case <-z.ending.Done():
+			return
 		}
 	}
 }
@@ -181,7 +216,7 @@ func (z *zone) tellRate(members *gossip.Membership) {
 		select {
 		case <-ticker.C:
 			members.SetRate(z.tier.Rate())
-		case <-z.ending:
+		case <-z.ending.Done():
 			return
 		}
 	}
@@ -214,7 +249,7 @@ func (z *zone) stop(ctx context.Context) error {
 
 // close ends everything.
 func (z *zone) close() error {
-	close(z.ending)
+	z.end()
 	z.work.Wait()
 	var errs []error
 	if m := z.members.Load(); m != nil {
