@@ -31,38 +31,40 @@ type ZoneSeries int
 
 // The series, and the values of their label.
 const (
-	PeerBlocks      ZoneSeries = iota // received, sent
-	PeerBytes                         // received, sent
-	PeerFailures                      // failed, stalled, wrong
-	PeerRedirects                     // given, taken
-	PeerGone                          // given, taken
-	PeerHedges                        // sent, won
-	PeerOffers                        // given, taken
-	PeerOrphans                       // none
-	PeerRestarts                      // none
-	PeerBudgetSpent                   // none
-	PeerResumed                       // none
-	PeerInherited                     // none
-	PeerRefused                       // handshake, identity, zone, connection
-	GossipEvents                      // joined, left, died, foreign_zone, conflict, undecryptable, unreadable, notice_sent, notice_heard, seed_failure, key_reload, key_error
+	PeerBlocks       ZoneSeries = iota // received, sent
+	PeerBytes                          // received, sent
+	PeerFailures                       // failed, stalled, wrong
+	PeerRedirects                      // given, taken
+	PeerGone                           // given, taken
+	PeerHedges                         // sent, won
+	PeerOffers                         // given, taken
+	PeerOrphans                        // none
+	PeerRestarts                       // none
+	PeerBudgetSpent                    // none
+	PeerResumed                        // none
+	PeerInherited                      // none
+	PeerCertificates                   // none
+	PeerRefused                        // handshake, identity, zone, connection
+	GossipEvents                       // joined, left, died, foreign_zone, conflict, undecryptable, unreadable, notice_sent, notice_heard, seed_failure, key_reload, key_error
 	zoneSeriesCount
 )
 
 var zoneSeries = [zoneSeriesCount]struct{ name, help, label string }{
-	PeerBlocks:      {"peer_blocks_total", "Blocks that passed between this node and its peers.", "direction"},
-	PeerBytes:       {"peer_bytes_total", "Bytes of blocks that passed between this node and its peers, broken transfers included.", "direction"},
-	PeerFailures:    {"peer_failures_total", "Asks of peers that failed or stalled, and blocks whose bytes were wrong.", "kind"},
-	PeerRedirects:   {"peer_redirects_total", "Asks for blocks sent on to another node: by this node, and as told by others.", "direction"},
-	PeerGone:        {"peer_gone_total", "Asks for blocks that the asked node neither owns nor has.", "direction"},
-	PeerHedges:      {"peer_hedges_total", "Second asks for a block whose owner was slow, and those that came first.", "kind"},
-	PeerOffers:      {"peer_offers_total", "Offers of a replica of a hot block.", "direction"},
-	PeerOrphans:     {"peer_orphans_total", "Reads whose source died under them.", ""},
-	PeerRestarts:    {"peer_restarts_total", "Reads of peers begun anew because bytes were wrong.", ""},
-	PeerBudgetSpent: {"peer_budget_spent_total", "Reads left to the origin because peers took too long.", ""},
-	PeerResumed:     {"peer_resumed_bytes_total", "Bytes of broken transfers that were not sent again.", ""},
-	PeerInherited:   {"peer_inherited_total", "Blocks that the next holder had, so that the origin was not read.", ""},
-	PeerRefused:     {"peer_refused_total", "Peers that got nothing, by reason.", "reason"},
-	GossipEvents:    {"gossip_events_total", "What the gossip of the zone told this node, and what it refused.", "event"},
+	PeerBlocks:       {"peer_blocks_total", "Blocks that passed between this node and its peers.", "direction"},
+	PeerBytes:        {"peer_bytes_total", "Bytes of blocks that passed between this node and its peers, broken transfers included.", "direction"},
+	PeerFailures:     {"peer_failures_total", "Asks of peers that failed or stalled, and blocks whose bytes were wrong.", "kind"},
+	PeerRedirects:    {"peer_redirects_total", "Asks for blocks sent on to another node: by this node, and as told by others.", "direction"},
+	PeerGone:         {"peer_gone_total", "Asks for blocks that the asked node neither owns nor has.", "direction"},
+	PeerHedges:       {"peer_hedges_total", "Second asks for a block whose owner was slow, and those that came first.", "kind"},
+	PeerOffers:       {"peer_offers_total", "Offers of a replica of a hot block.", "direction"},
+	PeerOrphans:      {"peer_orphans_total", "Reads whose source died under them.", ""},
+	PeerRestarts:     {"peer_restarts_total", "Reads of peers begun anew because bytes were wrong.", ""},
+	PeerBudgetSpent:  {"peer_budget_spent_total", "Reads left to the origin because peers took too long.", ""},
+	PeerResumed:      {"peer_resumed_bytes_total", "Bytes of broken transfers that were not sent again.", ""},
+	PeerInherited:    {"peer_inherited_total", "Blocks that the next holder had, so that the origin was not read.", ""},
+	PeerCertificates: {"peer_certificates_refused_total", "Certificates that other nodes showed and this one refused, as a server or a client.", ""},
+	PeerRefused:      {"peer_refused_total", "Peers that got nothing, by reason.", "reason"},
+	GossipEvents:     {"gossip_events_total", "What the gossip of the zone told this node, and what it refused.", "event"},
 }
 
 // zoneDescs are the series of a node that is in a zone.

@@ -21,19 +21,20 @@ import (
 // environment and the flags all set the same fields, in rising order of
 // precedence; bindFlags names them.
 type Config struct {
-	Listen   string     `yaml:"listen"`
-	Admin    string     `yaml:"admin"`
-	DataDir  string     `yaml:"data-dir"`
-	Origins  []string   `yaml:"origins"`
-	L1       L1Config   `yaml:"l1"`
-	L2       L2Config   `yaml:"l2"`
-	Zone     ZoneConfig `yaml:"zone"`
-	TLS      TLSConfig  `yaml:"tls"`
-	Auth     AuthConfig `yaml:"auth"`
-	Insecure bool       `yaml:"insecure"` // plain text beyond loopback
-	Limits   Limits     `yaml:"limits"`
-	Log      Log        `yaml:"log"`
-	Shutdown Shutdown   `yaml:"shutdown"`
+	Listen        string     `yaml:"listen"`
+	Admin         string     `yaml:"admin"`
+	DataDir       string     `yaml:"data-dir"`
+	Origins       []string   `yaml:"origins"`
+	L1            L1Config   `yaml:"l1"`
+	L2            L2Config   `yaml:"l2"`
+	Zone          ZoneConfig `yaml:"zone"`
+	TLS           TLSConfig  `yaml:"tls"`
+	Auth          AuthConfig `yaml:"auth"`
+	Insecure      bool       `yaml:"insecure"`       // plain text beyond loopback
+	InsecureAdmin bool       `yaml:"insecure-admin"` // --admin may be reached from beyond this host
+	Limits        Limits     `yaml:"limits"`
+	Log           Log        `yaml:"log"`
+	Shutdown      Shutdown   `yaml:"shutdown"`
 }
 
 // L1Config is the memory tier's stanza.

@@ -57,6 +57,7 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{name: "negative flag", args: []string{"--l1-size=-1"}, want: "is negative"},
 		{name: "size of nothing", doc: "l1: {size: lots}\n", want: "want a number of bytes such as"},
 		{name: "bad environment", env: map[string]string{"CACHED_L1_SIZE": "big"}, want: "environment CACHED_L1_SIZE"},
+		{name: "admin for everybody", args: []string{"--admin=0.0.0.0:7071"}, want: "say --insecure-admin"},
 		{name: "bad address", args: []string{"--listen=nowhere"}, want: "listen: \"nowhere\" is not host:port"},
 		{name: "relative directory", args: []string{"--data-dir=here"}, want: "must be an absolute path"},
 		{name: "bad level", args: []string{"--log-level=loud"}, want: "want debug, info, warn or error"},

@@ -27,7 +27,7 @@ type daemon struct {
 }
 
 func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr string) (*daemon, error) {
-	d := &daemon{zone: n.zone, health: newHealth(n.origin, log), failed: make(chan error, 2)}
+	d := &daemon{zone: n.zone, health: newHealth(n.origin, log), failed: make(chan error, 3)}
 	door, err := newDoor(cfg, n.reader, n.catalog, log)
 	if err != nil {
 		return nil, err

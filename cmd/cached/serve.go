@@ -83,7 +83,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 
 	d.serve(listener, adminListener)
 	if node.zone != nil {
-		if err := node.zone.serve(ctx, listeners[2], log); err != nil {
+		if err := node.zone.serve(ctx, listeners[2], d.failed, log); err != nil {
 			return errors.Join(err, d.drain(cfg.Shutdown.DrainTimeout))
 		}
 		log.Info("in the zone", "zone", cfg.Zone.Name, "node", cfg.Zone.Node, "peers", listeners[2].Addr().String(), "gossip", cfg.Zone.Gossip, "distribution", cfg.Zone.Distribution)

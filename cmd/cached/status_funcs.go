@@ -13,6 +13,7 @@ import (
 var statusFuncs = template.FuncMap{
 	"bytes":      humanize.IBytes,
 	"epoch":      epochText,
+	"inRing":     inRing,
 	"percent":    percent,
 	"percentCSS": percentCSS,
 	"ratioCSS":   func(part, whole uint64) template.CSS { return percentCSS(share(part, whole)) },

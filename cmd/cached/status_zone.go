@@ -7,12 +7,13 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/placement/gossip"
 )
 
 // printZone shows the ring as this node sees it.
 func printZone(w io.Writer, z *cachedv1.ZoneStatus) {
 	fmt.Fprintf(w, "zone\t%s, node %s, ring %s of %d nodes, distribution %s\n",
-		z.GetName(), z.GetNode(), epochText(z.GetEpoch()), len(z.GetPeers()), z.GetDistribution())
+		z.GetName(), z.GetNode(), epochText(z.GetEpoch()), inRing(z), z.GetDistribution())
 	for _, p := range z.GetPeers() {
 		health := p.GetHealth()
 		if p.GetProblem() != "" {
@@ -32,3 +33,17 @@ func printZone(w io.Writer, z *cachedv1.ZoneStatus) {
 
 // epochText is how people compare two nodes' views of the ring.
 func epochText(epoch uint64) string { return fmt.Sprintf("%016x", epoch) }
+
+// inRing counts the nodes that own blocks, or could: not those that leave, or
+// that this version cannot understand.
+func inRing(z *cachedv1.ZoneStatus) int {
+	n := 0
+	for _, p := range z.GetPeers() {
+		switch p.GetHealth() {
+		case gossip.Leaving.String(), gossip.Unreadable.String():
+		default:
+			n++
+		}
+	}
+	return n
+}

@@ -39,7 +39,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 
 	held := l1 // what peers may have of a block this node does not own
 	if n.l2 != nil {
-		held = tiers.Fallback(l1, tiers.ReadThrough(n.l1, n.ledger.Reader(block.Disk, n.l2), tiers.Always))
+		held = tiers.Fallback(l1, tiers.Flight(tiers.ReadThrough(n.l1, n.ledger.Reader(block.Disk, n.l2), tiers.Always)))
 	}
 	var err error
 	if n.zone, err = newZone(cfg.Zone, held, log); err != nil {
@@ -50,7 +50,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	// has the block. Others: their owner is asked; the origin is the last resort.
 	local := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3.Heirs()), l4), tiers.Always)
 	remote := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3), local), n.zone.admit)
-	all := tiers.Choose(n.zone.owns, local, remote)
+	all := tiers.Choose(l3.Owns, local, remote)
 	l3.SetLocal(local) // what peers may have of a block this node owns; it never asks a peer's owner again
 	l3.SetPull(all)
 	n.serve(all, n.zone.ahead(), cfg, log)

@@ -35,6 +35,8 @@ type zone struct {
 	server   *api.PeerServer
 	served   chan error // what the server ended with
 	refused  [len(api.Refusals)]atomic.Uint64
+	// certificates of other nodes that this one refused, as a server or a client.
+	certificates atomic.Uint64
 
 	admission *peer.Admission
 
@@ -54,9 +56,10 @@ func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error)
 	z.ring.Store(placement.NewRing([]placement.Member{{Name: cfg.Node, Zone: cfg.Name, Weight: uint32(cfg.Weight)}}))
 	clients := api.PeerClientOptions{Node: cfg.Node, Zone: cfg.Name, Silence: cfg.PeerSilence, SilencePerHop: peer.DefaultPerDepth}
 	if cfg.Insecure {
-		z.log.Warn("nodes of this zone speak in plain text and trust whoever reaches their ports (zone.insecure)")
+		z.log.Warn("nodes of this zone speak in plain text and trust whoever reaches their ports (zone.insecure)",
+			"peer_listen", cfg.PeerListen, "gossip", cfg.Gossip, "beyond_this_host", beyondLoopback(cfg.PeerListen) || beyondLoopback(cfg.Gossip))
 	} else {
-		src, err := identity.Load(cfg.TLS, identity.Options{Logger: z.log})
+		src, err := identity.Load(cfg.TLS, identity.Options{Logger: z.log, Refused: func(error) { z.certificates.Add(1) }})
 		if err != nil {
 			return nil, fmt.Errorf("zone.tls: %w", err)
 		}
@@ -92,12 +95,6 @@ func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error)
 // admit reports whether L2 keeps a block that another node owns.
 func (z *zone) admit(b block.Block) bool { return z.admission.Admit(b) }
 
-// owns reports whether this node owns the block.
-func (z *zone) owns(id block.ID) bool {
-	owner, ok := z.ring.Load().Owner(id)
-	return !ok || owner.Name == z.cfg.Node
-}
-
 // rate is the typical rate of the zone's uplinks in Mbit/s, 0 when nobody has
 // measured one: the median.
 func (z *zone) rate() uint32 {
@@ -116,7 +113,7 @@ func (z *zone) rate() uint32 {
 
 // ahead is how this node reads ahead of its programs.
 func (z *zone) ahead() prefetch.Options {
-	o := prefetch.Options{Owner: z.owns, Rate: z.rate, Seed: z.seed()}
+	o := prefetch.Options{Owner: z.tier.Owns, Rate: z.rate, Seed: z.seed()}
 	if z.cfg.Distribution == distributeTree {
 		// All blocks flow down one tree: nothing is won by different orders.
 		o.Order = placement.OrderLimits{Window: 1, Out: 16, Demand: 16}
@@ -132,8 +129,8 @@ func (z *zone) seed() uint64 {
 }
 
 // serve answers peers on l and joins the zone: a node is in the ring only once it
-// can be asked.
-func (z *zone) serve(ctx context.Context, l net.Listener, log *slog.Logger) error {
+// can be asked. When it cannot answer any more, failed is told why.
+func (z *zone) serve(ctx context.Context, l net.Listener, failed chan<- error, log *slog.Logger) error {
 	options := api.PeerServerOptions{Zone: z.cfg.Name, Refused: z.refuse, Logger: z.log}
 	if z.identity != nil {
 		options.TLS = z.identity.PeerServer(z.cfg.Name)
@@ -141,7 +138,13 @@ func (z *zone) serve(ctx context.Context, l net.Listener, log *slog.Logger) erro
 	}
 	trees := api.NewPeerHandler(z.tier, api.PeerHandlerOptions{Zone: z.cfg.Name, Logger: z.log})
 	z.server = api.NewPeerServer(api.PeerServices{Blocks: peerBlocks{z.tier}, Other: trees}, options)
-	go func() { z.served <- z.server.Serve(l) }()
+	go func() {
+		err := z.server.Serve(l)
+		if err != nil {
+			failed <- fmt.Errorf("zone: peers are not answered any more: %w", err)
+		}
+		z.served <- err
+	}()
 
 	address := z.cfg.PeerAdvertise
 	if address == "" {
@@ -229,11 +232,14 @@ func (z *zone) suspect(node, reason string) {
 	}
 }
 
-// leave takes the node out of the others' rings. It still answers. Those who do
-// not hear of it find out when it is gone.
+// leave takes the node out of the trees and of the others' rings. It still
+// answers. Those who do not hear of it find out when it is gone.
 func (z *zone) leave(timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout/2)
+	z.tier.LeaveTrees(ctx)
+	cancel()
 	if m := z.members.Load(); m != nil {
-		if err := m.Leave(timeout); err != nil {
+		if err := m.Leave(timeout / 2); err != nil {
 			z.log.Warn("the zone may not have heard that this node leaves", "error", err)
 		}
 	}

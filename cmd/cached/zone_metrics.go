@@ -57,6 +57,7 @@ func (m zoneMetrics) Totals() []account.Total {
 		{Series: account.PeerBudgetSpent, Value: s.BudgetSpent},
 		{Series: account.PeerResumed, Value: s.ResumedBytes},
 		{Series: account.PeerInherited, Value: s.Inherited},
+		{Series: account.PeerCertificates, Value: m.zone.certificates.Load()},
 		{Series: account.GossipEvents, Label: "joined", Value: g.Joins},
 		{Series: account.GossipEvents, Label: "left", Value: g.Leaves},
 		{Series: account.GossipEvents, Label: "died", Value: g.Deaths},

@@ -56,10 +56,10 @@ func (z *zone) warnings() []string {
 // healthOf joins what gossip and reading say of a node.
 func healthOf(member gossip.MemberStatus, h peer.PeerHealth) (health, problem string) {
 	switch {
-	case member.Self:
-		return "self", ""
 	case member.State != gossip.Alive:
 		return member.State.String(), member.Reason
+	case member.Self:
+		return "self", ""
 	case h.Node != "" && h.State != peer.Closed:
 		return gossip.Suspect.String(), h.Reason
 	}
