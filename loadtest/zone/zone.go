@@ -71,7 +71,8 @@ func Start(tb testing.TB, o Options) *Zone {
 	return z
 }
 
-// Await waits until these nodes see each other and nobody else.
+// Await waits until these nodes see each other and nobody else, and those with a
+// weight have a share of the ring.
 func (z *Zone) Await(tb testing.TB, nodes []*Node) {
 	tb.Helper()
 	if z.options.Spread == Alone {
@@ -84,14 +85,17 @@ func (z *Zone) Await(tb testing.TB, nodes []*Node) {
 	for _, n := range nodes {
 		await(tb, n.Name+" sees the zone", time.Minute, func() error {
 			zone := n.Status(tb).GetZone()
-			in := 0
+			owners, in := 0, 0
 			for _, p := range zone.GetPeers() {
+				if p.GetWeight() > 0 {
+					owners++
+				}
 				if p.GetShare() > 0 { // the ring may come later than the news
 					in++
 				}
 			}
-			if len(zone.GetPeers()) != len(nodes) || in != len(nodes) {
-				return fmt.Errorf("%d of %d nodes, %d in the ring", len(zone.GetPeers()), len(nodes), in)
+			if len(zone.GetPeers()) != len(nodes) || in != owners {
+				return fmt.Errorf("%d of %d nodes, %d of %d in the ring", len(zone.GetPeers()), len(nodes), in, owners)
 			}
 			epochs[zone.GetEpoch()] = true
 			return nil
