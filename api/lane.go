@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -115,7 +116,7 @@ func (l *lane) accept(listener net.Listener) error {
 		case err == nil:
 			pause = 5 * time.Millisecond
 			l.begin(conn)
-		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ECONNABORTED):
+		case passing(err):
 			l.options.log.Warn("no connection can be accepted for now", "error", err, "retry", pause)
 			<-time.After(pause)
 			pause = min(2*pause, time.Second)
@@ -123,6 +124,14 @@ func (l *lane) accept(listener net.Listener) error {
 			return err
 		}
 	}
+}
+
+// passing reports whether accepting may work again later: descriptors or memory
+// ran out, or the peer did not wait.
+func passing(err error) bool {
+	return slices.ContainsFunc([]error{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED,
+	}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // begin starts serving a new connection. Only one with a descriptor can be
