@@ -2,28 +2,54 @@ package api
 
 import (
 	"log/slog"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
-// complaintGap is how much time lies between two complaints: whoever can reach
-// the port must not be able to flood the log.
+// complaintGap is how much time lies between two complaints of a kind: whoever
+// can reach the port must not be able to flood the log.
 const complaintGap = time.Second
 
-// complaints logs what strangers do wrong, sparingly.
+// complaints logs what strangers do wrong, sparingly: each kind for itself, so
+// that a flood of one does not hide the others.
 type complaints struct {
-	last   atomic.Int64 // when the latest was logged, in Unix nanoseconds
-	hidden atomic.Int64 // how many since then were not
+	mu    sync.Mutex
+	kinds map[string]*complaint // by message, which is a constant
 }
 
+// A complaint is a kind of complaints.
+type complaint struct {
+	last   time.Time // when the latest was logged
+	hidden int       // how many since then were not
+}
+
+// warn logs a complaint unless one of its kind was logged just now. The message
+// is the kind.
 func (c *complaints) warn(log *slog.Logger, message string, args ...any) {
-	now, last := time.Now().UnixNano(), c.last.Load()
-	if now-last < int64(complaintGap) || !c.last.CompareAndSwap(last, now) {
-		c.hidden.Add(1)
+	if hidden, ok := c.due(message, time.Now()); !ok {
 		return
-	}
-	if n := c.hidden.Swap(0); n > 0 {
-		args = append(args, "not_logged", n)
+	} else if hidden > 0 {
+		args = append(args, "not_logged", hidden)
 	}
 	log.Warn(message, args...)
+}
+
+// due reports whether to log one now, and how many were not logged before it.
+func (c *complaints) due(message string, now time.Time) (hidden int, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.kinds[message]
+	if k == nil {
+		if c.kinds == nil {
+			c.kinds = map[string]*complaint{}
+		}
+		k = &complaint{}
+		c.kinds[message] = k
+	}
+	if !k.last.IsZero() && now.Sub(k.last) < complaintGap {
+		k.hidden++
+		return 0, false
+	}
+	hidden, k.last, k.hidden = k.hidden, now, 0
+	return hidden, true
 }
