@@ -25,11 +25,11 @@ const leastProgress = 4 << 10
 // has itself to blame: one that gets no processor hears nothing from anybody.
 const maxLateness = 100 * time.Millisecond
 
-// freeWaits is how many interim answers may come at any rate; on the whole they
-// may come every 10 ms, ten times as often as they should.
+// freeInterims is how many interim answers may come at any rate; on the whole
+// they may come every leastInterimGap, ten times as often as they should.
 const (
-	freeWaits = 100
-	waitEvery = 10 * time.Millisecond
+	freeInterims    = 100
+	leastInterimGap = interimGap / 10
 )
 
 // timeoutGrace is how much later than the asker's own the time-out is that the
@@ -162,7 +162,7 @@ func (f *fetch) head() (rawResponse, error) {
 			return resp, err
 		}
 		f.listen()
-		if waits > freeWaits && f.heard.Sub(began) < time.Duration(waits)*waitEvery {
+		if waits > freeInterims && f.heard.Sub(began) < time.Duration(waits)*leastInterimGap {
 			return resp, fmt.Errorf("%d interim answers within %s", waits, f.heard.Sub(began))
 		}
 		if f.into != nil {

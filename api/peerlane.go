@@ -10,8 +10,8 @@ import (
 	"github.com/zonecache/cached/placement"
 )
 
-// waitGap is how often an asker that must wait is told so.
-const waitGap = 100 * time.Millisecond
+// interimGap is how often an asker that must wait is told so.
+const interimGap = 100 * time.Millisecond
 
 // A peerLane answers the asks of other nodes.
 type peerLane struct {
@@ -123,7 +123,7 @@ func (s *stream) first(ctx context.Context) ([]byte, error) {
 		return nil, invalid("offset %d lies past the block, which has %d bytes", s.offset, size)
 	}
 	for !src.Readable(s.offset) {
-		wait, cancel := context.WithTimeout(ctx, waitGap)
+		wait, cancel := context.WithTimeout(ctx, interimGap)
 		p, err := src.Next(wait, s.offset)
 		cancel()
 		if err == nil || wait.Err() == nil || ctx.Err() != nil {
