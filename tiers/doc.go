@@ -2,7 +2,7 @@
 // [block.Reader]s and returns a [block.Reader], so that a deployment is an
 // expression (see cmd/cached/wire.go):
 //
-//	l4    := Flight(Verify(Limit(origin, 64)))
+//	l4    := Flight(Verify(Govern(origin, 4, 64)))
 //	below := ReadThrough(l2, l4, Always)
 //	local := Fallback(l1, Flight(ReadThrough(l1, below, Always)))
 //

@@ -2,7 +2,9 @@ package tiers
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"time"
 
 	"github.com/zonecache/cached/block"
 )
@@ -11,30 +13,50 @@ import (
 // wait are let in by cause, demand before prefetch before repair, and in order of
 // arrival within a cause. n must be positive.
 func Limit(next block.Reader, n int) block.Reader {
-	return &limit{next: next, free: n}
+	return &limit{next: next, places: n}
+}
+
+// Govern is Limit that finds its n by itself, from least to most, by how long
+// reads take: many hosts that share an origin must not queue there what each
+// could wait for at home, where demand goes first. See [pace].
+func Govern(next block.Reader, least, most int) block.Reader {
+	least = min(least, most)
+	return &limit{next: next, places: max(least, min(firstPlaces, most)), pace: &pace{least: least, most: most}}
 }
 
 type limit struct {
 	next block.Reader
 
 	mu      sync.Mutex
-	free    int
+	places  int
+	inside  int
 	waiting [len(block.Causes)][]chan struct{}
+	pace    *pace // nil: places stay
 }
 
 func (l *limit) ReadBlock(ctx context.Context, id block.ID) (block.Block, error) {
 	if err := l.enter(ctx); err != nil {
 		return block.Block{}, err
 	}
-	defer l.exit()
-	return l.next.ReadBlock(ctx, id)
+	began := time.Now()
+	b, err := l.next.ReadBlock(ctx, id)
+	l.exit(func() {
+		switch {
+		case l.pace == nil:
+		case err == nil:
+			l.places = l.pace.took(time.Since(began), l.inside, l.places, time.Now())
+		case errors.Is(err, block.ErrUnavailable), errors.Is(err, block.ErrOverloaded):
+			l.places = l.pace.failed(l.places)
+		}
+	})
+	return b, err
 }
 
 func (l *limit) enter(ctx context.Context) error {
 	cause := min(int(block.CallFrom(ctx).Cause), len(block.Causes)-1)
 	l.mu.Lock()
-	if l.free > 0 {
-		l.free--
+	if l.inside < l.places {
+		l.inside++
 		l.mu.Unlock()
 		return nil
 	}
@@ -56,19 +78,22 @@ func (l *limit) enter(ctx context.Context) error {
 		}
 	}
 	l.mu.Unlock()
-	l.exit() // our turn came at the same moment: pass it on
+	l.exit(func() {}) // our turn came at the same moment: pass it on
 	return ctx.Err()
 }
 
-func (l *limit) exit() {
+// exit gives a place back, after learn has said how many there are now, and lets
+// in those who fit.
+func (l *limit) exit(learn func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	learn()
+	l.inside--
 	for cause := range l.waiting {
-		if q := l.waiting[cause]; len(q) > 0 {
-			close(q[0])
-			l.waiting[cause] = q[1:]
-			return
+		for len(l.waiting[cause]) > 0 && l.inside < l.places {
+			close(l.waiting[cause][0])
+			l.waiting[cause] = l.waiting[cause][1:]
+			l.inside++
 		}
 	}
-	l.free++
 }

@@ -34,7 +34,7 @@ func bindFlags(fs *pflag.FlagSet, c *Config) {
 	fs.Var(&c.L2.WriteBudgetPerDay, "l2-write-budget-per-day", "bytes L2 may write a day, to spare the flash; 0: no limit")
 	bindAuthFlags(fs, c)
 	bindZoneFlags(fs, &c.Zone)
-	fs.IntVar(&c.Limits.OriginReads, "origin-reads", c.Limits.OriginReads, "reads of the origin in progress at most")
+	fs.IntVar(&c.Limits.OriginReads, "origin-reads", c.Limits.OriginReads, "reads of the origin in progress at most; fewer while it is slow")
 	fs.IntVar(&c.Limits.InFlight, "in-flight", c.Limits.InFlight, "requests in progress at most; more are refused as overload")
 	fs.StringVar(&c.Log.Level, "log-level", c.Log.Level, "debug, info, warn or error")
 	fs.StringVar(&c.Log.Format, "log-format", c.Log.Format, "text or json")

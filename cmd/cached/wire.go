@@ -11,6 +11,10 @@ import (
 	"github.com/zonecache/cached/tiers"
 )
 
+// leastOriginReads is how many reads of the origin a node has in progress however
+// slow the origin is.
+const leastOriginReads = 4
+
 // wire opens the tiers and joins them. This is the architecture diagram: the
 // order of concerns on a block's way is decided here and nowhere else.
 func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
@@ -22,7 +26,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	l1 := n.ledger.Reader(block.Memory, n.l1)
 	// One flight per block across all who miss; each origin's bytes are checked
 	// below the fail-over (see open), so that wrong ones are read elsewhere.
-	l4 := tiers.Flight(n.ledger.Reader(block.Origin, tiers.Limit(n.origin, cfg.Limits.OriginReads)))
+	l4 := tiers.Flight(n.ledger.Reader(block.Origin, tiers.Govern(n.origin, leastOriginReads, cfg.Limits.OriginReads)))
 
 	// caches puts this host's tiers above next. The flight fills L1 before it ends;
 	// the Fallback outside of it lets a hit take off without one.
