@@ -6,7 +6,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -153,53 +152,6 @@ func TestLimitSurvivesCancellationStorm(t *testing.T) {
 	wg.Wait()
 	for range 2 { // no place was lost
 		blocktest.CheckRead(t, r, b, block.Origin)
-	}
-}
-
-func TestHedge(t *testing.T) {
-	slow := func(d time.Duration, err error) func(context.Context, block.ID) error {
-		return func(ctx context.Context, _ block.ID) error {
-			select {
-			case <-time.After(d):
-				return err
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-	}
-	tests := []struct {
-		name          string
-		first, second func(context.Context, block.ID) error
-		want          block.Tier
-		wantErr       error
-		secondReads   int
-	}{
-		{"first in time", slow(time.Millisecond, nil), nil, block.Peer, nil, 0},
-		{"first slow, second wins", slow(time.Hour, nil), slow(time.Millisecond, nil), block.Origin, nil, 1},
-		{"first slow, still wins", slow(15*time.Millisecond, nil), slow(time.Hour, nil), block.Peer, nil, 1},
-		{"first fails early", slow(time.Millisecond, block.ErrUnavailable), slow(time.Millisecond, nil), block.Origin, nil, 1},
-		{"first fails late", slow(20*time.Millisecond, block.ErrUnavailable), slow(time.Second, nil), block.Origin, nil, 1},
-		{"second fails", slow(time.Second, nil), slow(time.Millisecond, block.ErrUnavailable), block.Peer, nil, 1},
-		{"both fail", slow(time.Millisecond, block.ErrUnavailable), slow(time.Millisecond, block.ErrCorrupt), 0, block.ErrCorrupt, 1},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := blocktest.Blocks(t, 1, 1, 1000)[0]
-				first, second := fake(t, block.Peer, b), fake(t, block.Origin, b)
-				first.Before, second.Before = tt.first, tt.second
-				r := tiers.Hedge(first, second, func() time.Duration { return 10 * time.Millisecond })
-				if tt.wantErr != nil {
-					blocktest.CheckError(t, r, b.ID(), tt.wantErr)
-				} else {
-					blocktest.CheckRead(t, r, b, tt.want)
-				}
-				if n := second.Reads(b.ID()); n != tt.secondReads {
-					t.Fatalf("second was asked %d times, want %d", n, tt.secondReads)
-				}
-				synctest.Wait()
-			})
-		})
 	}
 }
 
