@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"syscall"
@@ -90,46 +89,19 @@ func (p *Peers) pool(to placement.Member) (*peerPool, error) {
 
 // dial makes a new connection.
 func (p *Peers) dial(ctx context.Context, to placement.Member, pool *peerPool) (*peerConn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, p.options.DialTimeout, errors.New("no connection stood in time"))
-	defer cancel()
-	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, "tcp", to.Address)
+	conn := &peerConn{rawConn: rawConn{out: make([]byte, 0, 512)}, born: time.Now(), batch: 1}
+	var err error
+	conn.net, conn.raw, err = p.options.dial(ctx, to, p.options.config(to, pool.sessions), func(raw net.Conn) net.Conn {
+		conn.records = &recordConn{Conn: raw, pool: p.records}
+		return conn.records
+	})
 	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
+		return nil, err
 	}
-	conn := &peerConn{rawConn: rawConn{net: raw, out: make([]byte, 0, 512)}, raw: raw, born: time.Now(), batch: 1}
-	if sc, ok := raw.(syscall.Conn); ok {
+	if sc, ok := conn.raw.(syscall.Conn); ok {
 		conn.fd, _ = sc.SyscallConn() // fails on a closed connection, which the exchange finds
 	}
-	config := p.config(to, pool)
-	if config == nil {
-		return conn, nil
-	}
-	conn.records = &recordConn{Conn: raw, pool: p.records}
-	t := tls.Client(conn.records, config)
-	if err := t.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		return nil, fmt.Errorf("TLS: %w", err)
-	}
-	conn.net = t
 	return conn, nil
-}
-
-// config returns the TLS settings of a new connection; nil: plain text.
-func (p *Peers) config(to placement.Member, pool *peerPool) *tls.Config {
-	if p.options.TLS == nil {
-		return nil
-	}
-	config := p.options.TLS(to)
-	if config == nil {
-		return nil
-	}
-	config = config.Clone()
-	config.NextProtos = []string{"http/1.1"}
-	if config.ClientSessionCache == nil {
-		config.ClientSessionCache = pool.sessions
-	}
-	return config
 }
 
 // take returns an idle connection, or nil when a new one must be made.

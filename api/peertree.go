@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -176,10 +175,11 @@ func (t *Trees) within(ctx context.Context) (context.Context, context.CancelFunc
 
 type memberKey struct{}
 
-// client asks a node by its name, so that connections belong to nodes and not to
-// addresses; dial finds the address in the context.
+// client asks a node at its address: connections belong to both, since a node
+// that comes back elsewhere is not the one that may still answer at the former
+// address. dial finds the node in the context.
 func (t *Trees) client(to placement.Member) cachedv1connect.PeerServiceClient {
-	return cachedv1connect.NewPeerServiceClient(t.http, fmt.Sprintf("http://node-%x", to.Name), // a name need not be a host's
+	return cachedv1connect.NewPeerServiceClient(t.http, fmt.Sprintf("http://node-%x.at-%x", to.Name, to.Address), // a name need not be a host's
 		connect.WithAcceptCompression("gzip", nil, nil), connect.WithReadMaxBytes(maxPeerMessage))
 }
 
@@ -188,28 +188,8 @@ func (t *Trees) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if !ok {
 		return nil, errors.New("api: a request to no node")
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, t.options.DialTimeout, errors.New("no connection stood in time"))
-	defer cancel()
-	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, "tcp", to.Address)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	var config *tls.Config
-	if t.options.TLS != nil {
-		config = t.options.TLS(to)
-	}
-	if config == nil {
-		return raw, nil
-	}
-	config = config.Clone()
-	config.NextProtos = []string{"http/1.1"}
-	conn := tls.Client(raw, config)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		return nil, fmt.Errorf("TLS: %w", err)
-	}
-	return conn, nil
+	conn, _, err := t.options.dial(ctx, to, t.options.config(to, nil), func(raw net.Conn) net.Conn { return raw })
+	return conn, err
 }
 
 // explain turns what a Connect client returned into the errors of this package.

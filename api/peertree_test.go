@@ -173,3 +173,20 @@ func TestTreeWithoutCertificate(t *testing.T) {
 		t.Errorf("heard %s", g.heard())
 	}
 }
+
+// A node that has come back at another address is asked there, though who
+// answers at the former one still does.
+func TestTreeAsksANodeWhereItIsNow(t *testing.T) {
+	bothWays(t, func(t *testing.T, server PeerServerOptions, client PeerClientOptions) {
+		before, after := &grove{}, &grove{seat: placement.Seat{Parent: "p"}}
+		old := servePeersAs(t, PeerServices{Other: NewPeerHandler(before, PeerHandlerOptions{})}, server)
+		now := servePeersAs(t, PeerServices{Other: NewPeerHandler(after, PeerHandlerOptions{})}, server)
+		trees := newTrees(t, client)
+		if _, err := trees.JoinTree(t.Context(), old, "i", ""); err != nil {
+			t.Fatal(err)
+		}
+		if seat, err := trees.JoinTree(t.Context(), now, "i", ""); err != nil || seat.Parent != "p" {
+			t.Errorf("%v, %v: the node at the former address was asked", seat, err)
+		}
+	})
+}
