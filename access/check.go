@@ -178,7 +178,7 @@ func (c *Checker) holds(ctx context.Context, n *name, id block.ID) (bool, error)
 		}
 		s, err := c.set(ctx, v.manifest)
 		switch {
-		case err != nil && i > 0: // an earlier version that is gone holds nothing
+		case i > 0 && errors.Is(err, block.ErrNotFound): // an earlier version that is gone holds nothing
 		case err != nil:
 			return false, err
 		case s.contains(id):
@@ -215,15 +215,23 @@ func (c *Checker) mayRead(ctx context.Context, call block.Call) (manifest block.
 	return manifest, ok, nil
 }
 
-// resolve asks what the name points at, once for all who want to know.
+// resolve asks what the name points at, once for all who want to know. That it
+// does not exist is remembered for the TTL: a tenant may make up names under its
+// patterns faster than the index answers.
 func (c *Checker) resolve(ctx context.Context, image string) error {
 	if block.CheckName(image) != nil {
 		return nil //nolint:nilerr // a pattern may cover it, but nothing has such a name
 	}
+	if c.history.isMissing(image, c.options.Now(), c.options.TTL) {
+		return fmt.Errorf("image %q did not exist a moment ago: %w", image, block.ErrNotFound)
+	}
 	return c.once(ctx, "name "+image, func(ctx context.Context) error {
 		manifest, err := c.options.Images.Manifest(ctx, image)
-		if err == nil {
+		switch {
+		case err == nil:
 			c.learn(Pointer{image, manifest})
+		case errors.Is(err, block.ErrNotFound) && !errors.Is(err, block.ErrUnavailable):
+			c.history.miss(image, c.options.Now())
 		}
 		return err
 	})

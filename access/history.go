@@ -13,6 +13,7 @@ import (
 
 const (
 	maxKnown    = 16 << 10 // names, and manifests, remembered
+	maxMissing  = 4 << 10  // names remembered not to exist
 	maxVersions = 8        // of a name
 	touchEvery  = time.Minute
 )
@@ -23,8 +24,9 @@ type history struct {
 
 	mu       sync.Mutex
 	names    *simplelru.LRU[string, *name]
-	pointing *simplelru.LRU[string, pointed] // by the text of the manifest's id, as calls have it
-	list     []Pointer                       // what the index listed last
+	pointing *simplelru.LRU[string, pointed]   // by the text of the manifest's id, as calls have it
+	missing  *simplelru.LRU[string, time.Time] // names that did not exist, and when that was found out
+	list     []Pointer                         // what the index listed last
 	listedAt time.Time
 }
 
@@ -58,6 +60,9 @@ func newHistory(keep time.Duration) (*history, error) {
 	if h.names, err = simplelru.NewLRU[string, *name](maxKnown, nil); err == nil {
 		h.pointing, err = simplelru.NewLRU[string, pointed](maxKnown, nil)
 	}
+	if err == nil {
+		h.missing, err = simplelru.NewLRU[string, time.Time](maxMissing, nil)
+	}
 	return h, err
 }
 
@@ -85,6 +90,7 @@ func (h *history) name(of string) *name {
 func (h *history) learn(p Pointer, now time.Time) (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.missing.Remove(p.Name)
 	n, ok := h.names.Get(p.Name)
 	if !ok {
 		n = &name{}
@@ -112,6 +118,21 @@ func (h *history) learn(p Pointer, now time.Time) (news bool) {
 	}
 	h.pointing.Add(text, pointed{p.Manifest, by})
 	return news
+}
+
+// miss notes that there is no such name now.
+func (h *history) miss(name string, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.missing.Add(name, now)
+}
+
+// isMissing reports whether there was no such name less than ttl ago.
+func (h *history) isMissing(name string, now time.Time, ttl time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at, ok := h.missing.Get(name)
+	return ok && now.Sub(at) < ttl
 }
 
 // advance puts a version before those that are still read.
