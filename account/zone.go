@@ -62,6 +62,7 @@ var zoneSeries = [zoneSeriesCount]struct{ name, help, label string }{
 	PeerBudgetSpent:  {"peer_budget_spent_total", "Reads left to the origin because peers took too long.", ""},
 	PeerResumed:      {"peer_resumed_bytes_total", "Bytes of broken transfers that were not sent again.", ""},
 	PeerInherited:    {"peer_inherited_total", "Blocks that the next holder had, so that the origin was not read.", ""},
+	PeerTrees:        {"peer_tree_blocks_total", "Blocks asked of a parent in a Function Tree, got from it, read from the ring instead, complaints about parents, and blocks handed to children.", "outcome"},
 	PeerCertificates: {"peer_certificates_refused_total", "Certificates that other nodes showed and this one refused, as a server or a client.", ""},
 	PeerRefused:      {"peer_refused_total", "Peers that got nothing, by reason.", "reason"},
 	GossipEvents:     {"gossip_events_total", "What the gossip of the zone told this node, and what it refused.", "event"},

@@ -714,7 +714,10 @@ type ZoneStatus struct {
 	// How images spread: "redirect" or "tree".
 	Distribution string `protobuf:"bytes,4,opt,name=distribution,proto3" json:"distribution,omitempty"`
 	// The nodes of the ring, by name.
-	Peers         []*PeerStatus `protobuf:"bytes,5,rep,name=peers,proto3" json:"peers,omitempty"`
+	Peers []*PeerStatus `protobuf:"bytes,5,rep,name=peers,proto3" json:"peers,omitempty"`
+	// The Function Trees this node is in or is the registrar of, by image; only
+	// where distribution is "tree".
+	Trees         []*TreeStatus `protobuf:"bytes,6,rep,name=trees,proto3" json:"trees,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -784,6 +787,95 @@ func (x *ZoneStatus) GetPeers() []*PeerStatus {
 	return nil
 }
 
+func (x *ZoneStatus) GetTrees() []*TreeStatus {
+	if x != nil {
+		return x.Trees
+	}
+	return nil
+}
+
+// A TreeStatus describes a node's part in an image's Function Tree.
+type TreeStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// Whether this node is in the tree.
+	Joined bool `protobuf:"varint,2,opt,name=joined,proto3" json:"joined,omitempty"`
+	// The node it reads the image's blocks from; empty at the root.
+	Parent string `protobuf:"bytes,3,opt,name=parent,proto3" json:"parent,omitempty"`
+	// How many nodes are above it.
+	Level uint32 `protobuf:"varint,4,opt,name=level,proto3" json:"level,omitempty"`
+	// Nodes in the tree, where this node is its registrar; else 0.
+	Nodes         uint32 `protobuf:"varint,5,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeStatus) Reset() {
+	*x = TreeStatus{}
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeStatus) ProtoMessage() {}
+
+func (x *TreeStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeStatus.ProtoReflect.Descriptor instead.
+func (*TreeStatus) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TreeStatus) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *TreeStatus) GetJoined() bool {
+	if x != nil {
+		return x.Joined
+	}
+	return false
+}
+
+func (x *TreeStatus) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *TreeStatus) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *TreeStatus) GetNodes() uint32 {
+	if x != nil {
+		return x.Nodes
+	}
+	return 0
+}
+
 // A PeerStatus describes one node of the zone as another one sees it.
 type PeerStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -809,14 +901,16 @@ type PeerStatus struct {
 	// Reads of it that failed.
 	Failures uint64 `protobuf:"varint,10,opt,name=failures,proto3" json:"failures,omitempty"`
 	// Blocks it sent whole whose bytes were wrong.
-	Wrong         uint64 `protobuf:"varint,11,opt,name=wrong,proto3" json:"wrong,omitempty"`
+	Wrong uint64 `protobuf:"varint,11,opt,name=wrong,proto3" json:"wrong,omitempty"`
+	// Of the failures, those in which it fell silent.
+	Stalled       uint64 `protobuf:"varint,12,opt,name=stalled,proto3" json:"stalled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +922,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +935,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PeerStatus) GetName() string {
@@ -921,6 +1015,13 @@ func (x *PeerStatus) GetWrong() uint64 {
 	return 0
 }
 
+func (x *PeerStatus) GetStalled() uint64 {
+	if x != nil {
+		return x.Stalled
+	}
+	return 0
+}
+
 // An OriginStatus says how an origin does.
 type OriginStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -936,7 +1037,7 @@ type OriginStatus struct {
 
 func (x *OriginStatus) Reset() {
 	*x = OriginStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[12]
+	mi := &file_cached_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1049,7 @@ func (x *OriginStatus) String() string {
 func (*OriginStatus) ProtoMessage() {}
 
 func (x *OriginStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[12]
+	mi := &file_cached_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1062,7 @@ func (x *OriginStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OriginStatus.ProtoReflect.Descriptor instead.
 func (*OriginStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OriginStatus) GetUrl() string {
@@ -1037,14 +1138,22 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\ropen_sessions\x18\b \x01(\x04R\fopenSessions\x12\x1a\n" +
 	"\bwarnings\x18\t \x03(\tR\bwarnings\x12)\n" +
 	"\x04zone\x18\n" +
-	" \x01(\v2\x15.cached.v1.ZoneStatusR\x04zone\"\x9b\x01\n" +
+	" \x01(\v2\x15.cached.v1.ZoneStatusR\x04zone\"\xc8\x01\n" +
 	"\n" +
 	"ZoneStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\"\n" +
 	"\fdistribution\x18\x04 \x01(\tR\fdistribution\x12+\n" +
-	"\x05peers\x18\x05 \x03(\v2\x15.cached.v1.PeerStatusR\x05peers\"\xba\x02\n" +
+	"\x05peers\x18\x05 \x03(\v2\x15.cached.v1.PeerStatusR\x05peers\x12+\n" +
+	"\x05trees\x18\x06 \x03(\v2\x15.cached.v1.TreeStatusR\x05trees\"~\n" +
+	"\n" +
+	"TreeStatus\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x16\n" +
+	"\x06joined\x18\x02 \x01(\bR\x06joined\x12\x16\n" +
+	"\x06parent\x18\x03 \x01(\tR\x06parent\x12\x14\n" +
+	"\x05level\x18\x04 \x01(\rR\x05level\x12\x14\n" +
+	"\x05nodes\x18\x05 \x01(\rR\x05nodes\"\xd4\x02\n" +
 	"\n" +
 	"PeerStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -1058,7 +1167,8 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x04sent\x18\t \x01(\v2\x10.cached.v1.CountR\x04sent\x12\x1a\n" +
 	"\bfailures\x18\n" +
 	" \x01(\x04R\bfailures\x12\x14\n" +
-	"\x05wrong\x18\v \x01(\x04R\x05wrong\"T\n" +
+	"\x05wrong\x18\v \x01(\x04R\x05wrong\x12\x18\n" +
+	"\astalled\x18\f \x01(\x04R\astalled\"T\n" +
 	"\fOriginStatus\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x18\n" +
 	"\ahealthy\x18\x02 \x01(\bR\ahealthy\x12\x18\n" +
@@ -1079,7 +1189,7 @@ func file_cached_v1_admin_proto_rawDescGZIP() []byte {
 	return file_cached_v1_admin_proto_rawDescData
 }
 
-var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_cached_v1_admin_proto_goTypes = []any{
 	(*GetLedgerRequest)(nil),      // 0: cached.v1.GetLedgerRequest
 	(*GetLedgerResponse)(nil),     // 1: cached.v1.GetLedgerResponse
@@ -1092,44 +1202,46 @@ var file_cached_v1_admin_proto_goTypes = []any{
 	(*GetStatusRequest)(nil),      // 8: cached.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),     // 9: cached.v1.GetStatusResponse
 	(*ZoneStatus)(nil),            // 10: cached.v1.ZoneStatus
-	(*PeerStatus)(nil),            // 11: cached.v1.PeerStatus
-	(*OriginStatus)(nil),          // 12: cached.v1.OriginStatus
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(Tier)(0),                     // 14: cached.v1.Tier
-	(Cause)(0),                    // 15: cached.v1.Cause
-	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
+	(*TreeStatus)(nil),            // 11: cached.v1.TreeStatus
+	(*PeerStatus)(nil),            // 12: cached.v1.PeerStatus
+	(*OriginStatus)(nil),          // 13: cached.v1.OriginStatus
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(Tier)(0),                     // 15: cached.v1.Tier
+	(Cause)(0),                    // 16: cached.v1.Cause
+	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
 }
 var file_cached_v1_admin_proto_depIdxs = []int32{
 	2,  // 0: cached.v1.GetLedgerResponse.ledger:type_name -> cached.v1.Ledger
-	13, // 1: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
+	14, // 1: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
 	3,  // 2: cached.v1.Ledger.requests:type_name -> cached.v1.Count
 	4,  // 3: cached.v1.Ledger.served:type_name -> cached.v1.ServedCount
 	5,  // 4: cached.v1.Ledger.errors:type_name -> cached.v1.CauseCount
 	3,  // 5: cached.v1.Ledger.origin_reads:type_name -> cached.v1.Count
 	6,  // 6: cached.v1.Ledger.tiers:type_name -> cached.v1.TierUsage
 	7,  // 7: cached.v1.Ledger.images:type_name -> cached.v1.ImageLedger
-	14, // 8: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
-	15, // 9: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
+	15, // 8: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
+	16, // 9: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
 	3,  // 10: cached.v1.ServedCount.count:type_name -> cached.v1.Count
-	15, // 11: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
-	14, // 12: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
+	16, // 11: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
+	15, // 12: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
 	4,  // 13: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
-	16, // 14: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	17, // 14: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
 	6,  // 15: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
-	12, // 16: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
+	13, // 16: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
 	10, // 17: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
-	11, // 18: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
-	3,  // 19: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
-	3,  // 20: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
-	0,  // 21: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
-	8,  // 22: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
-	1,  // 23: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
-	9,  // 24: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
-	23, // [23:25] is the sub-list for method output_type
-	21, // [21:23] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	12, // 18: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
+	11, // 19: cached.v1.ZoneStatus.trees:type_name -> cached.v1.TreeStatus
+	3,  // 20: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
+	3,  // 21: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
+	0,  // 22: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
+	8,  // 23: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
+	1,  // 24: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
+	9,  // 25: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
+	24, // [24:26] is the sub-list for method output_type
+	22, // [22:24] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_admin_proto_init() }
@@ -1144,7 +1256,7 @@ func file_cached_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_admin_proto_rawDesc), len(file_cached_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,19 @@ func printZone(w io.Writer, z *cachedv1.ZoneStatus) {
 		}
 		fmt.Fprintf(w, "\t%s\n", health)
 	}
+	for _, t := range z.GetTrees() {
+		fmt.Fprintf(w, "tree\t%s", t.GetImage())
+		switch {
+		case t.GetJoined() && t.GetParent() == "":
+			fmt.Fprint(w, "  this node is the root")
+		case t.GetJoined():
+			fmt.Fprintf(w, "  below %s, level %d", t.GetParent(), t.GetLevel())
+		}
+		if n := t.GetNodes(); n > 0 {
+			fmt.Fprintf(w, "  registrar of %d nodes", n)
+		}
+		fmt.Fprintln(w)
+	}
 }
 
 // epochText is how people compare two nodes' views of the ring.

@@ -31,7 +31,7 @@ func (m zoneMetrics) Suspects() int {
 
 // Totals implements [account.Zone].
 func (m zoneMetrics) Totals() []account.Total {
-	s := m.zone.tier.Stats()
+	s, tree := m.zone.tier.Stats(), m.zone.tier.TreeStats()
 	var g gossip.Stats
 	if members := m.zone.members.Load(); members != nil {
 		g = members.Stats()
@@ -57,6 +57,11 @@ func (m zoneMetrics) Totals() []account.Total {
 		{Series: account.PeerBudgetSpent, Value: s.BudgetSpent},
 		{Series: account.PeerResumed, Value: s.ResumedBytes},
 		{Series: account.PeerInherited, Value: s.Inherited},
+		{Series: account.PeerTrees, Label: "asked", Value: tree.Climbs},
+		{Series: account.PeerTrees, Label: "got", Value: tree.Climbed},
+		{Series: account.PeerTrees, Label: "fell_back", Value: tree.Fallbacks},
+		{Series: account.PeerTrees, Label: "complained", Value: tree.Complaints},
+		{Series: account.PeerTrees, Label: "handed", Value: tree.Handed},
 		{Series: account.PeerCertificates, Value: m.zone.certificates.Load()},
 		{Series: account.GossipEvents, Label: "joined", Value: g.Joins},
 		{Series: account.GossipEvents, Label: "left", Value: g.Leaves},

@@ -28,10 +28,15 @@ func (z *zone) status() *cachedv1.ZoneStatus {
 			Name: member.Name, Address: member.Address, Version: member.Version, Weight: member.Weight, Share: ring.Share(member.Name),
 			Received: &cachedv1.Count{Blocks: h.Received, Bytes: h.ReceivedBytes},
 			Sent:     &cachedv1.Count{Blocks: h.Sent, Bytes: h.SentBytes},
-			Failures: h.Failures, Wrong: h.Wrong,
+			Failures: h.Failures, Wrong: h.Wrong, Stalled: h.Stalled,
 		}
 		p.Health, p.Problem = healthOf(member, h)
 		s.Peers = append(s.Peers, p)
+	}
+	for _, t := range z.tier.Trees() {
+		s.Trees = append(s.Trees, &cachedv1.TreeStatus{
+			Image: t.Image, Joined: t.Joined, Parent: t.Seat.Parent, Level: uint32(t.Seat.Level), Nodes: uint32(t.Nodes),
+		})
 	}
 	return s
 }
