@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/zonecache/cached/block"
@@ -83,7 +84,7 @@ func (t *transport) Fetch(ctx context.Context, to placement.Member, id block.ID,
 
 var (
 	errSelf    = fmt.Errorf("the asker's process has ended: %w", block.ErrUnavailable)
-	errRefused = fmt.Errorf("connection refused: %w", block.ErrUnavailable)
+	errRefused = fmt.Errorf("%w: %w", syscall.ECONNREFUSED, block.ErrUnavailable)
 	errBroken  = fmt.Errorf("connection broken: %w", block.ErrUnavailable)
 	errSilent  = fmt.Errorf("%w: %w", peer.ErrStalled, block.ErrUnavailable)
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/zonecache/cached/block"
@@ -98,9 +99,26 @@ func (t *Tier) failed(ctx context.Context, n *neighbour, heard time.Time, err er
 		t.distrust(n, faint, "broke off", err)
 	default:
 		t.distrust(n, light, "failed", err)
-		t.opts.Suspect(n.name, "failed")
+		if unreachable(err) {
+			t.opts.Suspect(n.name, "failed")
+		}
 	}
 	return err
+}
+
+// unreachable reports whether err says that nobody is there. A handshake that
+// fails, an answer that makes no sense or a connection that is closed may be this
+// node's own fault, as with a certificate that has expired: who then told the zone
+// would name all of it dead. Whether a closed connection was a death shows when
+// the next one is dialled.
+func unreachable(err error) bool {
+	for _, no := range []error{syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // distrust counts a failure against a node. Once that is enough to pass it by,

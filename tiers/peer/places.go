@@ -91,7 +91,7 @@ func (p *places) placeLocked(mine *place) {
 func (p *places) relieve(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now.Sub(p.looked) < waitEvery {
+	if now.Sub(p.looked) < queuedEvery {
 		return
 	}
 	p.looked = now

@@ -82,7 +82,7 @@ func TestStarvingSendsGiveTheirPlaces(t *testing.T) {
 		b := block.Arrived(block.New([]byte("whole"), block.Memory))
 		defer b.Leave()
 		second, err := p.enter(t.Context(), w(), b)
-		if took := time.Since(started); err != nil || took > 4*waitEvery {
+		if took := time.Since(started); err != nil || took > 4*queuedEvery {
 			t.Errorf("%v, waited %v", err, took)
 		}
 		p.exit(first)

@@ -16,7 +16,7 @@ import (
 // Defaults of [Options].
 const (
 	DefaultBudget   = 5 * time.Second
-	DefaultSilence  = 500 * time.Millisecond
+	DefaultSilence  = time.Second
 	DefaultPerDepth = 250 * time.Millisecond
 	DefaultHotAfter = 8
 )

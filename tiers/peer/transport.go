@@ -24,9 +24,11 @@ type Transport interface {
 	// an error that matches ErrStalled.
 	//
 	// Errors: block.ErrUnavailable when the node cannot be reached, breaks off or
-	// stalls (the last also matches ErrStalled); block.ErrNotFound,
-	// block.ErrCorrupt, block.ErrOverloaded when the node says so of the block or
-	// of itself; ctx's.
+	// stalls (the last also matches ErrStalled). The zone is told of a node that
+	// stalls, and of one that nobody reaches: the error then matches a system's
+	// error like syscall.ECONNREFUSED, or has a method Timeout that says so.
+	// block.ErrNotFound, block.ErrCorrupt, block.ErrOverloaded when the node says so
+	// of the block or of itself; ctx's.
 	Fetch(ctx context.Context, to placement.Member, id block.ID, ask placement.Ask, into *block.Arrival) (placement.Reply, error)
 }
 

@@ -171,9 +171,10 @@ func (g *trees) sit(ctx context.Context, image, lost string) (placement.Seat, er
 	ctx, cancel := context.WithTimeoutCause(ctx, renewEvery, ErrStalled)
 	defer cancel()
 	n := g.peers.get(m.Name)
+	asked := time.Now()
 	seat, err := g.registrar.JoinTree(ctx, m, image, lost)
 	if err != nil {
-		return placement.Seat{}, fmt.Errorf("peer: join the tree of %q at %s: %w", image, m.Name, g.failed(ctx, n, time.Now(), err))
+		return placement.Seat{}, fmt.Errorf("peer: join the tree of %q at %s: %w", image, m.Name, g.failed(ctx, n, asked, err))
 	}
 	n.breaker.succeeded()
 	if seat.Level < 0 || seat.Level > maxLevel || seat.Parent == g.opts.Node || (seat.Parent == "") != (seat.Level == 0) {
@@ -194,8 +195,9 @@ func (g *trees) vacate(ctx context.Context, image string) {
 		g.LeaveTree(image, g.opts.Node)
 	default:
 		n := g.peers.get(m.Name)
+		asked := time.Now()
 		if err := g.registrar.LeaveTree(ctx, m, image); err != nil {
-			_ = g.failed(ctx, n, time.Now(), err) // it will notice that the seat is not renewed
+			_ = g.failed(ctx, n, asked, err) // it will notice that the seat is not renewed
 			return
 		}
 		n.breaker.succeeded()

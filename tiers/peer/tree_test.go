@@ -195,7 +195,7 @@ func TestTreeParentFails(t *testing.T) {
 					if err := child.read(reading(testImage), b); err != nil {
 						t.Fatal(err)
 					}
-					if took := time.Since(began); took > 3*time.Second {
+					if took := time.Since(began); took > 4*DefaultSilence {
 						t.Errorf("the read took %v", took)
 					}
 					if n := z.originReads(b); n != 1 {

@@ -8,8 +8,8 @@ import (
 // A peer that waits is told so at once, so that it knows that this node lives,
 // but not for the time a read of a disk takes; then about ten times a second.
 const (
-	waitGrace = time.Millisecond
-	waitEvery = 100 * time.Millisecond
+	waitGrace   = time.Millisecond
+	queuedEvery = 100 * time.Millisecond
 )
 
 // A waiting is the time one asker spends here without an answer.
@@ -35,7 +35,7 @@ func (w *waiting) wait(ctx context.Context, turn, changed <-chan struct{}) (bool
 	case <-changed:
 		return false, nil
 	case <-timer.C:
-		w.next = waitEvery
+		w.next = queuedEvery
 		if w.told != nil {
 			return false, w.told()
 		}
