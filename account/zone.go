@@ -43,6 +43,7 @@ const (
 	PeerBudgetSpent                    // none
 	PeerResumed                        // none
 	PeerInherited                      // none
+	PeerTrees                          // asked, got, fell_back, complained, handed
 	PeerCertificates                   // none
 	PeerRefused                        // handshake, identity, zone, connection
 	GossipEvents                       // joined, left, died, foreign_zone, conflict, undecryptable, unreadable, notice_sent, notice_heard, seed_failure, key_reload, key_error
