@@ -10,15 +10,16 @@ import (
 // A gate bounds the block reads in progress. A read beyond the bound is refused
 // at once: queueing it would only make every other one late.
 type gate struct {
-	limit int64
-	in    atomic.Int64
+	limit   int64
+	setting string // that has the limit
+	in      atomic.Int64
 }
 
 // enter admits one read, which must leave again, or refuses it.
 func (g *gate) enter() error {
 	if g.in.Add(1) > g.limit {
 		g.in.Add(-1)
-		return fmt.Errorf("%d reads are in progress, the limit (max_in_flight): retry after %s: %w", g.limit, overloadDelay, block.ErrOverloaded)
+		return fmt.Errorf("%d reads are in progress, the limit (%s): retry after %s: %w", g.limit, g.setting, overloadDelay, block.ErrOverloaded)
 	}
 	return nil
 }

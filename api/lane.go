@@ -38,9 +38,10 @@ type laneOptions struct {
 	headerTimeout time.Duration // for a handshake, and for the head of a request
 	idleTimeout   time.Duration
 	stallTimeout  time.Duration
-	unsent        int           // TCP_NOTSENT_LOWAT of connections; 0: the system's
-	places        *places       // nil: as many connections as there are descriptors
-	refused       func(Refusal) // nil: nobody counts
+	now           func() time.Time // of tenures; nil: nobody has one
+	unsent        int              // TCP_NOTSENT_LOWAT of connections; 0: the system's
+	places        *places          // nil: as many connections as there are descriptors
+	refused       func(Refusal)    // nil: nobody counts
 	log           *slog.Logger
 }
 
@@ -182,7 +183,7 @@ func (l *lane) forget(c *laneConn) {
 func (l *lane) handOver(c *laneConn) {
 	conn := &replayConn{
 		stallConn: stallConn{Conn: c.net, timeout: l.options.stallTimeout}, rest: append([]byte(nil), c.in[:c.w]...),
-		tls: c.tls, node: c.node, leave: c.leave,
+		tls: c.tls, node: c.node, tenure: c.tenure, leave: c.leave,
 	}
 	c.leave = nil // its place is now conn's
 	select {
@@ -213,7 +214,7 @@ func (l *lane) sweepOnce(now int64) {
 	for c := range l.conns {
 		state, age := c.state(now)
 		switch {
-		case state == laneIdle && age > l.options.idleTimeout,
+		case state == laneIdle && (age > l.options.idleTimeout || c.over()),
 			state == laneHead && age > l.options.headerTimeout,
 			state == laneWriting && age > l.options.stallTimeout:
 			late = append(late, c)

@@ -41,8 +41,10 @@ type laneConn struct {
 	last   bool          // the response being written says Connection: close
 	leave  func()        // gives the connection's place back; nil: it has none
 
-	node   string       // whose connection it is, by its certificate; "" where that is not asked
-	queued func() error // tellQueued, for peers
+	tenure  tenure       // for ever unless bounded
+	bounded atomic.Bool  // tenure was set, and does not change any more
+	node    string       // whose connection it is, by its certificate; "" where that is not asked
+	queued  func() error // tellQueued, for peers
 
 	in   [maxHead]byte
 	w    int // in[:w] was received and not consumed
@@ -94,6 +96,10 @@ func (c *laneConn) run() {
 			c.w += n
 			continue
 		}
+		if c.over() {
+			c.raw.Close() // the peer asks again on another connection
+			return
+		}
 		c.w = copy(c.in[:], c.in[req.size:c.w])
 		if err := c.lane.handler.serve(c, req); err != nil {
 			c.raw.Close() // without a farewell: what was sent may not be all
@@ -126,6 +132,16 @@ func (c *laneConn) open() bool {
 	return c.lane.handler.greet(c) == nil
 }
 
+// setTenure bounds how long the connection may be used. It is called once, by
+// greet.
+func (c *laneConn) setTenure(l tenure) {
+	c.tenure = l
+	c.bounded.Store(true) // for the sweep
+}
+
+// over reports whether the connection may not be used any more.
+func (c *laneConn) over() bool { return c.bounded.Load() && c.tenure.over(c.lane.options.now()) }
+
 // peer returns what TLS knows of the peer; nil without TLS.
 func (c *laneConn) peer() *tls.ConnectionState {
 	if c.tls == nil {
@@ -145,7 +161,7 @@ func (c *laneConn) fail(err error) error {
 
 // write sends head and body by one system call, straight from the block.
 func (c *laneConn) write(head, body []byte) error {
-	if c.lane.draining.Load() {
+	if c.lane.draining.Load() || c.over() {
 		c.last = true
 	}
 	if c.last {
@@ -215,11 +231,12 @@ func (c *laneConn) gone() bool {
 // A replayConn gives back the bytes the lane had received before it reads on.
 type replayConn struct {
 	stallConn
-	rest  []byte
-	tls   *tls.Conn // under stallConn; nil: plain text
-	node  string    // whose connection it is; "" where that is not asked
-	leave func()    // gives the connection's place back; nil: it has none
-	once  sync.Once
+	rest   []byte
+	tls    *tls.Conn // under stallConn; nil: plain text
+	node   string    // whose connection it is; "" where that is not asked
+	tenure tenure    // how long it may be used
+	leave  func()    // gives the connection's place back; nil: it has none
+	once   sync.Once
 }
 
 // Close implements [net.Conn].

@@ -18,6 +18,9 @@ type peerLane struct {
 	blocks   PeerBlocks
 	zone     string
 	identify func(c *laneConn) (string, error)
+	maxAge   time.Duration // of connections with TLS
+	now      func() time.Time
+	gate     *gate
 }
 
 var _ laneHandler = (*peerLane)(nil)
@@ -25,7 +28,13 @@ var _ laneHandler = (*peerLane)(nil)
 // greet implements laneHandler.
 func (h *peerLane) greet(c *laneConn) error {
 	c.queued = c.tellQueued
-	if c.tls == nil || h.identify == nil {
+	if c.tls == nil {
+		return nil
+	}
+	if shown := c.peer().PeerCertificates; len(shown) > 0 {
+		c.setTenure(newTenure(shown[0], h.now(), h.maxAge))
+	}
+	if h.identify == nil {
 		return nil
 	}
 	node, err := h.identify(c)
@@ -54,6 +63,12 @@ func (h *peerLane) serve(c *laneConn, req laneRequest) error {
 			"peer", c.raw.RemoteAddr().String(), "node", r.ask.Reader, "zone", r.zone, "own_zone", h.zone)
 		return c.fail(fmt.Errorf("zone %q is not %q, which this node serves: %w", r.zone, h.zone, block.ErrDenied))
 	}
+	if err := h.gate.enter(); err != nil {
+		c.lane.refuse(RefusedOverload, "an ask was refused: too many are in progress",
+			"peer", c.raw.RemoteAddr().String(), "node", r.ask.Reader, "limit", h.gate.limit)
+		return c.fail(err)
+	}
+	defer h.gate.leave()
 	ctx := c.ctx
 	if r.call != (block.Call{}) {
 		ctx = block.WithCall(ctx, r.call)

@@ -47,9 +47,13 @@ type PeerServerOptions struct {
 	StallTimeout  time.Duration                                    // longest a peer may take to accept one block; 0: 30 s
 	MaxConns      int                                              // connections at once; 0: 8192
 	MaxPerAddress int                                              // of which from one address; 0: 1024
+	MaxInFlight   int                                              // asks at once, those that wait included; more are refused with block.ErrOverloaded; 0: 1024
+	MaxAge        time.Duration                                    // with TLS, how long a connection is used, up to an eighth more, so that a CA taken out ends it; 0: 1 h
 	Unsent        int                                              // most bytes that wait in the kernel for their turn on the wire, so that a send counts as done when it is; 0: 128 KiB
 	Refused       func(Refusal)                                    // called for each; nil: nobody counts
 	Logger        *slog.Logger                                     // nil: discard
+
+	now func() time.Time // the clock of certificates; nil: time.Now
 }
 
 // A Refusal says why a peer got nothing.
@@ -61,10 +65,11 @@ const (
 	RefusedIdentity   Refusal = "identity"   // the certificate is of no node of the zone
 	RefusedZone       Refusal = "zone"       // it says that it is of another zone
 	RefusedConnection Refusal = "connection" // there are too many connections
+	RefusedOverload   Refusal = "overload"   // there are too many asks in progress
 )
 
 // Refusals lists all of them.
-var Refusals = [...]Refusal{RefusedHandshake, RefusedIdentity, RefusedZone, RefusedConnection}
+var Refusals = [...]Refusal{RefusedHandshake, RefusedIdentity, RefusedZone, RefusedConnection, RefusedOverload}
 
 func (o PeerServerOptions) withDefaults() PeerServerOptions {
 	if o.HeaderTimeout <= 0 {
@@ -81,6 +86,15 @@ func (o PeerServerOptions) withDefaults() PeerServerOptions {
 	}
 	if o.MaxPerAddress <= 0 {
 		o.MaxPerAddress = 1024
+	}
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = 1024
+	}
+	if o.MaxAge <= 0 {
+		o.MaxAge = time.Hour
+	}
+	if o.now == nil {
+		o.now = time.Now
 	}
 	if o.Unsent <= 0 {
 		o.Unsent = 128 << 10
@@ -123,10 +137,11 @@ func NewPeerServer(services PeerServices, options PeerServerOptions) *PeerServer
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			if c, ok := conn.(*replayConn); ok && c.node != "" {
-				return context.WithValue(ctx, peerKey{}, c.node)
+			c, ok := conn.(*replayConn)
+			if !ok || c.tls == nil {
+				return ctx
 			}
-			return ctx
+			return context.WithValue(context.WithValue(ctx, peerKey{}, c.node), tenureKey{}, c.tenure)
 		},
 	}
 	return s
@@ -142,6 +157,16 @@ func PeerName(ctx context.Context) string {
 }
 
 func (s *PeerServer) serveOther(w http.ResponseWriter, r *http.Request) {
+	if l, ok := r.Context().Value(tenureKey{}).(tenure); ok {
+		now := s.options.now()
+		if l.over(now) {
+			w.Header().Set("Connection", "close")
+		}
+		if l.expired(now) {
+			http.Error(w, "the certificate of this connection has expired", http.StatusUnauthorized)
+			return
+		}
+	}
 	if r.URL.Path == readBlockPath && r.Method == http.MethodGet && isRaw(r.URL.RawQuery) {
 		http.Error(w, "peers ask for blocks in HTTP/1.1 over connections they keep, without a body", http.StatusBadRequest)
 		return
@@ -159,13 +184,13 @@ func (s *PeerServer) Serve(l net.Listener) error {
 
 func (s *PeerServer) newLane(address net.Addr) *lane {
 	o := s.options
-	h := &peerLane{blocks: s.services.Blocks, zone: o.Zone}
+	h := &peerLane{blocks: s.services.Blocks, zone: o.Zone, maxAge: o.MaxAge, now: o.now, gate: &gate{limit: int64(o.MaxInFlight), setting: "of the peer port"}}
 	if o.Identify != nil {
 		h.identify = func(c *laneConn) (string, error) { return o.Identify(*c.peer()) }
 	}
 	return newLane(h, laneOptions{
 		tls: o.TLS, headerTimeout: o.HeaderTimeout, idleTimeout: o.IdleTimeout, stallTimeout: o.StallTimeout,
-		unsent: o.Unsent, places: newPlaces(o.MaxConns, o.MaxPerAddress), refused: o.Refused, log: o.Logger,
+		now: o.now, unsent: o.Unsent, places: newPlaces(o.MaxConns, o.MaxPerAddress), refused: o.Refused, log: o.Logger,
 	}, address)
 }
 
