@@ -80,6 +80,14 @@ func (b *breaker) succeeded() {
 	b.failures, b.weight, b.pauses, b.until, b.probing, b.reason = 0, 0, 0, time.Time{}, time.Time{}, ""
 }
 
+// answered says that the node lives, though it gave no bytes. Whether what it says
+// is true is another matter: only a block takes back the failures.
+func (b *breaker) answered() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until, b.probing, b.reason = time.Time{}, time.Time{}, ""
+}
+
 // failed notes a failure and reports whether it began a pause.
 func (b *breaker) failed(g gravity, reason string, now time.Time) bool {
 	b.mu.Lock()

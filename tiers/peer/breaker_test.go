@@ -76,6 +76,26 @@ func TestBreakerTriesOnceAfterEachPause(t *testing.T) {
 	}
 }
 
+// A node that answers each ask with a redirect fails all of them.
+func TestAnswersWithoutBytesDoNotTakeBackFailures(t *testing.T) {
+	var b breaker
+	now := time.Now()
+	for range tolerated / faint {
+		b.answered()
+		b.failed(faint, "redirects without end", now)
+	}
+	if state, _, _ := b.state(now); state != Open {
+		t.Errorf("%v after %d failures with answers in between", state, tolerated/faint)
+	}
+	b.answered() // one that tries it
+	if state, _, reason := b.state(now); state != Closed || reason != "" {
+		t.Errorf("%v, %q after an answer", state, reason)
+	}
+	if b.succeeded(); b.failed(faint, "test", now) {
+		t.Error("a block has not taken back the failures")
+	}
+}
+
 // Who was let in and never says how it went must not keep others out for ever.
 func TestBreakerForgetsALostTry(t *testing.T) {
 	var b breaker

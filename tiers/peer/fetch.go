@@ -44,7 +44,7 @@ func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask
 	case err == nil && reply.Verdict == placement.Serve:
 		return reply, nil // the caller verifies the bytes before it is a success
 	case err == nil:
-		n.breaker.succeeded()
+		n.breaker.answered()
 		return reply, nil
 	case into.Size() >= 0 && !errors.Is(err, ErrStalled) && errors.Is(err, block.ErrUnavailable):
 		err = fmt.Errorf("%w: %w", errBrokeOff, err)

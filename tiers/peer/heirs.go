@@ -10,11 +10,15 @@ import (
 )
 
 // heirPatience is how long another holder may be silent, and heirShare its part
-// of the budget, before the origin is read.
+// of the budget, before the origin is read. A holder that lets this node wait says
+// so each queuedEvery, and its word needs some time to come.
 const (
-	heirPatience = 100 * time.Millisecond
+	heirPatience = queuedEvery * 8 / 5
 	heirShare    = 8
 )
+
+// maxLeftBehind is how many asks to one node may go on that nobody waits for.
+const maxLeftBehind = 16
 
 // heirHops is how often an owner lets itself be redirected.
 const heirHops = 2
@@ -83,11 +87,12 @@ func (t *Tier) inherit(into *block.Arrival, heir string) (block.Block, error) {
 }
 
 // fetchSoon is fetch that does not wait once nothing is heard for heirPatience.
-// The ask goes on by itself until there is an answer: to cancel it would cost the
-// connection, and a handshake for the next one, which is what a busy node lacks
-// the time for. Bytes are not waited for then.
+// The ask goes on by itself until there is an answer, for the budget at most: to
+// cancel it would cost the connection, and a handshake for the next one, which is
+// what a busy node lacks the time for. Bytes are not waited for then.
 func (t *Tier) fetchSoon(ctx context.Context, to placement.Member, ask placement.Ask, into *block.Arrival) (placement.Reply, error) {
-	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	own, end := context.WithTimeoutCause(context.WithoutCancel(ctx), t.opts.Budget, errImpatient)
+	own, cancel := context.WithCancelCause(own)
 	stop := context.AfterFunc(ctx, func() { cancel(ctx.Err()) })
 	var reply placement.Reply
 	var err error
@@ -96,12 +101,14 @@ func (t *Tier) fetchSoon(ctx context.Context, to placement.Member, ask placement
 	run := func() {
 		defer into.Leave()
 		defer close(done)
+		defer end()
 		defer cancel(nil)
 		reply, err = t.fetch(own, to, ask, into)
 	}
 	if !t.begin(run) {
 		into.Leave()
 		cancel(nil)
+		end()
 		return placement.Reply{}, errClosed
 	}
 	patience := time.NewTicker(heirPatience)
@@ -121,18 +128,32 @@ func (t *Tier) fetchSoon(ctx context.Context, to placement.Member, ask placement
 			<-done
 			return reply, err
 		}
-		into.Join()
-		leave := func() {
-			defer into.Leave()
-			t.untilBytes(own, into, done)
-			cancel(errImpatient)
-		}
-		if !t.begin(leave) {
-			into.Leave()
+		if !t.leaveBehind(own, cancel, t.peers.get(to.Name), into, done) {
 			cancel(errImpatient)
 		}
 		return placement.Reply{}, errImpatient
 	}
+}
+
+// leaveBehind lets an ask of the node go on by itself, and reports whether it may.
+func (t *Tier) leaveBehind(ctx context.Context, cancel context.CancelCauseFunc, n *neighbour, into *block.Arrival, done <-chan struct{}) bool {
+	if n.left.Add(1) > maxLeftBehind {
+		n.left.Add(-1)
+		return false
+	}
+	into.Join()
+	leave := func() {
+		defer n.left.Add(-1)
+		defer into.Leave()
+		t.untilBytes(ctx, into, done)
+		cancel(errImpatient)
+	}
+	if !t.begin(leave) {
+		into.Leave()
+		n.left.Add(-1)
+		return false
+	}
+	return true
 }
 
 // untilBytes waits until the ask is done, or begins to bring bytes.

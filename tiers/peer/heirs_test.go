@@ -2,7 +2,9 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,6 +61,55 @@ func TestAnHeirThatIsNoHelp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An heir that lives and lets the owner wait is not taken for a silent one.
+func TestAnHeirThatQueuesIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b", "c", "d")
+		b := z.block(1, 256<<10, "b", "c")
+		if err := z.nodes["c"].l1.WriteBlock(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		z.fault = func(asking) fault { return fault{waits: 4} }
+		z.nodes["b"].mustRead(b)
+		if n := z.originReads(b); n != 0 {
+			t.Errorf("%d reads of the origin of a block that an heir had", n)
+		}
+	})
+}
+
+// Asks that owners leave behind end by themselves, and are not many.
+func TestAsksLeftBehindEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b")
+		a := z.nodes["a"].tier
+		forever := int(time.Hour / queuedEvery)
+		z.fault = func(asking) fault { return fault{late: 2 * heirPatience, waits: forever} }
+		n := a.peers.get("b")
+		var wg sync.WaitGroup
+		for i := range uint64(2 * maxLeftBehind) {
+			into := block.NewArrival(block.Sum([]byte{byte(i)}), block.DefaultPool)
+			began := time.Now()
+			wg.Go(func() {
+				_, err := a.fetchSoon(t.Context(), placement.Member{Name: "b"}, placement.Ask{Kind: placement.Held}, into)
+				if took := time.Since(began); !errors.Is(err, errImpatient) || took > heirPatience {
+					t.Errorf("got %v after %v", err, took)
+				}
+				into.Leave()
+			})
+		}
+		wg.Wait()
+		synctest.Wait()
+		if left := n.left.Load(); left != maxLeftBehind {
+			t.Errorf("%d asks are left behind, want %d", left, maxLeftBehind)
+		}
+		_ = rest(t.Context(), 2*a.opts.Budget)
+		synctest.Wait()
+		if left, under := n.left.Load(), len(n.fetches); left != 0 || under != 0 {
+			t.Errorf("%d asks are left behind, %d under way, long after", left, under)
+		}
+	})
 }
 
 func TestHeirsOfOneWhoIsAlone(t *testing.T) {

@@ -18,6 +18,7 @@ type neighbour struct {
 	counts  counts
 	used    atomic.Int64 // unix nanoseconds
 	heard   atomic.Int64 // when it last made a sign of life, unix nanoseconds
+	left    atomic.Int32 // asks left behind
 
 	mu      sync.Mutex
 	fetches map[*watch]struct{} // under way

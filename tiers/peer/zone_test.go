@@ -52,7 +52,9 @@ type asking struct {
 // A fault of one ask. The zero fault is none.
 type fault struct {
 	refuse  error
-	hang    bool // no answer, until the asker gives up
+	hang    bool          // no answer, until the asker gives up
+	late    time.Duration // to the first word of any kind
+	waits   int           // how often the asker is told to wait before the answer, each time a little late
 	reply   *placement.Reply
 	after   int           // break off after so many bytes, or
 	stall   int           // fall silent after so many
@@ -251,6 +253,15 @@ func (n *testNode) Fetch(ctx context.Context, to placement.Member, id block.ID, 
 	case f.hang:
 		<-ctx.Done()
 		return placement.Reply{}, ctx.Err()
+	}
+	if err := rest(ctx, f.late); err != nil {
+		return placement.Reply{}, err
+	}
+	for i := range f.waits {
+		if err := rest(ctx, min(time.Duration(i)*time.Second, queuedEvery)+queuedEvery/4); err != nil {
+			return placement.Reply{}, err
+		}
+		into.Waiting()
 	}
 	select {
 	case <-target.gone():
