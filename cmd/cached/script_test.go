@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -53,8 +54,9 @@ func TestScripts(t *testing.T) {
 			"waitnotready": func(ts *testscript.TestScript, _ bool, _ []string) {
 				waitFor(ts, func(r, up bool) bool { return up && !r })
 			},
-			"waitpeers": scriptWaitPeers,
-			"waitup":    func(ts *testscript.TestScript, _ bool, _ []string) { waitFor(ts, func(r, up bool) bool { return up }) },
+			"waitpeers":  scriptWaitPeers,
+			"waitmetric": scriptWaitMetric,
+			"waitup":     func(ts *testscript.TestScript, _ bool, _ []string) { waitFor(ts, func(r, up bool) bool { return up }) },
 		},
 	})
 }
@@ -93,6 +95,31 @@ func scriptWaitPeers(ts *testscript.TestScript, neg bool, args []string) {
 	pollStatus(ts, func(s *cachedv1.GetStatusResponse, err error) bool {
 		return err == nil && fmt.Sprint(len(s.GetZone().GetPeers())) == args[0]
 	})
+}
+
+// scriptWaitMetric waits until the daemon's metrics match: waitmetric REGEXP.
+func scriptWaitMetric(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitmetric REGEXP")
+	}
+	want, err := regexp.Compile(args[0])
+	ts.Check(err)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	deadline := time.Now().Add(startTimeout)
+	for {
+		resp, err := client.Get("http://" + ts.Getenv("ADMIN") + "/metrics")
+		ts.Check(err)
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		ts.Check(err)
+		if want.Match(body) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no metric matches %s after %s:\n%s", want, startTimeout, body)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
 }
 
 // scriptGet fetches a URL: get [-status CODE] URL.
