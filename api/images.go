@@ -78,10 +78,10 @@ func (s *imageService) OpenImage(ctx context.Context, req *cachedv1.OpenImageReq
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails
 	id := hex.EncodeToString(random[:])
-	s.sessions.Add(id, session{image.GetManifestId(), req.GetWorkload(), time.Now()})
 	if s.starts != nil {
-		s.starts.Began(ctx, id, req, image)
+		s.starts.Began(ctx, id, req, image) // first: once the session is kept, it can end
 	}
+	s.sessions.Add(id, session{image.GetManifestId(), req.GetWorkload(), time.Now()})
 	return &cachedv1.OpenImageResponse{
 		ManifestId: image.GetManifestId(), Manifest: image.GetManifest(), SessionId: id, Stale: image.GetStale(),
 	}, nil

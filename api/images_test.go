@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -98,6 +99,61 @@ func TestImagesAndSessions(t *testing.T) {
 		if !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// slowStarts notes what began and has not ended; the first to begin takes as long
+// as the test likes.
+type slowStarts struct {
+	first, goOn chan struct{}
+
+	mu     sync.Mutex
+	began  int
+	open   map[string]bool
+	orphan int // ended without having begun
+}
+
+func (s *slowStarts) Began(_ context.Context, session string, _ *cachedv1.OpenImageRequest, _ *cachedv1.GetImageResponse) {
+	s.mu.Lock()
+	s.began++
+	first := s.began == 1
+	s.mu.Unlock()
+	if first {
+		close(s.first)
+		<-s.goOn
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[session] = true
+}
+
+func (s *slowStarts) Ended(session string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.open[session] {
+		s.orphan++
+	}
+	delete(s.open, session)
+}
+
+// A session that is pushed out while its start is still being noted ends all the
+// same: nothing of it stays behind.
+func TestASessionPushedOutWhileItBeginsLeavesNothing(t *testing.T) {
+	starts := &slowStarts{first: make(chan struct{}), goOn: make(chan struct{}), open: map[string]bool{}}
+	image := &cachedv1.GetImageResponse{ManifestId: block.Sum(nil).String(), Manifest: &cachedv1.Manifest{Version: 1}}
+	c := connectTo(t, serve(t, Services{Blocks: blocktest.NewFake(block.Memory), Images: oneImage{"i", image}, Starts: starts}, Options{MaxSessions: 1}), ClientOptions{})
+	done := make(chan error, 1)
+	go func() { done <- second(c.OpenImage(context.Background(), &cachedv1.OpenImageRequest{Image: "i"})) }()
+	<-starts.first
+	err := second(c.OpenImage(t.Context(), &cachedv1.OpenImageRequest{Image: "i"}))
+	close(starts.goOn)
+	if err := errors.Join(err, <-done); err != nil {
+		t.Fatal(err)
+	}
+	starts.mu.Lock()
+	defer starts.mu.Unlock()
+	if len(starts.open) != 1 || starts.orphan != 0 {
+		t.Errorf("%d starts go on of one session that may be open, %d ended before they began", len(starts.open), starts.orphan)
 	}
 }
 
