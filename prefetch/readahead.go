@@ -27,8 +27,9 @@ type Options struct {
 	// than DefaultAhead blocks beyond what has been used.
 	Order, LookAhead placement.OrderLimits
 	// Budget is how many bytes all runs together may have read, or be reading,
-	// that no program has asked for yet; runs share it equally. About a quarter
-	// of L1, so that nothing falls out of it before it is used; default 64 MiB.
+	// that no program has asked for yet; runs share it equally. A small part of
+	// L1, so that nothing falls out of it before it is used, whatever else is
+	// read: the daemon gives an eighth. Default 64 MiB.
 	Budget int64
 	// Timeout is how long one read may take; default a minute.
 	Timeout time.Duration

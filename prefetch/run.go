@@ -32,6 +32,7 @@ type Run struct {
 	reading  int
 	why      string // it is given up
 	ended    bool
+	onEnd    []func()    // told when it has ended
 	unwatch  func() bool // stops waiting for the end of its context
 }
 
@@ -186,8 +187,8 @@ func (r *Run) stopAfter(ctx context.Context) {
 // Stop ends the run. It does not wait for its reads, which are cancelled.
 func (r *Run) Stop() {
 	r.mu.Lock()
-	was, unwatch := r.ended, r.unwatch
-	r.ended = true
+	was, unwatch, tell := r.ended, r.unwatch, r.onEnd
+	r.ended, r.onEnd = true, nil
 	r.mu.Unlock()
 	if was {
 		return
@@ -197,7 +198,28 @@ func (r *Run) Stop() {
 	}
 	r.cancel()
 	r.forget(r)
+	for _, f := range tell {
+		f()
+	}
 }
+
+// OnEnd has f called once when the run has ended, whatever ended it; at once when
+// it has already. f may be called from any goroutine, and must not wait.
+func (r *Run) OnEnd(f func()) {
+	r.mu.Lock()
+	ended := r.ended
+	if !ended {
+		r.onEnd = append(r.onEnd, f)
+	}
+	r.mu.Unlock()
+	if ended {
+		f()
+	}
+}
+
+// Blocks returns how many different blocks the image has, which is what the run
+// takes memory for.
+func (r *Run) Blocks() int { return len(r.blocks) }
 
 // Ended reports whether the run reads nothing any more.
 func (r *Run) Ended() bool {

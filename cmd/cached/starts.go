@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/zonecache/cached/api"
@@ -11,17 +12,25 @@ import (
 	"github.com/zonecache/cached/prefetch"
 )
 
-// maxAhead is the largest image, in blocks, that is read ahead of: a run keeps
-// some hundred bytes for each.
-const maxAhead = 1 << 18
+// maxAhead is the largest image, in blocks, that is read ahead of, and of how many
+// blocks the images of all runs together may be: a run keeps some hundred bytes
+// for each. maxRuns bounds runs of small images.
+const (
+	maxAhead = 1 << 18
+	maxRuns  = 256
+)
 
-// starts reads ahead of the starts that say they read a whole image.
+// starts reads ahead of the starts that say they read a whole image. A start that
+// never ends, or a thousand of them, cost nothing once everything has been read:
+// a run is forgotten when it ends, and the oldest is ended when there are too many.
 type starts struct {
 	ahead *prefetch.ReadAhead
 	log   *slog.Logger
 
-	mu   sync.Mutex
-	runs map[string]*prefetch.Run // by session
+	mu     sync.Mutex
+	runs   map[string]*prefetch.Run // by session
+	order  []string                 // the sessions of runs, the oldest first
+	blocks int                      // of the images of runs
 }
 
 var _ api.Starts = (*starts)(nil)
@@ -50,18 +59,47 @@ func (s *starts) Began(ctx context.Context, session string, req *cachedv1.OpenIm
 	}
 	call := block.Call{Image: req.GetImage(), Workload: req.GetWorkload(), Tenant: block.CallFrom(ctx).Tenant}
 	run := s.ahead.Start(context.WithoutCancel(ctx), img, call) // until Ended, or the daemon's end
+	for _, old := range s.add(session, run) {
+		s.log.Info("an image is not read ahead of any more: there are many later ones", "limit_runs", maxRuns, "limit_blocks", maxAhead)
+		old.Stop()
+	}
+	run.OnEnd(func() { s.forget(session) }) // at once when it has ended meanwhile
+}
+
+// add notes a run, and returns those that must end for it.
+func (s *starts) add(session string, run *prefetch.Run) (old []*prefetch.Run) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.runs[session] = run
-	s.mu.Unlock()
+	s.order = append(s.order, session)
+	s.blocks += run.Blocks()
+	for len(s.order) > 1 && (len(s.order) > maxRuns || s.blocks > maxAhead) {
+		old = append(old, s.forgetLocked(s.order[0]))
+	}
+	return old
+}
+
+// forget takes out the session's run, which may be none.
+func (s *starts) forget(session string) *prefetch.Run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.forgetLocked(session)
+}
+
+func (s *starts) forgetLocked(session string) *prefetch.Run {
+	run := s.runs[session]
+	if run == nil {
+		return nil
+	}
+	delete(s.runs, session)
+	s.order = slices.DeleteFunc(s.order, func(other string) bool { return other == session })
+	s.blocks -= run.Blocks()
+	return run
 }
 
 // Ended implements [api.Starts].
 func (s *starts) Ended(session string) {
-	s.mu.Lock()
-	run := s.runs[session]
-	delete(s.runs, session)
-	s.mu.Unlock()
-	if run != nil {
+	if run := s.forget(session); run != nil {
 		run.Stop()
 	}
 }

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/prefetch"
+)
+
+// aheadOf returns starts that read through reader, and what begins one of an
+// image of n blocks.
+func aheadOf(t *testing.T, reader block.Reader) (*starts, func(session string, n int)) {
+	t.Helper()
+	ahead := prefetch.NewReadAhead(reader, prefetch.Options{})
+	t.Cleanup(func() { ahead.Close() })
+	s := newStarts(ahead, slog.New(slog.DiscardHandler))
+	return s, func(session string, n int) {
+		manifest := &cachedv1.Manifest{}
+		for i := range n {
+			id := block.Sum(fmt.Append(nil, session, i))
+			manifest.Blocks = append(manifest.Blocks, &cachedv1.BlockRef{Id: id[:], StoredLength: 1})
+		}
+		s.Began(t.Context(), session, &cachedv1.OpenImageRequest{Image: "i", ReadAhead: cachedv1.ReadAhead_READ_AHEAD_IMAGE},
+			&cachedv1.GetImageResponse{Manifest: manifest})
+	}
+}
+
+// never is a reader of blocks that never come.
+var never = block.ReaderFunc(func(ctx context.Context, _ block.ID) (block.Block, error) {
+	<-ctx.Done()
+	return block.Block{}, ctx.Err()
+})
+
+func (s *starts) sizes() (runs, order, blocks int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.runs), len(s.order), s.blocks
+}
+
+// A tenant that opens images and never closes them does not fill the heap with
+// runs that have read everything, or given up.
+func TestStartsThatNeverCloseLeaveNoFinishedRunBehind(t *testing.T) {
+	gone := block.ReaderFunc(func(context.Context, block.ID) (block.Block, error) { return block.Block{}, block.ErrUnavailable })
+	s, begin := aheadOf(t, gone)
+	for i := range 20 {
+		begin(fmt.Sprint("s", i), 100) // gives up after 32 failures
+		begin(fmt.Sprint("empty", i), 0)
+	}
+	for late := time.After(10 * time.Second); ; {
+		runs, order, blocks := s.sizes()
+		if runs == 0 && order == 0 && blocks == 0 {
+			break
+		}
+		select {
+		case <-late:
+			t.Fatalf("%d finished runs of %d blocks are kept, %d in order", runs, blocks, order)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// Runs that cannot finish are bounded, by number and by what they keep; the
+// oldest ends.
+func TestManyStartsEndTheOldestRun(t *testing.T) {
+	s, begin := aheadOf(t, never)
+	for i := range maxRuns + 10 {
+		begin(fmt.Sprint("s", i), 2)
+	}
+	runs, order, blocks := s.sizes()
+	if runs != maxRuns || order != maxRuns || blocks != 2*maxRuns || s.ahead.Runs() != maxRuns {
+		t.Errorf("%d runs, %d in order, %d blocks, %d run: want %d", runs, order, blocks, s.ahead.Runs(), maxRuns)
+	}
+	if s.runs["s9"] != nil || s.runs["s10"] == nil {
+		t.Error("not the oldest ended")
+	}
+	s.Ended("s10")
+	s.Ended("s10")
+	s.Ended("unknown")
+	begin("large", maxAhead-2)
+	if runs, _, blocks := s.sizes(); runs != 2 || blocks != maxAhead || s.runs["large"] == nil || s.ahead.Runs() != 2 {
+		t.Errorf("%d runs of %d blocks go on beside one of the largest image", runs, blocks)
+	}
+	begin("too large", maxAhead+1)
+	if s.runs["too large"] != nil {
+		t.Error("an image that is too large is read ahead of")
+	}
+}
