@@ -43,7 +43,7 @@ func TestAHotBlockSurvivesItsOwner(t *testing.T) {
 // Blocks that few read are not copied about.
 func TestAColdBlockHasNoReplica(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		z := zonetest.New(t, zonetest.Options{Nodes: 8, Blocks: 32, L2: zonetest.Disk})
+		z := zonetest.New(t, zonetest.Options{Nodes: 16, Blocks: 32, L2: zonetest.Disk})
 		trace(t, z)
 		for i := range z.Len() {
 			for _, n := range z.Nodes()[:3] {

@@ -105,7 +105,8 @@ func TestASickPeerIsPassedBy(t *testing.T) {
 				for _, i := range few {
 					reader.MustRead(t.Context(), z.ID(i))
 				}
-				if took := time.Since(began); took > 200*time.Millisecond {
+				// One of them may try it once more; each on its own would take 2 s.
+				if took := time.Since(began); took > 900*time.Millisecond {
 					t.Errorf("%d reads of a sick peer's blocks took %v", len(few), took)
 				}
 				z.Heal()

@@ -25,6 +25,9 @@ import (
 func (t *Tier) Answer(ctx context.Context, id block.ID, ask placement.Ask, queued func() error) (Answer, error) {
 	a := &asked{Tier: t, id: id, ask: ask, ring: t.opts.Ring(), waiting: t.waiting(queued)}
 	a.role = a.roleIn(a.ring)
+	if ask.Epoch != 0 && ask.Epoch != a.ring.Epoch() {
+		t.stats.epochMismatches.Add(1)
+	}
 	switch ask.Kind {
 	case placement.Offer:
 		t.offered(a)
@@ -246,7 +249,7 @@ func (a *asked) serve(ctx context.Context, v view) (Answer, error) {
 		}
 	}
 	if a.role == placement.Owner && a.wants() {
-		answer.Hot = a.noteHeat(a.id, a.ask.Reader)
+		answer.Hot = a.noteHeat(a.ring, a.id, a.ask.Reader)
 	}
 	return answer, nil
 }

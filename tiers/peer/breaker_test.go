@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,6 +177,29 @@ func TestPeersForgetWhoLeftLongAgo(t *testing.T) {
 		}
 		if s := a.Stats(); s.Sent != 7 {
 			t.Errorf("%d sent, want 7: counts only grow", s.Sent)
+		}
+	})
+}
+
+func TestInventedNamesOfReadersFillNoMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b")
+		b := z.block(1, 1000, "b")
+		tier := z.nodes["b"].tier
+		for i := range 100 {
+			name := fmt.Sprint("stranger", i)
+			a, err := tier.Answer(t.Context(), b.ID(), placement.Ask{Reader: name}, nil)
+			if err != nil || a.Verdict != placement.Serve {
+				t.Fatalf("%+v, %v", a, err)
+			}
+			a.Done(b.Len(), nil)
+			tier.Suspect(name, "somebody says so")
+		}
+		if known := len(tier.peers.known); known > 1 {
+			t.Errorf("%d neighbours of a zone of two", known)
+		}
+		if s := tier.Stats(); s.Sent < 100 {
+			t.Errorf("%d blocks sent, want 100 at least", s.Sent)
 		}
 	})
 }

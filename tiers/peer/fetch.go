@@ -41,6 +41,10 @@ func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask
 		err = fmt.Errorf("the answer ended after %d of %d bytes: %w", into.Have(), into.Size(), block.ErrUnavailable)
 	}
 	switch {
+	case err == nil && reply.Epoch != 0 && reply.Epoch != ask.Epoch:
+		t.stats.epochMismatches.Add(1)
+	}
+	switch {
 	case err == nil && reply.Verdict == placement.Serve:
 		return reply, nil // the caller verifies the bytes before it is a success
 	case err == nil:

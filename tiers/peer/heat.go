@@ -20,8 +20,7 @@ const (
 
 // A heat counts the readers of the blocks this node owns.
 type heat struct {
-	after int
-	seed  maphash.Seed
+	seed maphash.Seed
 
 	mu    sync.Mutex
 	warm  map[block.ID]*warmth
@@ -49,8 +48,9 @@ func (s *hashes) both(o *hashes) (n int) {
 	return n
 }
 
-// note counts a reader, and reports whether the block is hot, and newly so.
-func (h *heat) note(id block.ID, reader string, now time.Time) (hot, newly bool) {
+// note counts a reader, and reports whether the block is hot, which it is with so
+// many readers, and newly so.
+func (h *heat) note(id block.ID, reader string, after int, now time.Time) (hot, newly bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.warm == nil {
@@ -73,7 +73,7 @@ func (h *heat) note(id block.ID, reader string, now time.Time) (hot, newly bool)
 		w.readers, w.since = hashes{}, now
 	}
 	w.readers.add(maphash.String(h.seed, reader))
-	hot = w.readers.both(&w.old) > h.after
+	hot = w.readers.both(&w.old) >= after
 	newly = hot && !w.offered
 	w.offered = w.offered || newly
 	return hot, newly
@@ -81,12 +81,18 @@ func (h *heat) note(id block.ID, reader string, now time.Time) (hot, newly bool)
 
 // noteHeat counts a reader of a block this node owns and has the next holder
 // take a replica of one that has become hot.
-func (t *Tier) noteHeat(id block.ID, reader string) (hot bool) {
-	hot, newly := t.heat.note(id, reader, time.Now())
+func (t *Tier) noteHeat(ring *placement.Ring, id block.ID, reader string) (hot bool) {
+	hot, newly := t.heat.note(id, reader, t.hotAfter(ring), time.Now())
 	if newly {
 		t.begin(func() { t.offer(id) })
 	}
 	return hot
+}
+
+// hotAfter returns how many readers make a block hot: in a small zone half of the
+// others are enough.
+func (t *Tier) hotAfter(ring *placement.Ring) int {
+	return min(t.opts.HotAfter, max(2, (ring.Len()-1)/2))
 }
 
 // offer tells the next holder that a block is hot. Nothing depends on it.

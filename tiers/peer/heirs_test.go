@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -75,6 +76,30 @@ func TestAnHeirThatQueuesIsWaitedFor(t *testing.T) {
 		z.nodes["b"].mustRead(b)
 		if n := z.originReads(b); n != 0 {
 			t.Errorf("%d reads of the origin of a block that an heir had", n)
+		}
+	})
+}
+
+// In a zone of a few nodes a block can be hot, too.
+func TestABlockIsHotInASmallZone(t *testing.T) {
+	for _, tt := range []struct{ nodes, want int }{{1, 2}, {2, 2}, {3, 2}, {5, 2}, {9, 4}, {16, 7}, {17, 8}, {1000, DefaultHotAfter}} {
+		members := make([]placement.Member, tt.nodes)
+		for i := range members {
+			members[i] = placement.Member{Name: fmt.Sprint(i), Weight: 1}
+		}
+		tier := Tier{opts: Options{HotAfter: DefaultHotAfter}}
+		if got := tier.hotAfter(placement.NewRing(members)); got != tt.want {
+			t.Errorf("%d nodes: hot after %d readers, want %d", tt.nodes, got, tt.want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b", "c", "d")
+		b := z.block(1, 10_000, "b", "c")
+		z.nodes["a"].mustRead(b)
+		z.nodes["d"].mustRead(b)
+		synctest.Wait()
+		if s := z.nodes["c"].tier.Stats(); s.OffersTaken != 1 {
+			t.Errorf("two of three others have read the block: %d offers taken, want 1", s.OffersTaken)
 		}
 	})
 }
@@ -163,12 +188,12 @@ func TestOffersOfOthersThanTheOwnerAreIgnored(t *testing.T) {
 }
 
 func TestHeatDecays(t *testing.T) {
-	h := heat{after: 2}
+	h := heat{}
 	id, now := block.Sum(nil), time.Now()
 	readers := []string{"a", "b", "c", "d", "e", "f"}
 	hotAt := -1
 	for i, r := range readers {
-		if hot, newly := h.note(id, r, now); hot && hotAt < 0 {
+		if hot, newly := h.note(id, r, 2, now); hot && hotAt < 0 {
 			if hotAt = i; !newly {
 				t.Error("hot, but not newly")
 			}
@@ -176,20 +201,20 @@ func TestHeatDecays(t *testing.T) {
 			t.Errorf("newly hot again at %d", i)
 		}
 	}
-	if hotAt < 2 {
+	if hotAt < 1 {
 		t.Errorf("hot after %d readers", hotAt+1)
 	}
-	if hot, _ := h.note(id, "a", now.Add(heatWindow+time.Second)); hot {
+	if hot, _ := h.note(id, "a", 2, now.Add(heatWindow+time.Second)); hot {
 		t.Error("still hot after the window")
 	}
-	one := heat{after: 2}
+	one := heat{}
 	for range 100 {
-		if hot, _ := one.note(id, "a", now); hot {
+		if hot, _ := one.note(id, "a", 2, now); hot {
 			t.Fatal("one reader makes it hot")
 		}
 	}
 	for i := range 2 * heatBlocks {
-		h.note(block.Sum([]byte{byte(i), byte(i >> 8)}), "a", now)
+		h.note(block.Sum([]byte{byte(i), byte(i >> 8)}), "a", 2, now)
 	}
 	if len(h.warm) > heatBlocks || len(h.order) > heatBlocks {
 		t.Errorf("%d blocks are counted", len(h.warm))

@@ -28,7 +28,7 @@ type neighbour struct {
 type peers struct {
 	mu    sync.RWMutex
 	known map[string]*neighbour
-	gone  counts // of those forgotten
+	gone  counts // of those forgotten, and of strangers
 }
 
 // get returns the neighbour of that name, who need not be in the ring.
@@ -47,6 +47,23 @@ func (p *peers) get(name string) *neighbour {
 		p.known[name] = n
 	}
 	return n
+}
+
+// knows reports whether there is a neighbour of that name.
+func (p *peers) knows(name string) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.known[name] != nil
+}
+
+// countsOf returns the counts of a reader. Where readers give names of their own,
+// as in a zone without certificates, those that the ring has not share theirs, so
+// that nobody fills this node's memory with names.
+func (t *Tier) countsOf(reader string) *counts {
+	if !t.member(reader) {
+		return &t.peers.gone
+	}
+	return &t.peers.get(reader).counts
 }
 
 // all returns the neighbours in no order, after forgetting those who left the
@@ -78,6 +95,10 @@ func (n *neighbour) lives(d time.Duration) bool {
 // and reads under way from it that make no progress go elsewhere. What this node
 // has heard itself counts more than what others did not.
 func (t *Tier) Suspect(node, reason string) {
+	if !t.member(node) && !t.peers.knows(node) {
+		t.counter.forget(node)
+		return
+	}
 	n := t.peers.get(node)
 	if n.lives(t.opts.Silence / 2) {
 		return

@@ -286,6 +286,58 @@ func TestGoneFromEverybodyEnds(t *testing.T) {
 	})
 }
 
+// A node that names owners of its own invention costs no read a wait, and is blamed.
+func TestAnInventedOwnerCostsNoWait(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		epoch  func(own uint64) uint64
+		atMost time.Duration
+		misled bool
+	}{
+		{"of the same ring", func(own uint64) uint64 { return own }, 0, true},
+		{"of another ring", func(own uint64) uint64 { return own + 1 }, catchUpFor + catchUpEvery, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				z := newZone(t, "a", "b", "c", "d")
+				b := z.block(1, 1000, "b", "c")
+				z.fault = func(a asking) fault {
+					if a.from != "a" {
+						return fault{}
+					}
+					return fault{reply: &placement.Reply{Verdict: placement.Gone, To: "nobody", Epoch: tt.epoch(a.Epoch)}}
+				}
+				began := time.Now()
+				z.nodes["a"].mustRead(b)
+				if took := time.Since(began); took > tt.atMost {
+					t.Errorf("the read took %v, want at most %v", took, tt.atMost)
+				}
+				s := z.nodes["a"].tier.Stats()
+				if (s.Misled > 0) != tt.misled || (s.EpochMismatches > 0) == tt.misled {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+// Both sides count that their rings differ.
+func TestRingsThatDifferAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b", "c")
+		b := z.block(1, 1000, "b")
+		z.nodes["a"].tier.opts.Ring = func() *placement.Ring {
+			return ringOf(append(z.ring.Load().Members(), placement.Member{Name: "x", Weight: 100}))
+		}
+		z.nodes["a"].mustRead(b)
+		for _, name := range []string{"a", "b"} {
+			if n := z.nodes[name].tier.Stats().EpochMismatches; n != 1 {
+				t.Errorf("%s counts %d, want 1", name, n)
+			}
+		}
+	})
+}
+
 func TestEverybodyIsOverloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone(t, "a", "b", "c")

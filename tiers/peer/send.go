@@ -42,7 +42,7 @@ func (s *send) done(sent int, err error) {
 	if err != nil || sent < s.want {
 		result = placement.Broken
 	}
-	c := &s.peers.get(s.reader).counts
+	c := s.countsOf(s.reader)
 	if result == placement.Delivered {
 		c.sent.Add(1)
 	}

@@ -10,7 +10,7 @@ import (
 // stats are what the tier did as a whole.
 type stats struct {
 	redirectsGiven, redirectsTaken atomic.Uint64
-	misled                         atomic.Uint64
+	misled, epochMismatches        atomic.Uint64
 	goneGiven, goneTaken           atomic.Uint64
 	hedges, hedgesWon              atomic.Uint64
 	orphans, restarts              atomic.Uint64
@@ -33,7 +33,8 @@ type Stats struct {
 	Failures, Wrong, Stalled uint64 // asks that failed, stalled ones included; blocks with wrong bytes
 
 	RedirectsGiven, RedirectsTaken uint64
-	Misled                         uint64 // redirects to where this read cannot go, or has been
+	Misled                         uint64 // redirects to where this read cannot go, or has been; owners named that are none
+	EpochMismatches                uint64 // asks and answers of nodes whose ring is another one
 	GoneGiven, GoneTaken           uint64
 	Hedges, HedgesWon              uint64
 	Orphans                        uint64 // sources that died under a read
@@ -48,7 +49,7 @@ type Stats struct {
 func (t *Tier) Stats() Stats {
 	s := &t.stats
 	sum := Stats{
-		RedirectsGiven: s.redirectsGiven.Load(), RedirectsTaken: s.redirectsTaken.Load(), Misled: s.misled.Load(),
+		RedirectsGiven: s.redirectsGiven.Load(), RedirectsTaken: s.redirectsTaken.Load(), Misled: s.misled.Load(), EpochMismatches: s.epochMismatches.Load(),
 		GoneGiven: s.goneGiven.Load(), GoneTaken: s.goneTaken.Load(),
 		Hedges: s.hedges.Load(), HedgesWon: s.hedgesWon.Load(),
 		Orphans: s.orphans.Load(), Restarts: s.restarts.Load(),

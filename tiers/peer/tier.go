@@ -49,7 +49,8 @@ type Options struct {
 	// Limits of the desk; zero fields mean placement.DefaultLimits.
 	Limits placement.Limits
 	// HotAfter is how many readers a block has within a minute before it is hot:
-	// worth a replica. 0 means DefaultHotAfter.
+	// worth a replica; half of the other nodes of a zone, at least two, are enough.
+	// 0 means DefaultHotAfter.
 	HotAfter int
 
 	// Suspect is told who did not answer, so that the zone can find out; nil: nobody is told.
@@ -147,7 +148,6 @@ func New(o Options) (*Tier, error) {
 	t.hot.keep, t.vain.keep = hotFor, vainFor
 	t.bring = t.walk
 	t.climb = func(_ context.Context, a *asked) (Answer, error) { return a.gone(), nil }
-	t.heat.after = o.HotAfter
 	t.hedges.after, t.hedges.share = hedgeAfter, hedgeShare
 	if o.Local != nil {
 		t.SetLocal(o.Local)

@@ -33,7 +33,8 @@ type walk struct {
 	sources  []string // who sent the bytes that are here
 	restarts int
 	pauses   int
-	useless  int // owners that live and lead nowhere
+	useless  int  // owners that live and lead nowhere
+	waited   bool // for news of the ring
 }
 
 // A step is one ask of a walk.
@@ -96,7 +97,7 @@ func (w *walk) take(ctx context.Context, s step) (next step, done bool, err erro
 		next, err = w.redirected(s, reply.To)
 	case err == nil:
 		w.stats.goneTaken.Add(1)
-		next, err = w.gone(ctx, s, reply.To)
+		next, err = w.gone(ctx, s, reply)
 	case ctx.Err() != nil:
 		return step{}, false, ctx.Err()
 	case errors.Is(err, block.ErrCorrupt) && into.Size() >= 0:
@@ -195,12 +196,13 @@ func (w *walk) redirected(s step, to string) (step, error) {
 }
 
 // gone goes back to the owner when a redirect led nowhere. When the owner itself
-// does not answer for the block, its ring is another one: owner is whom it takes
-// for the owner.
-func (w *walk) gone(ctx context.Context, s step, owner string) (step, error) {
+// does not answer for the block, its ring is another one, and it names whom it
+// takes for the owner.
+func (w *walk) gone(ctx context.Context, s step, reply placement.Reply) (step, error) {
 	if !s.owner {
 		return w.owner(s.to.Name)
 	}
+	owner := reply.To
 	if owner == "" || owner == s.to.Name {
 		why := fmt.Errorf("%s cannot read it: %w", s.to.Name, block.ErrUnavailable)
 		if into := w.arrival(); into.Have() > 0 {
@@ -208,7 +210,15 @@ func (w *walk) gone(ctx context.Context, s step, owner string) (step, error) {
 		}
 		return step{}, why
 	}
-	w.catchUp(ctx, owner)
+	switch _, known := w.ring.Member(owner); {
+	case reply.Epoch != w.ring.Epoch() && !w.waited:
+		w.waited = true
+		w.catchUp(ctx, owner)
+	case reply.Epoch == w.ring.Epoch() && !known:
+		w.stats.misled.Add(1)
+		w.opts.Logger.Warn("peer names an owner that its own ring has not", "peer", s.to.Name, "owner", owner, "block", w.reception.id.Short())
+		w.distrust(w.peers.get(s.to.Name), light, "names an owner that is none", fmt.Errorf("%q owns %s", owner, w.reception.id.Short()))
+	}
 	return w.pass(s, owner)
 }
 
