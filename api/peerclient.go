@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,8 @@ type PeerClientOptions struct {
 	MaxIdle        int                                   // of all peers together, except that each may keep one; 0: 1024
 	IdleTimeout    time.Duration                         // how long they are kept; 0: 5 min
 	MaxAge         time.Duration                         // how long a connection is used, so that a replaced certificate goes out of use; 0: 1 h
+	Odd            func(Oddity)                          // called for each answer that is odd; nil: nobody counts
+	Logger         *slog.Logger                          // nil: discard
 }
 
 func (o PeerClientOptions) withDefaults() PeerClientOptions {
@@ -44,6 +47,12 @@ func (o PeerClientOptions) withDefaults() PeerClientOptions {
 	if o.MaxIdle <= 0 {
 		o.MaxIdle = 1024
 	}
+	if o.Odd == nil {
+		o.Odd = func(Oddity) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	return o
 }
 
@@ -57,6 +66,8 @@ type Peers struct {
 	options PeerClientOptions
 	records *sync.Pool   // for recordConns
 	idle    atomic.Int64 // connections kept for later
+
+	complain complaints
 
 	mu     sync.Mutex
 	closed bool
@@ -100,6 +111,7 @@ func (p *Peers) Fetch(ctx context.Context, to placement.Member, id block.ID, ask
 	f.stated = stated
 	reply, err := f.run(ctx)
 	if err != nil {
+		f.notice(err)
 		return placement.Reply{}, f.explain(ctx, err)
 	}
 	return reply, nil
@@ -126,6 +138,9 @@ func (f *fetch) run(ctx context.Context) (placement.Reply, error) {
 		reply, err := f.on(ctx, conn, pool)
 		if idle && errors.Is(err, errNoResponse) && !errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
 			continue // every turn uses up one idle connection
+		}
+		if !idle {
+			err = unanswered(err)
 		}
 		return reply, err
 	}

@@ -63,7 +63,7 @@ func (f *fetch) on(ctx context.Context, conn *peerConn, pool *peerPool) (placeme
 	if ctx.Done() != nil {
 		stop = context.AfterFunc(ctx, func() { conn.raw.Close() })
 	}
-	reply, again, err := f.exchange()
+	reply, again, err := f.exchange(pool)
 	if stop() && again {
 		pool.put(conn)
 	} else {
@@ -77,7 +77,7 @@ func (f *fetch) on(ctx context.Context, conn *peerConn, pool *peerPool) (placeme
 
 // exchange sends the ask and reads the answer. It reports whether the
 // connection can carry another ask.
-func (f *fetch) exchange() (placement.Reply, bool, error) {
+func (f *fetch) exchange(pool *peerPool) (placement.Reply, bool, error) {
 	f.listen()
 	f.conn.out = f.appendRequest(f.conn.out[:0])
 	if err := f.conn.send(); err != nil {
@@ -107,6 +107,7 @@ func (f *fetch) exchange() (placement.Reply, bool, error) {
 		var remote *remoteError
 		return placement.Reply{}, errors.As(err, &remote) && f.conn.clean() && !resp.closing && resp.length >= 0, err
 	}
+	f.older(pool, resp)
 	again := f.conn.clean() && !resp.closing && !resp.chunked && (resp.length == 0 || resp.status == http.StatusOK || resp.status == http.StatusNoContent)
 	return reply, again && err == nil, err
 }
@@ -163,7 +164,7 @@ func (f *fetch) head() (rawResponse, error) {
 		}
 		f.listen()
 		if waits > freeInterims && f.heard.Sub(began) < time.Duration(waits)*leastInterimGap {
-			return resp, fmt.Errorf("%d interim answers within %s", waits, f.heard.Sub(began))
+			return resp, endless(fmt.Errorf("%d interim answers within %s", waits, f.heard.Sub(began)))
 		}
 		if f.into != nil {
 			f.into.Waiting()
@@ -177,14 +178,17 @@ func (f *fetch) body(resp rawResponse) error {
 	case f.into == nil:
 		return errors.New("the answer has bytes, though none were asked for")
 	case resp.chunked || resp.length < 0:
-		return errors.New("the answer does not state its length: is this a cached daemon?")
+		return endless(errors.New("the answer does not state its length: is this a cached daemon?"))
 	case resp.block < 0:
 		return fmt.Errorf("the answer has no %s: is this a cached daemon?", blockLengthHeader)
 	case resp.block > block.MaxSize:
-		return fmt.Errorf("the answer is of a block of %d bytes: at most %d are allowed", resp.block, block.MaxSize)
+		return endless(fmt.Errorf("the answer is of a block of %d bytes: at most %d are allowed", resp.block, block.MaxSize))
+	case resp.length == 0 && resp.block > offset:
+		return oddError{fmt.Errorf("the answer has no bytes, of a block of %d bytes from offset %d", resp.block, offset), OddEmpty}
 	case resp.length != resp.block-offset:
 		return fmt.Errorf("the answer has %d bytes, of a block of %d bytes from offset %d", resp.length, resp.block, offset)
 	}
+	f.hollow(resp)
 	if err := f.into.Begin(int(resp.block)); err != nil {
 		return err
 	}
@@ -265,7 +269,11 @@ func (f *fetch) failure(resp rawResponse) error {
 			return e
 		}
 	}
-	return fmt.Errorf("it answered HTTP status %d without saying why: is this a cached daemon's peer port?", resp.status)
+	err := fmt.Errorf("it answered HTTP status %d without saying why: is this a cached daemon's peer port?", resp.status)
+	if resp.chunked || resp.length > maxErrorBody {
+		return endless(err)
+	}
+	return err
 }
 
 // aboutTheBlock reports whether a peer's failure says something of the block or

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,6 +50,7 @@ type peerPool struct {
 	peers    *Peers
 	node     string // whose certificate the connections have seen
 	sessions tls.ClientSessionCache
+	older    atomic.Bool // the log has it that the node is of an older version
 
 	mu     sync.Mutex
 	idle   []*peerConn

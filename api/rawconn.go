@@ -39,6 +39,7 @@ type rawResponse struct {
 	// Between peers.
 	block    int64 // length of the whole block; -1 when not stated
 	redirect string
+	hasEpoch bool
 	reply    placement.Reply // Epoch, Depth and Hot
 }
 
@@ -80,7 +81,7 @@ func (c *rawConn) readHead() (rawResponse, error) {
 			c.r = 0
 		}
 		if c.w == len(c.head) {
-			return rawResponse{}, fmt.Errorf("response head is larger than %d bytes", maxHead)
+			return rawResponse{}, endless(fmt.Errorf("response head is larger than %d bytes", maxHead))
 		}
 		n, err := c.net.Read(c.head[c.w:])
 		if n == 0 && err != nil {
@@ -183,6 +184,7 @@ func (resp *rawResponse) peerField(name, value []byte) error {
 		resp.redirect = string(value)
 		err = checkField("name", resp.redirect)
 	case equalFold(name, epochHeader):
+		resp.hasEpoch = true
 		resp.reply.Epoch, err = strconv.ParseUint(string(value), 10, 64)
 	case equalFold(name, depthHeader):
 		var depth uint64
