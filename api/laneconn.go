@@ -142,6 +142,11 @@ func (c *laneConn) setTenure(l tenure) {
 // over reports whether the connection may not be used any more.
 func (c *laneConn) over() bool { return c.bounded.Load() && c.tenure.over(c.lane.options.now()) }
 
+// expired reports whether the peer's certificate is not valid any more.
+func (c *laneConn) expired() bool {
+	return c.bounded.Load() && c.tenure.expired(c.lane.options.now())
+}
+
 // peer returns what TLS knows of the peer; nil without TLS.
 func (c *laneConn) peer() *tls.ConnectionState {
 	if c.tls == nil {

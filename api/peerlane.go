@@ -114,6 +114,10 @@ func (s *stream) run(ctx context.Context) error {
 		s.err = err
 		return s.c.fail(err)
 	}
+	if s.c.expired() { // while the asker waited
+		s.err = fmt.Errorf("the certificate of this connection has expired: %w", block.ErrUnauthenticated)
+		return s.c.fail(s.err)
+	}
 	size := s.answer.Source.Size()
 	n := size - s.offset
 	if s.err = s.c.write(appendPeerHead(s.c.out[:0], s.c.lane.date(), s.answer, size, n), p); s.err != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -77,6 +78,32 @@ func TestAnExpiredCertificateEndsStandingConnections(t *testing.T) {
 		}
 		a.Leave()
 	}
+}
+
+// An ask that waits beyond the end of its certificate gets no byte.
+func TestACertificateThatExpiresWhileItsAskWaitsGetsNothing(t *testing.T) {
+	b := blocktest.Block(1, 1000)
+	defer b.Release()
+	var clock movedClock
+	server, client, _ := firmly(t, newTestCA(t), &clock)
+	server.MaxAge = 100 * time.Hour
+	var done atomic.Int32
+	to := servePeers(t, answers(func(context.Context, block.ID, placement.Ask, func() error) (PeerAnswer, error) {
+		clock.advance(25 * time.Hour)
+		a := block.Arrived(b.Retain())
+		return PeerAnswer{Source: a, Done: func(sent int, err error) {
+			if a.Leave(); sent != 0 || err == nil {
+				t.Errorf("%d bytes sent, %v", sent, err)
+			}
+			done.Add(1)
+		}}, nil
+	}), server)
+	a := block.NewArrival(b.ID(), block.DefaultPool)
+	defer a.Leave()
+	if _, err := newPeers(t, client).Fetch(t.Context(), to, b.ID(), placement.Ask{}, a); !errors.Is(err, block.ErrUnavailable) || a.Have() > 0 {
+		t.Errorf("%d bytes, %v", a.Have(), err)
+	}
+	waitFor(t, "Done", func() bool { return done.Load() == 1 })
 }
 
 // A CA that was taken out vouches for nobody any more: connections made before
