@@ -30,9 +30,11 @@
 //	410 not mine, and neither held nor arriving; X-Cached-Redirect may name whose
 //	102 about ten times a second before one of these, while the asker must wait
 //
-// A body that cannot be completed is cut off. Silence of half a second, or a
-// quarter more for each node that passes the bytes on, is an error, and so is
-// everything that does not make sense; the connection is then closed.
+// A body that cannot be completed is cut off. Silence of a second, or a quarter
+// more for each node that passes the bytes on, is an error, and so is everything
+// that does not make sense; the connection is then closed. Connections to the
+// port end with the certificate that made them, and after an hour or so in any
+// case; asks beyond [PeerServerOptions].MaxInFlight are refused as overload.
 //
 // With [Options.Authenticate] every call but health's shows a bearer token or a
 // client certificate, in all encodings and again for each request; the tenant it
