@@ -43,9 +43,12 @@ const (
 	PeerBudgetSpent                    // none
 	PeerResumed                        // none
 	PeerInherited                      // none
+	PeerMisled                         // none
+	PeerEpochs                         // none
+	PeerOdd                            // empty, endless, older
 	PeerTrees                          // asked, got, fell_back, complained, handed
 	PeerCertificates                   // none
-	PeerRefused                        // handshake, identity, zone, connection
+	PeerRefused                        // handshake, identity, zone, connection, overload
 	GossipEvents                       // joined, left, died, foreign_zone, conflict, undecryptable, unreadable, notice_sent, notice_heard, seed_failure, key_reload, key_error
 	zoneSeriesCount
 )
@@ -63,6 +66,9 @@ var zoneSeries = [zoneSeriesCount]struct{ name, help, label string }{
 	PeerBudgetSpent:  {"peer_budget_spent_total", "Reads left to the origin because peers took too long.", ""},
 	PeerResumed:      {"peer_resumed_bytes_total", "Bytes of broken transfers that were not sent again.", ""},
 	PeerInherited:    {"peer_inherited_total", "Blocks that the next holder had, so that the origin was not read.", ""},
+	PeerMisled:       {"peer_misled_total", "Redirects to where a read cannot go or has been, and owners named that are none.", ""},
+	PeerEpochs:       {"peer_epoch_mismatches_total", "Asks and answers of nodes whose ring is another one.", ""},
+	PeerOdd:          {"peer_odd_answers_total", "Answers of peers that were empty, endless, or of an older version.", "kind"},
 	PeerTrees:        {"peer_tree_blocks_total", "Blocks asked of a parent in a Function Tree, got from it, read from the ring instead, complaints about parents, and blocks handed to children.", "outcome"},
 	PeerCertificates: {"peer_certificates_refused_total", "Certificates that other nodes showed and this one refused, as a server or a client.", ""},
 	PeerRefused:      {"peer_refused_total", "Peers that got nothing, by reason.", "reason"},

@@ -35,6 +35,7 @@ type zone struct {
 	server   *api.PeerServer
 	served   chan error // what the server ended with
 	refused  [len(api.Refusals)]atomic.Uint64
+	odd      [len(api.Oddities)]atomic.Uint64
 	// certificates of other nodes that this one refused, as a server or a client.
 	certificates atomic.Uint64
 
@@ -54,7 +55,7 @@ func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error)
 	z := &zone{cfg: cfg, log: log.With("zone", cfg.Name), served: make(chan error, 1), fresh: make(chan struct{}, 1)}
 	z.ending, z.end = context.WithCancel(context.Background())
 	z.ring.Store(placement.NewRing([]placement.Member{{Name: cfg.Node, Zone: cfg.Name, Weight: uint32(cfg.Weight)}}))
-	clients := api.PeerClientOptions{Node: cfg.Node, Zone: cfg.Name, Silence: cfg.PeerSilence, SilencePerHop: peer.DefaultPerDepth}
+	clients := api.PeerClientOptions{Node: cfg.Node, Zone: cfg.Name, Silence: cfg.PeerSilence, SilencePerHop: peer.DefaultPerDepth, Odd: z.noteOdd, Logger: z.log}
 	if cfg.Insecure {
 		z.log.Warn("nodes of this zone speak in plain text and trust whoever reaches their ports (zone.insecure)",
 			"peer_listen", cfg.PeerListen, "gossip", cfg.Gossip, "beyond_this_host", beyondLoopback(cfg.PeerListen) || beyondLoopback(cfg.Gossip))
@@ -175,6 +176,12 @@ func (z *zone) changed(ring *placement.Ring) {
 	select {
 	case z.fresh <- struct{}{}:
 	default:
+	}
+}
+
+func (z *zone) noteOdd(what api.Oddity) {
+	if i := slices.Index(api.Oddities[:], what); i >= 0 {
+		z.odd[i].Add(1)
 	}
 }
 

@@ -57,6 +57,8 @@ func (m zoneMetrics) Totals() []account.Total {
 		{Series: account.PeerBudgetSpent, Value: s.BudgetSpent},
 		{Series: account.PeerResumed, Value: s.ResumedBytes},
 		{Series: account.PeerInherited, Value: s.Inherited},
+		{Series: account.PeerMisled, Value: s.Misled},
+		{Series: account.PeerEpochs, Value: s.EpochMismatches},
 		{Series: account.PeerTrees, Label: "asked", Value: tree.Climbs},
 		{Series: account.PeerTrees, Label: "got", Value: tree.Climbed},
 		{Series: account.PeerTrees, Label: "fell_back", Value: tree.Fallbacks},
@@ -78,6 +80,9 @@ func (m zoneMetrics) Totals() []account.Total {
 	}
 	for i, why := range api.Refusals {
 		totals = append(totals, account.Total{Series: account.PeerRefused, Label: string(why), Value: m.zone.refused[i].Load()})
+	}
+	for i, what := range api.Oddities {
+		totals = append(totals, account.Total{Series: account.PeerOdd, Label: string(what), Value: m.zone.odd[i].Load()})
 	}
 	return totals
 }
