@@ -14,6 +14,18 @@ type Books struct {
 	Served                    map[cachedv1.Tier]int64 // blocks to agents, by the tier of their daemon
 }
 
+// Since returns what has come since an earlier look at the books.
+func (b Books) Since(earlier Books) Books {
+	served := map[cachedv1.Tier]int64{}
+	for tier, n := range b.Served {
+		served[tier] = n - earlier.Served[tier]
+	}
+	return Books{
+		OriginBlocks: b.OriginBlocks - earlier.OriginBlocks, OriginBytes: b.OriginBytes - earlier.OriginBytes,
+		Requests: b.Requests - earlier.Requests, Errors: b.Errors - earlier.Errors, Served: served,
+	}
+}
+
 // SumBooks sums the ledgers of nodes and checks that each balances.
 func SumBooks(tb testing.TB, nodes []*Node) Books {
 	tb.Helper()

@@ -28,11 +28,16 @@ func awaitShare(t *testing.T, n *zone.Node, img zone.Image, start netlab.Traffic
 // a burst. What the dead one owned and nobody else had yet is read from the
 // origin by its successors.
 func TestProveZoneOwnerKilled(t *testing.T) {
+	alone(t)
+	measureOwnerKilled(t, own())
+}
+
+func measureOwnerKilled(t *testing.T, f *fields) {
 	o := options(t, zone.Redirect)
-	z := zone.Start(t, o)
+	z := f.start(t, o)
 	victim := z.Nodes[len(z.Nodes)/2]
 	before := victim.Host.Traffic(t)
-	agents := zone.Agents(t, z.Nodes)
+	agents := z.agents(t, z.Nodes)
 	zone.Go(t, agents)
 	awaitShare(t, victim, z.Image, before, 0.4)
 	victim.Kill()
@@ -52,14 +57,16 @@ func TestProveZoneOwnerKilled(t *testing.T) {
 		}
 	}
 	zone.SumBooks(t, living) // the books balance
-	reads, sum := z.Store.Reads(t, 0), tally(reports)
+	reads, sum := z.reads(t), tally(reports)
 	figure.Report(t, "zone.owner_killed.failed_reads", float64(sum.Failed), "reads")
 	figure.Report(t, "zone.owner_killed.wrong_blocks", float64(sum.Wrong), "blocks")
 	perBlock := float64(reads.Total) / float64(z.Image.Blocks)
-	share := 1 / float64(o.Nodes)
+	share := 1 / float64(len(z.Nodes))
 	figure.Report(t, "zone.owner_killed.origin_reads_per_block", perBlock, "reads")
 	figure.Report(t, "zone.owner_killed.over_share", perBlock-share, "reads")
-	figure.Report(t, "zone.owner_killed.vs_bound", last(reports)/bound(o.Nodes, z.Image, o.Link.Rate).Seconds(), "x")
+	figure.Report(t, "zone.owner_killed.vs_bound", last(reports)/bound(len(z.Nodes), z.Image, o.Link.Rate).Seconds(), "x")
+	checkReads(t, sum, reads, 2)
+	victim.Start(t) // for who comes next
 	t.Logf("killed at 0.4 of the image: %d of %d blocks were read twice or more, most %d times", countAbove(reads.Blocks, 1), z.Image.Blocks, reads.Most())
 }
 

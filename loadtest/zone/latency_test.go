@@ -97,10 +97,15 @@ func rawTCP(t *testing.T, from, to *netlab.Host, size int) func() error {
 // from a peer's memory, by a node that keeps nothing; from a node's own disk; and
 // as many bytes over bare TCP. They take turns.
 func TestProveZoneReadLatency(t *testing.T) {
+	alone(t)
+	measureReadLatency(t)
+}
+
+func measureReadLatency(t *testing.T) {
 	const size = 512 << 10
 	blocks, rounds := 16, 5
 	if figure.Full() {
-		blocks, rounds = 128, 150
+		blocks, rounds = 64, 160
 	}
 	o := options(t, zone.Redirect)
 	o.Nodes, o.Link, o.OriginLink, o.Image = 3, netlab.Link{}, netlab.Link{}, 1<<20

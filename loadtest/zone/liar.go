@@ -2,6 +2,7 @@ package zone
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func (z *Zone) Liar(tb testing.TB) *Liar {
 	return &Liar{Host: z.Lab.Host(liarName, z.options.Link), zone: z, dir: z.keys.issue(tb, liarName)}
 }
 
-// Start lets the liar join the zone.
+// Start lets the liar join the zone; all nodes run and see it.
 func (l *Liar) Start(tb testing.TB) {
 	tb.Helper()
 	cmd := exec.Command(l.zone.options.Programs.liar(), "-zone", ZoneName, "-node", liarName,
@@ -34,10 +35,15 @@ func (l *Liar) Start(tb testing.TB) {
 		"-seed", l.zone.Nodes[0].Host.Address(gossipPort), "-zone-tls", l.dir, "-gossip-keys", l.zone.keys.gossip)
 	cmd.Env = environ()
 	l.process = l.Host.Start(tb, cmd, func(context.Context) bool { return true })
-	await(tb, liarName, 30*time.Second, func() error {
-		_, err := l.zone.Nodes[0].peer(liarName)
-		return err
-	})
+	for _, n := range l.zone.Nodes {
+		await(tb, liarName, 30*time.Second, func() error {
+			p, err := n.peer(liarName)
+			if err == nil && p.GetShare() == 0 {
+				err = fmt.Errorf("%s does not ask the liar for anything", n.Name)
+			}
+			return err
+		})
+	}
 }
 
 // Stop ends the liar.

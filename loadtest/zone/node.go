@@ -52,15 +52,14 @@ func (z *Zone) newNode(tb testing.TB, place int) *Node {
 // ready. It finds what its L2 held.
 func (n *Node) Start(tb testing.TB) {
 	tb.Helper()
-	n.start(tb)
+	n.start()
 	n.awaitReady(tb)
 }
 
-func (n *Node) start(tb testing.TB) {
-	tb.Helper()
+func (n *Node) start() {
 	cmd := exec.Command(n.zone.options.Programs.cached(), n.flags()...)
 	cmd.Env = environ()
-	n.process = n.Host.Start(tb, cmd, func(context.Context) bool { return true })
+	n.process = n.Host.Start(n.zone.tb, cmd, func(context.Context) bool { return true })
 }
 
 func (n *Node) awaitReady(tb testing.TB) {
@@ -115,6 +114,26 @@ func (n *Node) Freeze() { n.process.Signal(syscall.SIGSTOP) }
 
 // Thaw ends what Freeze began.
 func (n *Node) Thaw() { n.process.Signal(syscall.SIGCONT) }
+
+// Share returns the share of all blocks that the node owns, as it sees it.
+func (n *Node) Share(tb testing.TB) float64 {
+	tb.Helper()
+	p, err := n.peer(n.Name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p.GetShare()
+}
+
+// Troubles returns how many of the daemon's reads of its peers have failed, and
+// how many blocks they sent whose bytes were wrong.
+func (n *Node) Troubles(tb testing.TB) (failures, wrong uint64) {
+	tb.Helper()
+	for _, p := range n.Status(tb).GetZone().GetPeers() {
+		failures, wrong = failures+p.GetFailures(), wrong+p.GetWrong()
+	}
+	return failures, wrong
+}
 
 // Status returns what the daemon says of itself.
 func (n *Node) Status(tb testing.TB) *cachedv1.GetStatusResponse {

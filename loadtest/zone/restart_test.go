@@ -1,6 +1,7 @@
 package zone_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -25,15 +26,20 @@ func hitsSince(now, earlier zone.Books) (inZone, own float64) {
 // TestProveZoneRollingRestart restarts every daemon in turn while all hosts read,
 // the ones whose daemon is away asking again until it is back.
 func TestProveZoneRollingRestart(t *testing.T) {
+	alone(t)
+	measureRollingRestart(t, own())
+}
+
+func measureRollingRestart(t *testing.T, f *fields) {
 	o := options(t, zone.Redirect)
 	load := 300 * time.Millisecond
-	o.Image /= 2
 	if figure.Full() {
+		o.Image /= 2
 		load = 10 * time.Second
 	}
-	z := zone.Start(t, o)
-	whole(t, z.Image, z.Burst(t))
-	agents := zone.Agents(t, z.Nodes, "-loop", "-parallel", "4", "-pause", "100ms", "-patience", "30s")
+	z := f.start(t, o)
+	whole(t, z.Image, z.burst(t))
+	agents := z.agents(t, z.Nodes, "-loop", "-parallel", "4", "-pause", "100ms", "-patience", "30s")
 	zone.Go(t, agents)
 	under := func() (inZone, own float64) {
 		books := zone.SumBooks(t, z.Nodes)
@@ -42,10 +48,12 @@ func TestProveZoneRollingRestart(t *testing.T) {
 	}
 	inZone, own := under()
 	mark := z.Store.Mark(t)
+	disk := math.Inf(1)
 	for _, n := range z.Nodes {
 		n.Stop()
 		n.Start(t)
 		z.Await(t, z.Nodes)
+		disk = min(disk, fromDisk(t, z, n))
 	}
 	inZoneAfter, ownAfter := under()
 	for _, a := range agents {
@@ -60,4 +68,30 @@ func TestProveZoneRollingRestart(t *testing.T) {
 	t.Logf("served in the zone: %.4f before, %.4f after; by the host itself: %.4f before, %.4f after", inZone, inZoneAfter, own, ownAfter)
 	figure.Report(t, "zone.rolling_restart.hit_rate_kept", inZoneAfter/inZone, "x")
 	figure.Report(t, "zone.rolling_restart.own_hit_rate_kept", ownAfter/own, "x")
+	figure.Report(t, "zone.rolling_restart.from_disk_of_owned", disk, "x")
+	checkReads(t, sum, reads, len(z.Nodes))
+	if inZoneAfter < 0.9*inZone {
+		t.Errorf("the zone served %.3f of the reads, and %.3f before", inZoneAfter, inZone)
+	}
+}
+
+// fromDisk reads the image on a node that has restarted, whose memory was empty
+// then: it must have served blocks from its disk. It returns how many, of those of
+// the image that it owns.
+func fromDisk(t *testing.T, z *field, n *zone.Node) float64 {
+	t.Helper()
+	agents := z.agents(t, []*zone.Node{n})
+	zone.Go(t, agents)
+	r := agents[0].Report(t)
+	blocks := uint64(0)
+	for _, s := range n.Ledger(t).GetServed() {
+		if s.GetTier() == cachedv1.Tier_TIER_DISK {
+			blocks += s.GetCount().GetBlocks()
+		}
+	}
+	t.Logf("%s after its restart: %d blocks from its disk; a reader of the image got %v", n.Name, blocks, r.From)
+	if blocks == 0 || r.Failed > 0 || r.Blocks != z.Image.Blocks {
+		t.Errorf("%s has just restarted: %d blocks came from its disk, %d of %d were read, %d failed: %v", n.Name, blocks, r.Blocks, z.Image.Blocks, r.Failed, r.Errors)
+	}
+	return float64(blocks) / (n.Share(t) * float64(z.Image.Blocks))
 }

@@ -1,6 +1,7 @@
 package zone_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/zonecache/cached/internal/figure"
@@ -13,16 +14,24 @@ import (
 // one whose link is four times slower with how long they need beside one like
 // themselves.
 func TestProveZoneSlowLink(t *testing.T) {
+	alone(t)
+	measureSlowLink(t, own())
+}
+
+func measureSlowLink(t *testing.T, f *fields) {
 	most := 0.0
 	others := func(odd bool) (slowest, oddOne float64) {
-		z := zone.Start(t, options(t, zone.Redirect))
+		z := f.start(t, options(t, zone.Redirect))
 		n := len(z.Nodes) - 1
 		if odd {
 			z.Nodes[n].Host.SetLink(slow)
+			defer z.Nodes[n].Host.SetLink(fast)
 		}
-		reports := z.Burst(t)
+		reports := z.burst(t)
 		whole(t, z.Image, reports)
-		most = max(most, float64(z.Store.Reads(t, 0).Total)/float64(z.Image.Blocks))
+		reads := z.reads(t)
+		checkReads(t, tally(reports), reads, 1)
+		most = max(most, float64(reads.Total)/float64(z.Image.Blocks))
 		return last(reports[:n]), last([]report.Report{reports[n]})
 	}
 	rounds := 1
@@ -37,5 +46,6 @@ func TestProveZoneSlowLink(t *testing.T) {
 		ratios = append(ratios, with/without)
 	}
 	figure.Report(t, "zone.slow_link.others_x", rate.Median(ratios), "x")
+	figure.Report(t, "zone.slow_link.worst_others_x", slices.Max(ratios), "x")
 	figure.Report(t, "zone.slow_link.origin_reads_per_block", most, "reads")
 }

@@ -20,16 +20,18 @@ const soakEnv = "ZONE_SOAK"
 
 // A soak is a zone under load to which something happens in every round.
 type soak struct {
-	*zone.Zone
+	*field
 	t      *testing.T
 	random *rand.Rand
 	liar   *zone.Liar
 	spell  time.Duration // how long something lasts
 	calm   int           // so many nodes are never ended, frozen or restarted
+	effect string        // what the latest fault did that can be seen
 }
 
 // A fault is something that happens to a zone. It returns the nodes whose agents
-// cannot be held to anything, and what ends it.
+// cannot be held to anything, and what ends it. Where it can, it fails a test in
+// which it did nothing.
 type fault struct {
 	name  string
 	begin func(*soak) (victims []*zone.Node, end func())
@@ -75,8 +77,17 @@ var faults = []fault{
 		return nil, s.Lab.Heal
 	}},
 	{"corrupt", func(s *soak) ([]*zone.Node, func()) {
+		before := s.lies()
 		s.liar.Start(s.t)
-		return nil, s.liar.Stop
+		return nil, func() {
+			// Its members forget what it did when it leaves.
+			after := s.lies()
+			if after == before {
+				s.t.Error("the liar has lied to nobody")
+			}
+			s.effect = fmt.Sprintf("%d lies", after-before)
+			s.liar.Stop()
+		}
 	}},
 }
 
@@ -89,35 +100,56 @@ func (s *soak) hosts() []*netlab.Host {
 	return hosts
 }
 
-// round lets all hosts read a new image while f happens.
-func (s *soak) round(i int, f fault, programs zone.Programs, image int64) (failed, wrong int64) {
-	name := fmt.Sprintf("round-%d", i)
-	img := s.Store.Publish(s.t, programs, zone.Content{Name: name, Size: image, Seed: uint64(i)})
+// lies returns how many wrong blocks the nodes say their peers have sent them.
+func (s *soak) lies() uint64 {
+	sum := uint64(0)
+	for _, n := range s.Nodes {
+		_, wrong := n.Troubles(s.t)
+		sum += wrong
+	}
+	return sum
+}
+
+// round lets all hosts read a new image all the time, and start another one when
+// f has just begun: what f does must meet blocks that nobody has yet.
+func (s *soak) round(i int, f fault, image int64) (failed, wrong int64) {
+	before, amid := fmt.Sprintf("round-%d", i), fmt.Sprintf("amid-%d", i)
+	img := s.publish(s.t, before, image, uint64(i)<<32+1)
+	cold := s.publish(s.t, amid, image, uint64(i)<<32+2)
+	s.effect = ""
 	mark := s.Store.Mark(s.t)
-	agents := zone.Agents(s.t, s.Nodes, "-image", name, "-loop", "-parallel", "4", "-pause", "40ms", "-patience", "1m", "-timeout", "2m")
+	flags := []string{"-loop", "-parallel", "4", "-pause", "40ms", "-patience", "1m", "-timeout", "2m"}
+	agents := zone.Agents(s.t, s.Nodes, append(flags, "-image", before)...)
+	later := zone.Agents(s.t, s.Nodes, append(flags, "-image", amid)...)
 	zone.Go(s.t, agents)
 	s.wait()
 	victims, end := f.begin(s)
+	zone.Go(s.t, later)
+	agents = append(agents, later...)
 	s.wait()
 	end()
 	s.wait()
 	for _, a := range agents {
 		a.End()
 	}
-	var blocks int64
+	var blocks, refused int64
 	for _, a := range agents {
 		if slices.Contains(victims, a.Node) {
 			a.Kill() // its reads were broken off with its daemon
 			continue
 		}
 		r := a.Report(s.t)
-		failed, wrong, blocks = failed+r.Failed, wrong+r.Wrong, blocks+r.Blocks
+		failed, wrong, blocks, refused = failed+r.Failed, wrong+r.Wrong, blocks+r.Blocks, refused+r.Refused
 		if r.Failed > 0 {
 			s.t.Errorf("round %d, %s: %s: %d reads failed, %d of them wrong: %v", i, f.name, a.Node.Name, r.Failed, r.Wrong, r.Errors)
 		}
 	}
 	reads := s.Store.Reads(s.t, mark)
-	s.t.Logf("round %d, %s: %d reads, %d failed, %d wrong; origin: %.2f reads for each of %d blocks", i, f.name, blocks, failed, wrong, float64(reads.Total)/float64(img.Blocks), img.Blocks)
+	if f.name == "restarted" && refused == 0 {
+		s.t.Error("nobody noticed that a daemon was away")
+	}
+	s.t.Logf("round %d, %s: %d reads, %d failed, %d wrong, refused by a daemon that was away %d; origin: %.2f reads for each of %d blocks; %s",
+		i, f.name, blocks, failed, wrong, refused, float64(reads.Total)/float64(img.Blocks+cold.Blocks), img.Blocks+cold.Blocks, s.effect)
 	return failed, wrong
 }
 
@@ -125,28 +157,36 @@ func (s *soak) round(i int, f fault, programs zone.Programs, image int64) (faile
 // restarted, frozen, slowed, cut off and lied to. The origin is up, so that no
 // read may fail.
 func TestProveZoneSoak(t *testing.T) {
+	alone(t)
+	measureSoak(t, own())
+}
+
+func measureSoak(t *testing.T, f *fields) {
 	o := options(t, zone.Redirect)
-	o.Nodes, o.Image, o.L1, o.L2 = 4, 1<<20, "16MiB", "64MiB"
-	spell, image, lasts := 400*time.Millisecond, int64(2<<20), time.Duration(0)
+	o.Image, o.L1, o.L2 = 1<<20, "16MiB", "64MiB"
+	spell, image, lasts := 250*time.Millisecond, int64(2<<20), time.Duration(0)
 	if figure.Full() {
-		o.Nodes, spell, image, lasts = 8, 5*time.Second, 48<<20, 30*time.Minute
+		o.Nodes, spell, image, lasts = 8, 5*time.Second, 24<<20, 30*time.Minute
 	}
 	if d, err := time.ParseDuration(os.Getenv(soakEnv)); err == nil {
 		lasts = d
 	}
-	s := &soak{Zone: zone.Start(t, o), t: t, random: rand.New(rand.NewPCG(1, 2)), spell: spell, calm: 2}
+	s := &soak{field: f.start(t, o), t: t, random: rand.New(rand.NewPCG(1, 2)), spell: spell, calm: 2}
 	s.liar = s.Liar(t)
 	var failed, wrong int64
 	var goroutines, resident []float64 // of the calm nodes
 	start := time.Now()
+	rounds := map[string]int{}
 	order := faults
 	for i := 0; i < len(faults) || time.Since(start) < lasts; i++ {
 		if i%len(faults) == 0 && i > 0 {
 			order = slices.Clone(faults)
 			s.random.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] })
 		}
-		f, w := s.round(i, order[i%len(order)], o.Programs, image)
+		happens := order[i%len(order)]
+		f, w := s.round(i, happens, image)
 		failed, wrong = failed+f, wrong+w
+		rounds[happens.name]++
 		s.Await(t, s.Nodes)
 		var g, r float64
 		for _, n := range s.Nodes[:s.calm] {
@@ -162,6 +202,12 @@ func TestProveZoneSoak(t *testing.T) {
 	t.Logf("complaints: %s", zone.Complaints(s.Nodes))
 	figure.Report(t, "zone.soak.minutes", time.Since(start).Minutes(), "min")
 	figure.Report(t, "zone.soak.rounds", float64(len(goroutines)), "rounds")
+	least := len(goroutines)
+	for _, f := range faults {
+		least = min(least, rounds[f.name])
+	}
+	t.Logf("rounds: %v", rounds)
+	figure.Report(t, "zone.soak.rounds_of_each_fault", float64(least), "rounds")
 	figure.Report(t, "zone.soak.failed_reads", float64(failed), "reads")
 	figure.Report(t, "zone.soak.wrong_blocks", float64(wrong), "blocks")
 	figure.Report(t, "zone.soak.goroutines_growth", growth(goroutines), "x")

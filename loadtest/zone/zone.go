@@ -39,6 +39,7 @@ type Zone struct {
 	Nodes []*Node
 	Image Image
 
+	tb      testing.TB // the daemons end with it, whoever restarted them
 	options Options
 	keys    *keys
 }
@@ -46,7 +47,7 @@ type Zone struct {
 // Start starts a zone that ends with the test. All its nodes see each other.
 func Start(tb testing.TB, o Options) *Zone {
 	tb.Helper()
-	z := &Zone{Lab: netlab.New(tb), options: o}
+	z := &Zone{Lab: netlab.New(tb), tb: tb, options: o}
 	if z.options.L1 == "" {
 		z.options.L1 = "64MiB"
 	}
@@ -62,7 +63,7 @@ func Start(tb testing.TB, o Options) *Zone {
 		z.Nodes = append(z.Nodes, z.newNode(tb, i))
 	}
 	for _, n := range z.Nodes {
-		n.start(tb)
+		n.start()
 	}
 	for _, n := range z.Nodes {
 		n.awaitReady(tb)

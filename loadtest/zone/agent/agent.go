@@ -38,9 +38,14 @@ const maxErrors = 5
 
 // open opens the image and returns the distinct blocks to read, in order.
 func (a *agent) open(ctx context.Context, ahead cachedv1.ReadAhead) []block.ID {
-	resp, err := a.client.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: a.image, ReadAhead: ahead})
+	var resp *cachedv1.OpenImageResponse
+	refused, err := a.patiently(ctx, func() (err error) {
+		resp, err = a.client.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: a.image, ReadAhead: ahead})
+		return err
+	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.said.Refused += refused
 	if err != nil {
 		a.failLocked(err)
 		return nil
@@ -107,16 +112,11 @@ func (a *agent) read(ctx context.Context, id block.ID) {
 	ctx, cancel := context.WithTimeout(block.WithCall(ctx, block.Call{Image: a.image}), a.timeout)
 	defer cancel()
 	begin := time.Now()
-	b, err := a.client.ReadBlock(ctx, id)
-	refused := int64(0)
-	for errors.Is(err, syscall.ECONNREFUSED) && time.Since(begin) < a.patience {
-		refused++
-		select {
-		case <-ctx.Done():
-		case <-time.After(20 * time.Millisecond):
-		}
+	var b block.Block
+	refused, err := a.patiently(ctx, func() (err error) {
 		b, err = a.client.ReadBlock(ctx, id)
-	}
+		return err
+	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.said.Refused += refused
@@ -136,6 +136,19 @@ func (a *agent) read(ctx context.Context, id block.ID) {
 	a.said.From[b.From]++
 	a.said.Last = a.since()
 	b.Release()
+}
+
+// patiently calls f again while no daemon listens, and returns how often none did.
+func (a *agent) patiently(ctx context.Context, f func() error) (refused int64, err error) {
+	begin := time.Now()
+	for err = f(); errors.Is(err, syscall.ECONNREFUSED) && time.Since(begin) < a.patience; err = f() {
+		refused++
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return refused, err
 }
 
 func (a *agent) since() float64 { return time.Since(a.start).Seconds() }
