@@ -257,5 +257,5 @@ func (a *asked) serve(ctx context.Context, v view) (Answer, error) {
 // alive reports whether a reader can be sent to the node.
 func (t *Tier) alive(node string) bool {
 	m, ok := t.opts.Ring().Member(node)
-	return ok && !placement.Slow(m.Rate, t.rate.typical.Load()) && t.peers.get(node).breaker.passes(time.Now())
+	return ok && !placement.Slow(m.Rate, t.rate.typical.Load()) && t.peers.get(node).breaker.passes(time.Now()) && !t.peers.silent.has(node)
 }

@@ -28,7 +28,11 @@ func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	into.Asked()
-	w := newWatch(into, 2*t.opts.Silence+time.Duration(ask.Hops+1)*t.opts.PerDepth, n.alive, cancel)
+	limit := 2*t.opts.Silence + time.Duration(ask.Hops+1)*t.opts.PerDepth
+	if t.doubts(n) {
+		limit = hurried
+	}
+	w := newWatch(into, limit, n.alive, cancel)
 	n.watched(w)
 	reply, err := t.opts.Transport.Fetch(ctx, to, into.ID(), ask, into)
 	n.unwatched(w)
@@ -53,7 +57,11 @@ func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask
 	case into.Size() >= 0 && !errors.Is(err, ErrStalled) && errors.Is(err, block.ErrUnavailable):
 		err = fmt.Errorf("%w: %w", errBrokeOff, err)
 	}
-	return placement.Reply{}, t.failed(ctx, n, w.lastSign(), err)
+	err = t.failed(ctx, n, w.lastSign(), err)
+	if errors.Is(err, ErrStalled) && into.Size() < 0 && !n.lives(hurried) {
+		t.fellSilent(n) // who stalls within the bytes may have lost its own source
+	}
+	return placement.Reply{}, err
 }
 
 // errBrokeOff marks the error of a source that had begun to answer. If it is

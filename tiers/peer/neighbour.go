@@ -19,6 +19,7 @@ type neighbour struct {
 	used    atomic.Int64 // unix nanoseconds
 	heard   atomic.Int64 // when it last made a sign of life, unix nanoseconds
 	left    atomic.Int32 // asks left behind
+	silent  *silences    // of all
 
 	mu      sync.Mutex
 	fetches map[*watch]struct{} // under way
@@ -26,9 +27,10 @@ type neighbour struct {
 
 // peers are the neighbours by name.
 type peers struct {
-	mu    sync.RWMutex
-	known map[string]*neighbour
-	gone  counts // of those forgotten, and of strangers
+	mu     sync.RWMutex
+	known  map[string]*neighbour
+	silent silences
+	gone   counts // of those forgotten, and of strangers
 }
 
 // get returns the neighbour of that name, who need not be in the ring.
@@ -42,7 +44,7 @@ func (p *peers) get(name string) *neighbour {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n = p.known[name]; n == nil {
-		n = &neighbour{name: name, fetches: map[*watch]struct{}{}}
+		n = &neighbour{name: name, silent: &p.silent, fetches: map[*watch]struct{}{}}
 		n.used.Store(time.Now().UnixNano())
 		p.known[name] = n
 	}
@@ -84,11 +86,44 @@ func (p *peers) all(ring *placement.Ring, now time.Time) []*neighbour {
 }
 
 // alive notes a sign of life.
-func (n *neighbour) alive() { n.heard.Store(time.Now().UnixNano()) }
+func (n *neighbour) alive() {
+	n.heard.Store(time.Now().UnixNano())
+	n.silent.end(n.name)
+}
 
 // lives reports whether the node made a sign of life within the last d.
 func (n *neighbour) lives(d time.Duration) bool {
 	return time.Now().UnixNano()-n.heard.Load() < int64(d)
+}
+
+// doubts reports whether a node may be behind a partition: others have fallen
+// silent, and it was not heard of lately.
+func (t *Tier) doubts(n *neighbour) bool {
+	return t.peers.silent.split(time.Now()) && !n.lives(t.opts.Silence)
+}
+
+// fellSilent notes that a node was given up for its silence. If it is one of
+// several, reads that wait for others in doubt do not wait much longer.
+func (t *Tier) fellSilent(n *neighbour) {
+	now := time.Now()
+	t.peers.silent.begin(n.name, now)
+	if !t.peers.silent.split(now) {
+		return
+	}
+	for _, other := range t.peers.all(t.opts.Ring(), now) {
+		if other != n && t.doubts(other) {
+			other.hurry()
+		}
+	}
+}
+
+// hurry gives the node a short time to say something to those who wait for it.
+func (n *neighbour) hurry() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for w := range n.fetches {
+		w.hurry()
+	}
 }
 
 // Suspect says that others hold the node for dead: it is passed by for a moment,
@@ -105,9 +140,5 @@ func (t *Tier) Suspect(node, reason string) {
 	}
 	n.breaker.noticed(reason, time.Now())
 	t.counter.forget(node)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for w := range n.fetches {
-		w.hurry()
-	}
+	n.hurry()
 }

@@ -45,14 +45,23 @@ const vainFor = time.Second
 
 // receive starts a reception of a block from the zone.
 func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
-	budget := t.budget(ctx)
+	budget, most := t.budget(ctx), t.patience(ctx)
 	budget -= budget / heirShare // what may follow, in a chain that goes on to Heirs
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget)
+	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), max(budget, most))
+	ctx, cancelCause := context.WithCancelCause(ctx)
+	cancel := func() { cancelCause(nil); end() }
 	r := &reception{id: id, way: fromPeers, cancel: cancel, done: make(chan struct{}), arrival: block.NewArrival(id, t.opts.Pool)}
 	stop := context.AfterFunc(t.ending, cancel)
+	began := time.Now()
 	run := func() {
 		defer cancel()
 		defer stop()
+		spent := time.AfterFunc(budget, func() {
+			if !t.peers.silent.split(time.Now()) {
+				cancelCause(context.DeadlineExceeded)
+			}
+		})
+		defer spent.Stop()
 		err := t.bring(ctx, r)
 		if err != nil {
 			if b := t.arrivals.adopted(r); !b.IsZero() {
@@ -61,11 +70,11 @@ func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
 				return
 			}
 		}
-		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			t.stats.budgetSpent.Add(1)
-			err = fmt.Errorf("peer: read %s: not done after %v: %w (%s)", id.Short(), budget, block.ErrUnavailable, err.Error())
+			err = fmt.Errorf("peer: read %s: not done after %v: %w (%s)", id.Short(), time.Since(began), block.ErrUnavailable, err.Error())
 		}
-		if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		if err != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 			t.vain.add(id, time.Now())
 		}
 		t.arrivals.ended(r, err)
@@ -76,6 +85,16 @@ func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
 		return nil
 	}
 	return r
+}
+
+// patience returns how long a read may take while the zone is split: of a
+// deadline, a quarter must be left for the origin.
+func (t *Tier) patience(ctx context.Context) time.Duration {
+	until, ok := block.Deadline(ctx)
+	if !ok {
+		return splitPatience * t.opts.Budget
+	}
+	return min(splitPatience*t.opts.Budget, time.Until(until)*3/4)
 }
 
 // budget returns how long a read may take: the origin must have as long.

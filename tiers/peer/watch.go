@@ -15,6 +15,9 @@ import (
 // 150 KB take 100 ms at 100 Mbit/s, and the queues of the network as long.
 const hurried = 300 * time.Millisecond
 
+// lookEvery is how often signs of life are looked for at least.
+const lookEvery = 150 * time.Millisecond
+
 // A watch cancels a fetch whose source falls silent. A transport watches its
 // connections more closely; this is for one that does not notice.
 type watch struct {
@@ -46,7 +49,7 @@ func newWatch(into *block.Arrival, limit time.Duration, alive func(), cancel con
 	w := &watch{into: into, alive: alive, cancel: cancel, limit: limit, last: signOf(into), since: time.Now()}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(limit/4, w.look)
+	w.timer = time.AfterFunc(min(limit/4, lookEvery), w.look)
 	return w
 }
 
@@ -65,7 +68,7 @@ func (w *watch) look() {
 		w.cancel(ErrStalled)
 		return
 	}
-	w.timer.Reset(min(w.limit/4, w.limit-now.Sub(w.since)))
+	w.timer.Reset(min(w.limit/4, lookEvery, w.limit-now.Sub(w.since)))
 }
 
 // lastSign returns when the source's last sign of life was seen, or the watch
@@ -83,7 +86,10 @@ func (w *watch) hurry() {
 	if w.ended {
 		return
 	}
-	w.limit = min(w.limit, hurried)
+	if w.limit <= hurried {
+		return
+	}
+	w.limit = hurried
 	w.last, w.since = signOf(w.into), time.Now()
 	w.timer.Reset(w.limit)
 }
