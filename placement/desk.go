@@ -88,6 +88,7 @@ type queue struct {
 	given   given
 	waiting []waiter // in the order they came
 	used    time.Time
+	moved   time.Time // when one of the sends last began or ended
 	place   *list.Element
 }
 
@@ -166,7 +167,7 @@ func (d *Desk) Decide(r Request, now time.Time) Decision {
 	case r.Holding <= Expected:
 		decision = d.beforeFirstByte(q, r)
 	default:
-		decision = d.decide(q, r)
+		decision = d.decide(q, r, now)
 	}
 	if decision.Verdict == Wait {
 		q.wait(r.Reader, orphan)
@@ -177,23 +178,23 @@ func (d *Desk) Decide(r Request, now time.Time) Decision {
 }
 
 // decide answers for a block whose bytes are here or come in.
-func (d *Desk) decide(q *queue, r Request) Decision {
+func (d *Desk) decide(q *queue, r Request, now time.Time) Decision {
 	orphan := r.orphan()
 	handed := q.handed(r.Reader)
 	switch {
 	case handed != "" && r.mayGo(handed):
 		return Decision{Verdict: Redirect, To: handed}
 	case q.sends < d.perBlock && d.sends < d.total, r.served():
-		return d.serve(q, r.Reader)
+		return d.serve(q, r.Reader, now)
 	}
 	if to, ok := q.given.pick(func(g recipient) bool { return (g.whole || !orphan && r.Kind != Held) && r.mayGo(g.name) }); ok {
 		return Decision{Verdict: Redirect, To: to}
 	}
-	if orphan && q.sends > 0 {
+	if orphan && q.sends > 0 && now.Sub(q.moved) < stuckAfter {
 		return Decision{Verdict: Wait}
 	}
 	// Nobody else has it: this is what uses the uplinks that idle elsewhere.
-	return d.serve(q, r.Reader)
+	return d.serve(q, r.Reader, now)
 }
 
 // beforeFirstByte lets few readers wait and sends the others to these, so that
@@ -214,8 +215,13 @@ func (d *Desk) beforeFirstByte(q *queue, r Request) Decision {
 	return Decision{Verdict: Wait}
 }
 
-func (d *Desk) serve(q *queue, reader string) Decision {
+// stuckAfter is the time without the begin or end of a send after which orphans do
+// not wait for sends any longer: their readers may hang, as the orphans' source did.
+const stuckAfter = time.Second
+
+func (d *Desk) serve(q *queue, reader string, now time.Time) Decision {
 	queued := d.sends >= d.limits.Active
+	q.moved = now
 	q.sends++
 	d.sends++
 	q.given.add(reader, d.limits.Given)
@@ -254,6 +260,7 @@ func (d *Desk) Ended(id block.ID, reader string, result Result, now time.Time) [
 	}
 	q.sends--
 	d.sends--
+	q.moved = now
 	d.touch(q, now)
 	if result == Broken {
 		q.given.drop(reader)
