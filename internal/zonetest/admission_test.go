@@ -18,7 +18,7 @@ import (
 // start images by a Zipf law, with the L2 of all of them together as large as
 // half, as all and as twice of what the images have.
 func TestProveAdmission(t *testing.T) {
-	nodes, images, perImage, starts := 4, 40, 10, 300
+	nodes, images, perImage, starts := 4, 40, 10, 90
 	if figure.Full() {
 		nodes, images, perImage, starts = 16, 100, 20, 1200
 	}

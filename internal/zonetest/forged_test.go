@@ -2,6 +2,7 @@ package zonetest_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -58,8 +59,13 @@ func TestForgedRedirects(t *testing.T) {
 				if took > budget+100*time.Millisecond {
 					t.Errorf("took %v", took)
 				}
-				if perRead > 32 {
-					t.Errorf("%.1f asks a read", perRead)
+				// A read may make 32; only where all nodes lie are many of them made.
+				most := 6.0
+				if strings.Contains(name, "all") {
+					most = 16
+				}
+				if perRead > most {
+					t.Errorf("%.1f asks a read, want at most %.0f", perRead, most)
 				}
 				checkBlame(t, z)
 				z.Heal()

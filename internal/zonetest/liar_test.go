@@ -42,6 +42,11 @@ func TestWrongBytesAreNeverDelivered(t *testing.T) {
 				}
 				t.Logf("%v, %d origin reads of %d blocks, the liar owns %d; blamed: %v", time.Since(began), z.Origin().Total(), z.Len(), share, z.Blamed())
 				checkBlame(t, z, liar)
+				for _, lie := range lies {
+					if trick.String() == lie.String() && z.Blamed()[liar.Name] == 0 {
+						t.Error("nobody noticed who lied")
+					}
+				}
 			})
 		})
 	}
@@ -107,6 +112,9 @@ func TestALiarInTheMiddleOfAChain(t *testing.T) {
 				began := time.Now()
 				startAll(t, z, z.Nodes())
 				checkBlame(t, z, liars...)
+				if b := z.Blamed(); b[liars[0].Name]+b[liars[1].Name] == 0 {
+					t.Error("nobody noticed who lied")
+				}
 				checkOrigin(t, z, 5, z.Len()+4*owned)
 				t.Logf("%v, blamed: %v", time.Since(began), z.Blamed())
 			})
@@ -128,6 +136,9 @@ func TestAllOthersLie(t *testing.T) {
 		}
 		wg.Wait()
 		checkBlame(t, z, except(z, honest)...)
+		if len(z.Blamed()) == 0 {
+			t.Error("nobody noticed who lied")
+		}
 		figure.Report(t, "zonetest.liars.wrong_bytes", float64(z.Wrong()), "blocks")
 	})
 }

@@ -50,6 +50,13 @@ func readOn(t *testing.T, z *zonetest.Zone, nodes []*zonetest.Node) {
 // their own blocks ahead. It returns when each node held everything.
 func startAll(t *testing.T, z *zonetest.Zone, nodes []*zonetest.Node) []time.Duration {
 	t.Helper()
+	order, lookAhead := z.Orders()
+	return startBy(t, z, nodes, order, lookAhead)
+}
+
+// startBy is startAll by other orders.
+func startBy(t *testing.T, z *zonetest.Zone, nodes []*zonetest.Node, order, lookAhead placement.OrderLimits) []time.Duration {
+	t.Helper()
 	took := make([]time.Duration, len(nodes))
 	var wg sync.WaitGroup
 	for k, n := range nodes {
@@ -71,12 +78,6 @@ func startAll(t *testing.T, z *zonetest.Zone, nodes []*zonetest.Node) []time.Dur
 	wg.Wait()
 	return took
 }
-
-// How hosts ask for the blocks of an image, BURST.md.
-var (
-	order     = placement.OrderLimits{Window: 256, Out: 16, Demand: 4}
-	lookAhead = placement.OrderLimits{Window: 1, Out: 16, Demand: 16, Ahead: 384}
-)
 
 // readInOrder reads the blocks of those indices as a placement.Order says.
 func readInOrder(t *testing.T, z *zonetest.Zone, n *zonetest.Node, indices []int, seed uint64, limits placement.OrderLimits) {

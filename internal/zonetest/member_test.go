@@ -101,7 +101,9 @@ func TestRollingRestart(t *testing.T) {
 				again := z.Origin().Total() - warm
 				// A node's blocks have another owner while it is away, who reads once
 				// more what nobody that it asks has kept.
-				checkOrigin(t, z, 5, warm+z.Len()+z.Len()/4)
+				most, _, _ := z.OriginMost()
+				t.Logf("a block was read %d times at most", most)
+				checkOrigin(t, z, 3, warm+z.Len()+z.Len()/4)
 				rate := 1 - float64(again)/float64(l.reads.Load())
 				t.Logf("%d reads, %d failed, %d of %d blocks read from the origin again, slowest %v",
 					l.reads.Load(), l.failed.Load(), again, z.Len(), time.Duration(l.slowest.Load()))

@@ -18,7 +18,7 @@ type Answerer func(ctx context.Context, id block.ID, ask placement.Ask, queued f
 // Timing are the network's own times.
 type Timing struct {
 	Latency  time.Duration // of every message, one way; default 100 us
-	Silence  time.Duration // after which a silent node is given up; default 500 ms
+	Silence  time.Duration // after which a silent node is given up; default 1 s, as the daemon's zone.peer-silence
 	PerDepth time.Duration // added to Silence within the bytes for each node they are passed on by; default 250 ms
 	GiveUp   time.Duration // after which a sender that cannot get rid of a message gives up; default 5 s
 }
@@ -29,7 +29,7 @@ func (t Timing) withDefaults() Timing {
 		or    time.Duration
 	}{
 		{&t.Latency, 100 * time.Microsecond},
-		{&t.Silence, 500 * time.Millisecond},
+		{&t.Silence, time.Second},
 		{&t.PerDepth, 250 * time.Millisecond},
 		{&t.GiveUp, 5 * time.Second},
 	} {

@@ -138,16 +138,16 @@ func TestFaultsShowAsTheTransportSays(t *testing.T) {
 		after time.Duration // at most
 	}{
 		{"dead", func(n *zonetest.Network) { n.Kill("b") }, block.ErrUnavailable, false, time.Millisecond},
-		{"hung", func(n *zonetest.Network) { n.Hang("b") }, block.ErrUnavailable, true, 500 * time.Millisecond},
-		{"partition", func(n *zonetest.Network) { n.Partition([]string{"a"}, []string{"b"}) }, block.ErrUnavailable, true, 500 * time.Millisecond},
-		{"asks get lost", func(n *zonetest.Network) { n.Lose("a", "b") }, block.ErrUnavailable, true, 500 * time.Millisecond},
-		{"answers get lost", func(n *zonetest.Network) { n.Lose("b", "a") }, block.ErrUnavailable, true, 500 * time.Millisecond},
+		{"hung", func(n *zonetest.Network) { n.Hang("b") }, block.ErrUnavailable, true, silence},
+		{"partition", func(n *zonetest.Network) { n.Partition([]string{"a"}, []string{"b"}) }, block.ErrUnavailable, true, silence},
+		{"asks get lost", func(n *zonetest.Network) { n.Lose("a", "b") }, block.ErrUnavailable, true, silence},
+		{"answers get lost", func(n *zonetest.Network) { n.Lose("b", "a") }, block.ErrUnavailable, true, silence},
 		{"lie", func(n *zonetest.Network) { n.Play("b", zonetest.Lie) }, block.ErrCorrupt, false, time.Millisecond},
 		{"lie early", func(n *zonetest.Network) { n.Play("b", zonetest.LieEarly) }, block.ErrCorrupt, false, time.Millisecond},
 		{"lie in the end", func(n *zonetest.Network) { n.Play("b", zonetest.LieInTheEnd) }, block.ErrCorrupt, false, time.Millisecond},
 		{"truncate", func(n *zonetest.Network) { n.Play("b", zonetest.Truncate) }, block.ErrUnavailable, false, time.Millisecond},
 		{"break late", func(n *zonetest.Network) { n.Play("b", zonetest.BreakLate) }, block.ErrUnavailable, false, time.Millisecond},
-		{"fall silent", func(n *zonetest.Network) { n.Play("b", zonetest.FallSilent) }, block.ErrUnavailable, true, 501 * time.Millisecond},
+		{"fall silent", func(n *zonetest.Network) { n.Play("b", zonetest.FallSilent) }, block.ErrUnavailable, true, silence + time.Millisecond},
 		{"short", func(n *zonetest.Network) { n.Play("b", zonetest.Short) }, block.ErrCorrupt, false, time.Millisecond},
 		{"empty", func(n *zonetest.Network) { n.Play("b", zonetest.Empty) }, block.ErrCorrupt, false, time.Millisecond},
 		{"endless", func(n *zonetest.Network) { n.Play("b", zonetest.Endless) }, block.ErrCorrupt, false, time.Millisecond},
@@ -155,7 +155,7 @@ func TestFaultsShowAsTheTransportSays(t *testing.T) {
 		{"busy", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysBusy) }, block.ErrOverloaded, false, time.Millisecond},
 		{"corrupt", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysCorrupt) }, block.ErrCorrupt, false, time.Millisecond},
 		{"fails", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysFails) }, block.ErrUnavailable, false, time.Millisecond},
-		{"silent", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysSilent) }, block.ErrUnavailable, true, 500 * time.Millisecond},
+		{"silent", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysSilent) }, block.ErrUnavailable, true, silence},
 		{"waits for ever", func(n *zonetest.Network) { n.Play("b", zonetest.AlwaysWait) }, context.DeadlineExceeded, false, 10 * time.Second},
 	}
 	for _, tt := range tests {
@@ -204,8 +204,8 @@ func TestConnectionsBreakInTheMiddle(t *testing.T) {
 	}{
 		{"source dies", func(n *zonetest.Network) { n.Kill("b") }, block.ErrUnavailable, 100 * time.Millisecond},
 		{"asker dies", func(n *zonetest.Network) { n.Kill("a") }, block.ErrUnavailable, 100 * time.Millisecond},
-		{"source hangs", func(n *zonetest.Network) { n.Hang("b") }, peer.ErrStalled, 620 * time.Millisecond},
-		{"partition", func(n *zonetest.Network) { n.Partition([]string{"a"}, []string{"b"}) }, peer.ErrStalled, 620 * time.Millisecond},
+		{"source hangs", func(n *zonetest.Network) { n.Hang("b") }, peer.ErrStalled, silence + 120*time.Millisecond},
+		{"partition", func(n *zonetest.Network) { n.Partition([]string{"a"}, []string{"b"}) }, peer.ErrStalled, silence + 120*time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			onNetwork(t, zonetest.Timing{}, func(t *testing.T, n *zonetest.Network, a peer.Transport, b block.Block) {
