@@ -88,6 +88,9 @@ func (t *Tier) failed(ctx context.Context, n *neighbour, heard time.Time, err er
 	case ctx.Err() != nil: // nobody wants it any more
 		n.breaker.withdrawn()
 		return context.Cause(ctx)
+	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, block.ErrUnavailable): // the transport's clock was first
+		n.breaker.withdrawn()
+		return err
 	case errors.Is(err, block.ErrNotFound), errors.Is(err, block.ErrCorrupt), errors.Is(err, block.ErrOverloaded):
 		n.breaker.succeeded()
 		return err

@@ -74,6 +74,21 @@ func TestANodeWithAnExpiredCertificateNamesNobodyDead(t *testing.T) {
 	}
 }
 
+// The end of a read's own time is no fault of the node that it waits for, also
+// where the transport notices it a moment before the context does.
+func TestAReadOutOfTimeBlamesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b", "c")
+		z.fault = func(asking) fault { return fault{refuse: fmt.Errorf("peer: %w", context.DeadlineExceeded)} }
+		z.nodes["a"].mustRead(z.block(1, 10_000, "b", "c"))
+		for _, h := range z.nodes["a"].tier.Health() {
+			if h.State != Closed || h.Failures != 0 {
+				t.Errorf("blamed: %+v", h)
+			}
+		}
+	})
+}
+
 // A registrar whose answer is lost, but that speaks on another connection, lives.
 func TestARegistrarThatSpeaksElsewhereIsNotNamedDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
