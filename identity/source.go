@@ -18,6 +18,9 @@ const (
 
 // Options are a Source's; the zero value is sensible.
 type Options struct {
+	// Accept looks at each certificate before it is this host's, the first and
+	// those that replace it; nil: any will do.
+	Accept  func(*x509.Certificate) error
 	Logger  *slog.Logger     // nil: discard
 	Now     func() time.Time // nil: time.Now
 	Refused func(error)      // told of every certificate of the other side that is refused, also of none; nil: nobody
@@ -63,6 +66,11 @@ func Load(dir string, options Options) (*Source, error) {
 	m, err := readMaterial(dir, l)
 	if err != nil {
 		return nil, err
+	}
+	if options.Accept != nil {
+		if err := options.Accept(m.cert.Leaf); err != nil {
+			return nil, fmt.Errorf("identity: %s: %w", m.certFile, err)
+		}
 	}
 	s.current.Store(m)
 	now := options.Now()
@@ -117,6 +125,11 @@ func (s *Source) refreshed() *material {
 func (s *Source) look(now time.Time) {
 	old := s.current.Load()
 	m, st, err := s.read()
+	if err == nil && m != nil && s.options.Accept != nil {
+		if err = s.options.Accept(m.cert.Leaf); err != nil {
+			err = fmt.Errorf("%s: %w", m.certFile, err)
+		}
+	}
 	if err == nil && m != nil {
 		// Dates that exclude now are no reason to give up a certificate that works.
 		if err = checkDates(m.cert.Leaf, now); err != nil && checkDates(old.cert.Leaf, now) != nil {

@@ -359,3 +359,25 @@ func TestASessionEndsWithItsCertificate(t *testing.T) {
 		}
 	}
 }
+
+// Found by a user: files of another node, copied into a running one's directory,
+// made it that node.
+func TestAnotherNodesFilesAreNotAdopted(t *testing.T) {
+	now := newClock()
+	ca := newCA(t, identity.CAOptions{Zone: "z1"})
+	var log bytes.Buffer
+	dir := issue(t, ca, identity.Request{Node: "a"})
+	s := load(t, dir, identity.Options{Now: now.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)), Accept: identity.OfNode("z1", "a")})
+	reissue(t, ca, identity.Request{Node: "b"}, dir)
+	for range 3 {
+		now.add(5 * time.Second)
+		if node, err := s.Node("z1"); node != "a" || err != nil {
+			t.Fatalf("the node is %q now, %v", node, err)
+		}
+	}
+	if !strings.Contains(log.String(), `is of node \"b\", this is node \"a\"`) {
+		t.Errorf("log: %s", &log)
+	}
+	_, err := identity.Load(dir, identity.Options{Accept: identity.OfNode("z1", "a")})
+	wantError(t, err, "tls.crt", `of node "b"`)
+}

@@ -36,6 +36,21 @@ func Node(state tls.ConnectionState, zone string) (string, error) {
 	return node, nil
 }
 
+// OfNode returns an Accept for [Options] that wants the certificate of this node
+// of the zone and no other: files put into the wrong directory must not make a
+// running node somebody else.
+func OfNode(zone, node string) func(*x509.Certificate) error {
+	return func(leaf *x509.Certificate) error {
+		switch got, err := nodeOf(leaf, zone); {
+		case err != nil:
+			return err
+		case got != node:
+			return fmt.Errorf("the certificate is of node %q, this is node %q: issue one for it (`cached certs issue`), or set --node", got, node)
+		}
+		return nil
+	}
+}
+
 // An Agent is the holder of an agent's certificate.
 type Agent struct {
 	Names  []string // every URI and DNS name in the certificate

@@ -12,8 +12,8 @@ import (
 
 const rootLong = `cached makes cold starts fast: images are published once as content-addressed
 blocks into an object store, and every host reads them block by block through
-memory (L1), local disk (L2) and the store (L4), each block checked against its
-name on the way in.
+memory (L1), local disk (L2), the other hosts of its zone (L3) and the store (L4),
+each block checked against its name on the way in.
 
 Start here:
   cached demo                                  see it work on this machine, in a minute
@@ -21,6 +21,9 @@ Start here:
   cached serve                                 run this host's daemon
   cached read app:v1 > app.erofs               read the image back through the daemon
   cached stats                                 who served what: hit rate by tier
+
+Many hosts as one cache: cached serve --zone NAME --seed HOST:PORT, with certificates
+from 'cached certs'; docs/zone.md shows three nodes on one machine.
 
 Without any setting the object store is a folder in the data directory. Use
 --origin 's3://BUCKET?endpoint=https://HOST:PORT&region=R' (or CACHED_ORIGIN) for

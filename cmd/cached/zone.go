@@ -60,14 +60,11 @@ func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error)
 		z.log.Warn("nodes of this zone speak in plain text and trust whoever reaches their ports (zone.insecure)",
 			"peer_listen", cfg.PeerListen, "gossip", cfg.Gossip, "beyond_this_host", beyondLoopback(cfg.PeerListen) || beyondLoopback(cfg.Gossip))
 	} else {
-		src, err := identity.Load(cfg.TLS, identity.Options{Logger: z.log, Refused: func(error) { z.certificates.Add(1) }})
+		src, err := identity.Load(cfg.TLS, identity.Options{
+			Logger: z.log, Refused: func(error) { z.certificates.Add(1) }, Accept: identity.OfNode(cfg.Name, cfg.Node),
+		})
 		if err != nil {
 			return nil, fmt.Errorf("zone.tls: %w", err)
-		}
-		if name, err := src.Node(cfg.Name); err != nil {
-			return nil, fmt.Errorf("zone.tls: %w", err)
-		} else if name != cfg.Node {
-			return nil, fmt.Errorf("zone.tls: the certificate in %s is of node %q, this is node %q: issue one for it, or set --node", cfg.TLS, name, cfg.Node)
 		}
 		z.identity = src
 		clients.TLS = func(to placement.Member) *tls.Config { return src.PeerClient(cfg.Name, to.Name) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/zonecache/cached/api/cachedv1"
@@ -46,6 +47,15 @@ const certificateSoon = 7 * 24 * time.Hour
 
 // warnings returns what is wrong with the node's part in the zone.
 func (z *zone) warnings() []string {
+	warnings := z.certificateWarnings()
+	if len(z.cfg.Seeds) > 0 && z.ring.Load().Len() == 1 {
+		warnings = append(warnings, fmt.Sprintf("zone: this node is alone, no node of zone %s answered at %s: it reads the whole origin for itself (are the seeds' addresses and the gossip keys right?)",
+			z.cfg.Name, strings.Join(z.cfg.Seeds, ", ")))
+	}
+	return warnings
+}
+
+func (z *zone) certificateWarnings() []string {
 	if z.identity == nil {
 		return []string{"zone: nodes speak in plain text and trust whoever reaches their ports (zone.insecure)"}
 	}
