@@ -43,7 +43,7 @@ func TestOwnerIsLostWhileItReadsTheOrigin(t *testing.T) {
 // The block is on its way to some, and they pass it on.
 func TestOwnerIsLostWhileItSends(t *testing.T) {
 	for name, lose := range outages {
-		for _, at := range []time.Duration{25, 40, 60, 80, 100, 150} {
+		for _, at := range []int{25, 40, 60, 80, 100, 150} {
 			t.Run(fmt.Sprintf("%s after %d ms", name, at), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					z := zonetest.New(t, zonetest.Options{
@@ -52,7 +52,7 @@ func TestOwnerIsLostWhileItSends(t *testing.T) {
 					trace(t, z)
 					id := z.ID(0)
 					owner := z.Owner(id)
-					time.AfterFunc(at*time.Millisecond, func() { lose(z, owner.Index) })
+					time.AfterFunc(time.Duration(at)*time.Millisecond, func() { lose(z, owner.Index) })
 					began := time.Now()
 					readOn(t, z, except(z, owner))
 					checkOrigin(t, z, 3, 3) // the owner, and who stands in for it

@@ -31,15 +31,15 @@ func (n *Network) serve(c *conn, id block.ID, ask placement.Ask) {
 		return
 	}
 	if c.answer == nil {
-		s.push(ctx, frame{end: true, err: errRefused})
+		_ = s.push(ctx, frame{end: true, err: errRefused})
 		return
 	}
 	a, err := c.reply(ctx, id, ask, func() error { return s.push(ctx, frame{}) })
 	switch {
 	case err != nil:
-		s.push(ctx, frame{end: true, err: kind(err)})
+		_ = s.push(ctx, frame{end: true, err: kind(err)})
 	case a.Verdict != placement.Serve:
-		s.push(ctx, frame{head: &a.Reply})
+		_ = s.push(ctx, frame{head: &a.Reply})
 	default:
 		s.send(ctx, a, ask.Offset)
 	}

@@ -243,8 +243,8 @@ func (n *Network) received(from *host, bytes int) {
 func kind(err error) error {
 	for _, k := range []error{block.ErrNotFound, block.ErrCorrupt, block.ErrOverloaded} {
 		if errors.Is(err, k) {
-			return fmt.Errorf("the node says %q: %w", err, k)
+			return fmt.Errorf("the node says %q: %w", err.Error(), k)
 		}
 	}
-	return fmt.Errorf("the node says %q: %w", err, block.ErrUnavailable)
+	return fmt.Errorf("the node says %q: %w", err.Error(), block.ErrUnavailable)
 }

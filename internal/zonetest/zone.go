@@ -108,7 +108,6 @@ type Zone struct {
 	ending  sync.WaitGroup // processes that are being ended
 
 	mu    sync.Mutex
-	ended bool
 	wrong int // wrong bytes seen anywhere
 }
 

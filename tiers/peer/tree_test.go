@@ -70,14 +70,14 @@ func TestTreeParentKilled(t *testing.T) {
 				t.Errorf("%s: %d origin reads, owner %s, dead %s with the children %v: %+v", b.ID().Short(), n, owner.Name, dead, children, z.asked(b.ID()))
 			}
 		}
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		for _, child := range children {
 			if seat := z.seat(child); seat.Parent == dead {
 				t.Errorf("%s still has the parent that was killed", child)
 			}
 		}
 		z.all(z.blocksOf(200, 1, 64<<10), dead)
-		time.Sleep(memberFor + 2*sweepEvery)
+		<-time.After(memberFor + 2*sweepEvery)
 		if nodes, _ := z.size(); nodes != 15 {
 			t.Errorf("the tree has %d nodes", nodes)
 		}
@@ -94,9 +94,9 @@ func TestTreeRegistrarKilled(t *testing.T) {
 		z.slay(dead)
 		blocks := z.blocksOf(100, 8, 64<<10)
 		z.all(blocks, dead) // the seats are as they were
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		z.without(dead)
-		time.Sleep(2 * renewEvery)
+		<-time.After(2 * renewEvery)
 		if heir := z.registrar(); heir == dead {
 			t.Fatal("the registrar is still the one that died")
 		}
@@ -210,7 +210,7 @@ func TestTreeParentFails(t *testing.T) {
 				if (s.Complaints == 1) != guilty {
 					t.Errorf("%d complaints", s.Complaints)
 				}
-				time.Sleep(100 * time.Millisecond)
+				<-time.After(100 * time.Millisecond)
 				if seat := z.seat(child.name); guilty && seat.Parent == bad {
 					t.Errorf("%s still has the parent %s", child.name, bad)
 				}
@@ -269,7 +269,7 @@ func TestTreeLeaves(t *testing.T) {
 		if err := z.nodes[quiet].read(reading(testImage), more); err != nil {
 			t.Errorf("read of a node that drains: %v", err)
 		}
-		time.Sleep(idleFor + 2*renewEvery)
+		<-time.After(idleFor + 2*renewEvery)
 		if nodes, _ := z.size(); nodes != 0 {
 			t.Errorf("the tree of an image nobody reads has %d nodes", nodes)
 		}

@@ -28,7 +28,7 @@ func TestRegistrySeatsExpire(t *testing.T) {
 			t.Fatalf("%d nodes", n)
 		}
 		for range 6 { // n5 and n6 go on renewing
-			time.Sleep(renewEvery)
+			<-time.After(renewEvery)
 			r.join("i", "n5", "", everybody)
 			r.join("i", "n6", "", everybody)
 		}
@@ -38,7 +38,7 @@ func TestRegistrySeatsExpire(t *testing.T) {
 		if seat := r.join("i", "n0", "", everybody); seat.Level != 1 {
 			t.Errorf("one that comes back has the seat %v", seat)
 		}
-		time.Sleep(sweepEvery)
+		<-time.After(sweepEvery)
 		if seat := r.join("i", "n5", "", func(name string) bool { return name == "n5" }); seat != (placement.Seat{}) {
 			t.Errorf("the only one that is in the zone has the seat %v", seat)
 		}
@@ -152,7 +152,7 @@ func TestTreeSeatsAreBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			n.l1.Remove(b.ID())
-			time.Sleep(2 * lingerFor / 100)
+			<-time.After(2 * lingerFor / 100)
 			n.tier.arrivals.drop()
 		}
 		joined := 0
