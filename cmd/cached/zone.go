@@ -38,6 +38,7 @@ type zone struct {
 	odd      [len(api.Oddities)]atomic.Uint64
 	// certificates of other nodes that this one refused, as a server or a client.
 	certificates atomic.Uint64
+	told         atomic.Int64 // when one was last logged, Unix nanoseconds
 
 	admission *peer.Admission
 
@@ -61,7 +62,7 @@ func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error)
 			"peer_listen", cfg.PeerListen, "gossip", cfg.Gossip, "beyond_this_host", beyondLoopback(cfg.PeerListen) || beyondLoopback(cfg.Gossip))
 	} else {
 		src, err := identity.Load(cfg.TLS, identity.Options{
-			Logger: z.log, Refused: func(error) { z.certificates.Add(1) }, Accept: identity.OfNode(cfg.Name, cfg.Node),
+			Logger: z.log, Refused: z.refuseCertificate, Accept: identity.OfNode(cfg.Name, cfg.Node),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("zone.tls: %w", err)
@@ -173,6 +174,17 @@ func (z *zone) changed(ring *placement.Ring) {
 	select {
 	case z.fresh <- struct{}{}:
 	default:
+	}
+}
+
+// refuseCertificate counts a certificate of another node that this one does not
+// accept, and says why, once a second at most: the other side only sees that it
+// was refused.
+func (z *zone) refuseCertificate(err error) {
+	z.certificates.Add(1)
+	now, last := time.Now().UnixNano(), z.told.Load()
+	if now-last > int64(refusalGap) && z.told.CompareAndSwap(last, now) {
+		z.log.Warn("a peer's certificate was refused", "error", err)
 	}
 }
 
