@@ -81,10 +81,7 @@ var faults = []fault{
 		s.liar.Start(s.t)
 		return nil, func() {
 			// Its members forget what it did when it leaves.
-			after := s.lies()
-			if after == before {
-				s.t.Error("the liar has lied to nobody")
-			}
+			after := s.awaitLies(before)
 			s.effect = fmt.Sprintf("%d lies", after-before)
 			s.liar.Stop()
 		}
@@ -108,6 +105,19 @@ func (s *soak) lies() uint64 {
 		sum += wrong
 	}
 	return sum
+}
+
+// awaitLies waits for a lie: the agents of a busy machine may come to their first
+// reads after the spell.
+func (s *soak) awaitLies(before uint64) uint64 {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); s.wait() {
+		if after := s.lies(); after > before {
+			return after
+		}
+	}
+	s.t.Error("the liar has lied to nobody")
+	return before
 }
 
 // round lets all hosts read a new image all the time, and start another one when

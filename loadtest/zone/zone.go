@@ -82,7 +82,6 @@ func (z *Zone) Await(tb testing.TB, nodes []*Node) {
 	if nodes[0].Status(tb).GetZone() == nil {
 		tb.Skip("needs a daemon that has peers")
 	}
-	epochs := map[uint64]bool{}
 	for _, n := range nodes {
 		await(tb, n.Name+" sees the zone", time.Minute, func() error {
 			zone := n.Status(tb).GetZone()
@@ -98,13 +97,21 @@ func (z *Zone) Await(tb testing.TB, nodes []*Node) {
 			if len(zone.GetPeers()) != len(nodes) || in != owners {
 				return fmt.Errorf("%d of %d nodes, %d of %d in the ring", len(zone.GetPeers()), len(nodes), in, owners)
 			}
-			epochs[zone.GetEpoch()] = true
 			return nil
 		})
 	}
-	if len(epochs) != 1 {
-		tb.Fatalf("the nodes have different rings of the same members: %v", epochs)
-	}
+	// A ring may come later than the news of who left, too.
+	await(tb, "one ring", time.Minute, func() error {
+		epochs := map[uint64][]string{}
+		for _, n := range nodes {
+			epoch := n.Status(tb).GetZone().GetEpoch()
+			epochs[epoch] = append(epochs[epoch], n.Name)
+		}
+		if len(epochs) != 1 {
+			return fmt.Errorf("the nodes have different rings of the same members: %v", epochs)
+		}
+		return nil
+	})
 }
 
 // await polls, because what it waits for happens in another process.

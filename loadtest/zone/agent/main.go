@@ -71,7 +71,11 @@ func run() error {
 			_, _ = io.Copy(io.Discard, in) // until the one who started this one has seen enough
 			stop()
 		}()
-		a.loop(ctx, a.open(ctx, cachedv1.ReadAhead_READ_AHEAD_UNSPECIFIED), *pause)
+		// What has begun is finished, also where the end comes first: it must not fail.
+		opening, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.timeout)
+		ids := a.open(opening, cachedv1.ReadAhead_READ_AHEAD_UNSPECIFIED)
+		cancel()
+		a.loop(ctx, ids, *pause)
 	case a.blocks > 0:
 		a.inOrder(ctx, ids)
 	default:
