@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
 
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
@@ -78,3 +82,21 @@ func (c *Client) explain(ctx context.Context, what string, err error) error {
 	}
 	return fmt.Errorf("%s: %s: %w: %w", c.url, what, block.ErrUnavailable, err)
 }
+
+// Alive returns nil when the daemon answers at all, ready or not.
+func (c *Client) Alive(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+healthCheckPath, strings.NewReader("{}"))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.rpc.RoundTrip(req)
+	if err != nil {
+		return c.explain(ctx, "ask how it is", err)
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxErrorBody)) // so that the connection can be used again
+	return resp.Body.Close()
+}
+
+// healthCheckPath is that of grpc.health.v1.Health/Check, which needs no credentials.
+const healthCheckPath = "/" + grpchealth.HealthV1ServiceName + "/Check"

@@ -110,6 +110,12 @@ func (e *remoteError) Is(target error) bool {
 		target == ErrNotFound && e.kind.code == connect.CodeNotFound
 }
 
+// Answered reports whether err is what a daemon said, rather than that none did.
+func Answered(err error) bool {
+	var e *remoteError
+	return errors.As(err, &e)
+}
+
 // RetryAfter returns how long the daemon that reported err asked to wait, or
 // zero when it did not.
 func RetryAfter(err error) time.Duration {

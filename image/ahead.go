@@ -44,7 +44,7 @@ func (r *Reader) readAhead(ctx context.Context, off, length int64) *ahead {
 			}
 			s := stretch{from: from, to: to}
 			a.wg.Go(func() {
-				s.b, s.err = r.decoded(ctx, ref)
+				s.b, s.err = r.Decoded(ctx, ref)
 				promise <- s
 			})
 			length -= to - from

@@ -168,7 +168,7 @@ func (r *Reader) part(ctx context.Context, dst []byte, ref BlockRef, at int64) e
 	if len(dst) == int(ref.Length) {
 		return r.whole(ctx, dst, ref)
 	}
-	b, err := r.decoded(ctx, ref)
+	b, err := r.Decoded(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -187,8 +187,10 @@ func (r *Reader) whole(ctx context.Context, dst []byte, ref BlockRef) error {
 	return decode(r.dec, dst, stored.Bytes(), ref)
 }
 
-// decoded returns the decoded bytes of ref, in a buffer that the caller releases.
-func (r *Reader) decoded(ctx context.Context, ref BlockRef) (block.Block, error) {
+// Decoded returns the decoded bytes of ref, one of the manifest's blocks, as a block
+// that is named by its stored form and that the caller releases. From says who
+// served it. It neither looks at what the Reader keeps nor adds to it.
+func (r *Reader) Decoded(ctx context.Context, ref BlockRef) (block.Block, error) {
 	stored, err := r.stored(ctx, ref)
 	if err != nil || ref.Encoding == Raw && int(ref.Stored) == stored.Len() {
 		return stored, err

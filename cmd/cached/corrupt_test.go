@@ -10,8 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/zonecache/cached/api/cachedv1"
-
+	"github.com/zonecache/cached/agent"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/block/blocktest"
 )
@@ -56,7 +55,7 @@ func TestWrongBytesInTheOriginAreNamedAndNeverServed(t *testing.T) {
 	publishFile(t, origin, "img", 300_000)
 	damage(t, filepath.Join(origin, "blocks"))
 	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--origin", "file://"+origin, "--l2-size", "64MiB", "--l2-min-free", "0")
-	img, err := openImage(t.Context(), d.client, &cachedv1.OpenImageRequest{Image: "img"})
+	img, err := openImage(t.Context(), agent.Options{Image: "img", Daemon: d.client})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/agent"
 
 	"github.com/dustin/go-humanize"
 
@@ -74,7 +74,7 @@ func (d *demo) pass(ctx context.Context, daemon *demoDaemon, name string) (err e
 	if p.before, err = daemon.report(ctx); err != nil {
 		return err
 	}
-	img, err := openImage(ctx, daemon.client, &cachedv1.OpenImageRequest{Image: demoName})
+	img, err := openImage(ctx, agent.Options{Image: demoName, Daemon: daemon.client})
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (d *demo) pass(ctx context.Context, daemon *demoDaemon, name string) (err e
 	defer bar.finish()
 	digest := block.NewHash()
 	began := time.Now()
-	p.bytes, err = img.CopyRange(img.context(ctx), writerFunc(func(b []byte) (int, error) {
+	p.bytes, err = img.CopyRange(ctx, writerFunc(func(b []byte) (int, error) {
 		n, err := digest.Write(b)
 		p.bytes += int64(n)
 		bar.update("reading "+name, p.bytes, img.Size())
@@ -113,7 +113,7 @@ func (d *demo) compare(ctx context.Context, daemon *demoDaemon) (rootfs.Report, 
 	if !ok {
 		return rootfs.Report{}, nil
 	}
-	img, err := openImage(ctx, daemon.client, &cachedv1.OpenImageRequest{Image: demoName})
+	img, err := openImage(ctx, agent.Options{Image: demoName, Daemon: daemon.client})
 	if err != nil {
 		return rootfs.Report{}, err
 	}

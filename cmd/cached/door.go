@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonecache/cached/access"
+	"github.com/zonecache/cached/agent"
 	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
@@ -221,7 +222,7 @@ var _ api.Images = guardedImages{}
 
 // GetImage implements [api.Images].
 func (g guardedImages) GetImage(ctx context.Context, nameOrID string) (*cachedv1.GetImageResponse, error) {
-	if err := checkImage(nameOrID); err != nil {
+	if err := agent.CheckName(nameOrID); err != nil {
 		return nil, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
 	if err := g.door.checker.Image(ctx, nameOrID); err != nil {

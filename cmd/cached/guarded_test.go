@@ -18,6 +18,7 @@ import (
 	rpc "connectrpc.com/connect"
 
 	"github.com/zonecache/cached/access"
+	"github.com/zonecache/cached/agent"
 	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/api/cachedv1/cachedv1connect"
@@ -193,7 +194,7 @@ func (g *guarded) blocksOf(t *testing.T, token, image string) (manifest string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := manifestFromProto(resp.GetManifest(), resp.GetManifestId())
+	m, err := agent.ManifestFromProto(resp.GetManifest(), resp.GetManifestId())
 	if err != nil {
 		t.Fatal(err)
 	}

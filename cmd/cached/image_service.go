@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/zonecache/cached/agent"
 	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
@@ -20,7 +21,7 @@ var _ api.Images = (*imageService)(nil)
 
 // GetImage implements [api.Images].
 func (s *imageService) GetImage(ctx context.Context, nameOrID string) (*cachedv1.GetImageResponse, error) {
-	if err := checkImage(nameOrID); err != nil {
+	if err := agent.CheckName(nameOrID); err != nil {
 		return nil, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
 	e, err := s.catalog.open(ctx, nameOrID)
@@ -57,15 +58,6 @@ func listEntries(ctx context.Context, c *image.Catalog, refs []image.Ref) []*cac
 		entries[i] = entry
 	}
 	return entries
-}
-
-// checkImage reports what is wrong with the name or id of an image.
-func checkImage(nameOrID string) error {
-	if isID(nameOrID) {
-		_, err := block.ParseID(nameOrID)
-		return err
-	}
-	return block.CheckName(nameOrID)
 }
 
 // isID reports whether text is meant as a manifest's id rather than as a name.

@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/zonecache/cached/agent"
 	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
@@ -105,7 +106,7 @@ func newImagesShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, err := manifestFromProto(resp.GetManifest(), resp.GetManifestId())
+			m, err := agent.ManifestFromProto(resp.GetManifest(), resp.GetManifestId())
 			if err != nil {
 				return err
 			}

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/zonecache/cached/api/cachedv1"
-
 	"golang.org/x/sys/unix"
+
+	"github.com/zonecache/cached/agent"
 )
 
 // adminPage returns what the daemon's admin address answers.
@@ -36,7 +36,7 @@ func adminPage(t *testing.T, d *demoDaemon, path string) string {
 // readImage reads the whole image through the daemon and checks it.
 func readImage(t *testing.T, d *demoDaemon, name string, want []byte) {
 	t.Helper()
-	img, err := openImage(t.Context(), d.client, &cachedv1.OpenImageRequest{Image: name})
+	img, err := openImage(t.Context(), agent.Options{Image: name, Daemon: d.client})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,19 +1,14 @@
 package main
 
 import (
-	"fmt"
-
+	"github.com/zonecache/cached/agent"
 	"github.com/zonecache/cached/api/cachedv1"
-	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/image"
 )
 
-// manifestVersion is the version the RPC states for manifests of this format.
-const manifestVersion = 1
-
 func manifestToProto(m *image.Manifest) *cachedv1.Manifest {
 	p := &cachedv1.Manifest{
-		Version: manifestVersion, MediaType: m.MediaType, Size: uint64(m.Size),
+		Version: agent.ManifestVersion, MediaType: m.MediaType, Size: uint64(m.Size),
 		Source: m.Source, Annotations: m.Annotations,
 		Blocks: make([]*cachedv1.BlockRef, len(m.Blocks)),
 	}
@@ -29,43 +24,4 @@ func manifestToProto(m *image.Manifest) *cachedv1.Manifest {
 var encodings = map[image.Encoding]cachedv1.Encoding{
 	image.Raw:  cachedv1.Encoding_ENCODING_RAW,
 	image.Zstd: cachedv1.Encoding_ENCODING_ZSTD,
-}
-
-// manifestFromProto checks that p is the manifest called id, whoever sent it: the
-// manifest has one encoding, and that must hash to id.
-func manifestFromProto(p *cachedv1.Manifest, id string) (*image.Manifest, error) {
-	want, err := block.ParseID(id)
-	if err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
-	}
-	if p.GetVersion() != manifestVersion {
-		return nil, fmt.Errorf("manifest %s: version %d, this program reads version %d: update it", id, p.GetVersion(), manifestVersion)
-	}
-	m := &image.Manifest{
-		MediaType: p.GetMediaType(), Size: int64(p.GetSize()), Source: p.GetSource(), Annotations: p.GetAnnotations(),
-		Blocks: make([]image.BlockRef, len(p.GetBlocks())),
-	}
-	for i, ref := range p.GetBlocks() {
-		if len(ref.GetId()) != len(block.ID{}) {
-			return nil, fmt.Errorf("manifest %s: block %d: id of %d bytes, want %d", id, i, len(ref.GetId()), len(block.ID{}))
-		}
-		b := image.BlockRef{ID: block.ID(ref.GetId()), Stored: ref.GetStoredLength(), Length: ref.GetLength()}
-		switch ref.GetEncoding() {
-		case cachedv1.Encoding_ENCODING_RAW:
-			b.Encoding = image.Raw
-		case cachedv1.Encoding_ENCODING_ZSTD:
-			b.Encoding = image.Zstd
-		default:
-			return nil, fmt.Errorf("manifest %s: block %d: unknown encoding %s: update this program", id, i, ref.GetEncoding())
-		}
-		m.Blocks[i] = b
-	}
-	got, err := m.ID()
-	if err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", id, err)
-	}
-	if got != want {
-		return nil, fmt.Errorf("manifest %s: the daemon sent one that hashes to %s: %w", id, got, block.ErrCorrupt)
-	}
-	return m, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/zonecache/cached/agent"
 	"github.com/zonecache/cached/api/cachedv1"
 )
 
@@ -41,11 +42,11 @@ A container image is one EROFS file system: mount -t erofs -o loop,ro FILE DIR.`
 			return err
 		}
 		defer client.Close()
-		req := &cachedv1.OpenImageRequest{Image: args[0]}
+		o := agent.Options{Image: args[0], Daemon: client}
 		if *offset == 0 && *length == 0 {
-			req.ReadAhead = cachedv1.ReadAhead_READ_AHEAD_IMAGE
+			o.ReadAhead = cachedv1.ReadAhead_READ_AHEAD_IMAGE
 		}
-		img, err := openImage(cmd.Context(), client, req)
+		img, err := openImage(cmd.Context(), o)
 		if err != nil {
 			return err
 		}
@@ -58,7 +59,7 @@ A container image is one EROFS file system: mount -t erofs -o loop,ro FILE DIR.`
 			return fmt.Errorf("read %s: bytes %d to %d: past the end, the image has %d bytes", args[0], *offset, *offset+max(n, 0), img.Size())
 		}
 		return writeTo(*output, cmd.OutOrStdout(), func(w io.Writer) error {
-			_, err := img.CopyRange(img.context(cmd.Context()), w, *offset, n)
+			_, err := img.CopyRange(cmd.Context(), w, *offset, n)
 			return err
 		})
 	}

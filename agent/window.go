@@ -1,0 +1,189 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/image"
+)
+
+// maxPieces bounds the entries of a window, whatever their sizes.
+const maxPieces = 1 << 16
+
+var errClosed = errors.New("the image is closed")
+
+// A window keeps the decoded blocks that were used last, within a budget of bytes,
+// and shares one fetch among all who want the same block. Its key is the whole
+// reference and not the id: the same stored bytes can be raw in one place and
+// compressed in another.
+type window struct {
+	fetch  func(ctx context.Context, ref image.BlockRef) (block.Block, error)
+	budget int64
+	ctx    context.Context //nolint:containedctx // of fetches, which outlive the reader who began them
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu     sync.Mutex
+	pieces *simplelru.LRU[image.BlockRef, *piece]
+	bytes  int64
+	closed bool
+}
+
+// A piece is a block in the window, or on its way there. window.mu guards it until
+// done is closed; from then on each reader who waited owns a reference to b.
+type piece struct {
+	done    chan struct{}
+	landed  bool
+	kept    bool // in the window
+	readers int
+	begun   block.Cause
+	ahead   atomic.Bool // fetched ahead, and not used yet
+	b       block.Block
+	err     error
+}
+
+// wasAhead reports whether nobody has used what was fetched ahead before.
+func (p *piece) wasAhead() bool { return p.ahead.Load() && p.ahead.Swap(false) }
+
+func newWindow(budget int64, fetch func(context.Context, image.BlockRef) (block.Block, error)) (*window, error) {
+	w := &window{fetch: fetch, budget: budget}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	var err error
+	w.pieces, err = simplelru.NewLRU(maxPieces, func(ref image.BlockRef, p *piece) { w.droppedLocked(ref, p) })
+	return w, err
+}
+
+// droppedLocked is called by w.pieces, within calls that hold mu.
+func (w *window) droppedLocked(ref image.BlockRef, p *piece) {
+	p.kept = false
+	w.bytes -= int64(ref.Length)
+	if p.landed && p.err == nil {
+		p.b.Release()
+	}
+}
+
+// get returns the block of ref, which the caller releases, and whether it is the
+// first to use what was fetched ahead.
+func (w *window) get(ctx context.Context, ref image.BlockRef) (b block.Block, ahead bool, err error) {
+	for {
+		p, err := w.join(ctx, ref)
+		if err != nil {
+			return block.Block{}, false, err
+		}
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			if w.leave(p) {
+				return block.Block{}, false, ctx.Err()
+			}
+			<-p.done // it landed first, so a reference is ours
+		}
+		if p.err == nil || p.begun == block.Demand {
+			return p.b, p.wasAhead(), p.err
+		}
+		// Nobody tried hard for a block that was fetched ahead.
+	}
+}
+
+// join returns the piece of ref with a place among its readers, and begins to
+// fetch it where nobody does.
+func (w *window) join(ctx context.Context, ref image.BlockRef) (*piece, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return nil, errClosed
+	}
+	p, ok := w.pieces.Get(ref)
+	switch {
+	case !ok:
+		p = w.beginLocked(ctx, ref)
+		p.readers++
+	case p.landed:
+		p.b.Retain()
+	default:
+		p.readers++
+	}
+	return p, nil
+}
+
+// leave gives up a place and reports whether it could: a reader of a piece that
+// has landed has been given a reference and must take it.
+func (w *window) leave(p *piece) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p.landed {
+		return false
+	}
+	p.readers--
+	return true
+}
+
+// fetchAhead begins to fetch the blocks of refs that are not here, and returns how
+// many. The call of ctx says whether a program waits for them.
+func (w *window) fetchAhead(ctx context.Context, refs []image.BlockRef) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ahead := block.CallFrom(ctx).Cause != block.Demand
+	n := 0
+	for _, ref := range refs {
+		if w.closed || w.pieces.Contains(ref) {
+			continue
+		}
+		w.beginLocked(ctx, ref).ahead.Store(ahead)
+		n++
+	}
+	return n
+}
+
+// beginLocked begins to fetch. It goes on when the one who wanted the block leaves.
+func (w *window) beginLocked(ctx context.Context, ref image.BlockRef) *piece {
+	call := block.CallFrom(ctx)
+	p := &piece{done: make(chan struct{}), kept: true, begun: call.Cause}
+	w.bytes += int64(ref.Length)
+	w.pieces.Add(ref, p)
+	for w.bytes > w.budget && w.pieces.Len() > 1 {
+		w.pieces.RemoveOldest()
+	}
+	w.work.Go(func() {
+		b, err := w.fetch(block.WithCall(w.ctx, call), ref)
+		w.land(ref, p, b, err)
+	})
+	return p
+}
+
+// land gives what was fetched to those who wait, and keeps it.
+func (w *window) land(ref image.BlockRef, p *piece, b block.Block, err error) {
+	w.mu.Lock()
+	p.b, p.err, p.landed = b, err, true
+	if err != nil {
+		if now, ok := w.pieces.Peek(ref); ok && now == p {
+			w.pieces.Remove(ref)
+		}
+	} else {
+		for range p.readers {
+			b.Retain()
+		}
+		if !p.kept {
+			b.Release()
+		}
+	}
+	w.mu.Unlock()
+	close(p.done)
+}
+
+// close ends the fetches and forgets all blocks.
+func (w *window) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.cancel()
+	w.work.Wait()
+	w.mu.Lock()
+	w.pieces.Purge()
+	w.mu.Unlock()
+}
