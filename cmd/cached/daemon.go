@@ -28,6 +28,7 @@ type daemon struct {
 
 func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr string) (*daemon, error) {
 	d := &daemon{zone: n.zone, health: newHealth(n.origin, log), failed: make(chan error, 3)}
+	d.health.joining = n.zone != nil
 	door, err := newDoor(cfg, n.reader, n.catalog, log)
 	if err != nil {
 		return nil, err
@@ -58,10 +59,14 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	return d, nil
 }
 
-// serve answers on both listeners until drain.
-func (d *daemon) serve(rpc, admin net.Listener) {
-	go func() { d.failed <- d.rpc.Serve(rpc) }()
-	go func() { d.failed <- d.admin.Serve(admin) }()
+// serve answers agents until drain.
+func (d *daemon) serve(l net.Listener) {
+	go func() { d.failed <- d.rpc.Serve(l) }()
+}
+
+// serveAdmin answers operators until drain.
+func (d *daemon) serveAdmin(l net.Listener) {
+	go func() { d.failed <- d.admin.Serve(l) }()
 }
 
 // leaveShare is the part of the drain timeout that the zone has to hear that this

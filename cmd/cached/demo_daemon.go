@@ -20,6 +20,7 @@ type demoDaemon struct {
 	log    bytes.Buffer // read after exit only
 	exited chan error
 	client *api.Client
+	admin  string // address
 }
 
 // startTimeout is how long a daemon may take to answer; it needs well under a second.
@@ -28,6 +29,18 @@ const startTimeout = 20 * time.Second
 // startDemoDaemon runs binary with the given flags on free ports, and returns when
 // it is ready.
 func startDemoDaemon(ctx context.Context, binary string, args ...string) (*demoDaemon, error) {
+	d, err := execDemoDaemon(binary, args...)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.waitUntilReady(ctx); err != nil {
+		return nil, errors.Join(err, d.stop())
+	}
+	return d, nil
+}
+
+// execDemoDaemon is startDemoDaemon that does not wait.
+func execDemoDaemon(binary string, args ...string) (*demoDaemon, error) {
 	addr, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -36,7 +49,7 @@ func startDemoDaemon(ctx context.Context, binary string, args ...string) (*demoD
 	if err != nil {
 		return nil, err
 	}
-	d := &demoDaemon{exited: make(chan error, 1)}
+	d := &demoDaemon{exited: make(chan error, 1), admin: admin}
 	d.cmd = exec.Command(binary, append([]string{"serve", "--listen", addr, "--admin", admin}, args...)...)
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	// Ctrl-C reaches the demo, which stops the daemon in order.
@@ -46,9 +59,6 @@ func startDemoDaemon(ctx context.Context, binary string, args ...string) (*demoD
 	}
 	go func() { d.exited <- d.cmd.Wait() }()
 	if d.client, err = api.NewClient("http://"+addr, api.ClientOptions{}); err != nil {
-		return nil, errors.Join(err, d.stop())
-	}
-	if err := d.waitUntilReady(ctx); err != nil {
 		return nil, errors.Join(err, d.stop())
 	}
 	return d, nil

@@ -135,7 +135,8 @@ func startGuarded(t *testing.T, how transport) *guarded {
 	}
 	g.address, g.door = port.Addr().String(), d.door
 	g.door.tenants.now, g.door.now = g.clock.now, g.clock.now
-	d.serve(port, admin)
+	d.serveAdmin(admin)
+	d.serve(port)
 	t.Cleanup(func() {
 		if err := d.drain(10 * time.Second); err != nil {
 			t.Error(err)

@@ -18,6 +18,7 @@ type health struct {
 
 	mu       sync.Mutex
 	draining bool
+	joining  bool // the zone: agents are not answered yet
 	checked  bool
 	problems []string // one for each origin, "" when it answers
 }
@@ -83,6 +84,13 @@ func (h *health) note(i int, url string, err error) {
 	}
 }
 
+// join notes that the node has joined its zone, or found nobody there.
+func (h *health) join() {
+	h.mu.Lock()
+	h.joining = false
+	h.mu.Unlock()
+}
+
 // drain makes the daemon not ready for good.
 func (h *health) drain() {
 	h.mu.Lock()
@@ -97,6 +105,9 @@ func (h *health) notReady() []string {
 	defer h.mu.Unlock()
 	if h.draining {
 		return []string{"draining: the daemon is about to stop"}
+	}
+	if h.joining {
+		return []string{"starting: joining the zone"}
 	}
 	if !h.checked {
 		return []string{"starting: the origin was not asked yet"}

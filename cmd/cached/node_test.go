@@ -44,7 +44,8 @@ func startNode(tb testing.TB, b block.Block) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d.serve(rpc, admin)
+	d.serveAdmin(admin)
+	d.serve(rpc)
 	tb.Cleanup(func() {
 		if err := d.drain(10 * time.Second); err != nil {
 			tb.Error(err)

@@ -108,6 +108,11 @@ func residentPeak(t *testing.T, pid int) int64 {
 func startTestDaemon(t *testing.T, args ...string) *demoDaemon {
 	t.Helper()
 	d, err := startDemoDaemon(t.Context(), "cached", args...)
+	return stopInTheEnd(t, d, err)
+}
+
+func stopInTheEnd(t *testing.T, d *demoDaemon, err error) *demoDaemon {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

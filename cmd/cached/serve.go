@@ -81,13 +81,21 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	go func() { defer close(watched); d.health.watch(watchCtx) }()
 	defer func() { stopWatching(); <-watched }()
 
-	d.serve(listener, adminListener)
+	d.serveAdmin(adminListener)
 	if node.zone != nil {
+		// Agents wait in the listener's backlog meanwhile: a node that has not met the
+		// others takes itself for the owner of every block, and reads the origin.
 		if err := node.zone.serve(ctx, listeners[2], d.failed, log); err != nil {
-			return errors.Join(err, d.drain(cfg.Shutdown.DrainTimeout))
+			if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+				log.Info("told to stop before the zone was joined")
+				err = nil
+			}
+			return errors.Join(err, listener.Close(), d.drain(cfg.Shutdown.DrainTimeout))
 		}
+		d.health.join()
 		log.Info("in the zone", "zone", cfg.Zone.Name, "node", cfg.Zone.Node, "peers", listeners[2].Addr().String(), "gossip", cfg.Zone.Gossip, "distribution", cfg.Zone.Distribution)
 	}
+	d.serve(listener)
 	log.Info("serving", "blocks", d.door.scheme()+"://"+listener.Addr().String(), "admin", "http://"+adminListener.Addr().String(),
 		"l1", cfg.L1.Size.String(), "l2", cfg.L2.Size.String(), "l2_dir", cfg.L2.Dir, "origin", node.origin.String())
 

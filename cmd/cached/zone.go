@@ -44,6 +44,7 @@ type zone struct {
 
 	ring    atomic.Pointer[placement.Ring]
 	members atomic.Pointer[gossip.Membership] // nil until serve
+	met     chan struct{}                     // closed when serve is through
 	fresh   chan struct{}                     // there is a new ring
 	ending  context.Context                   //nolint:containedctx // of the zone's own work, which nobody calls
 	end     context.CancelFunc
@@ -53,7 +54,7 @@ type zone struct {
 // newZone makes the node's part; nothing is sent or answered yet. held is what
 // this node may give to peers without reading further.
 func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error) {
-	z := &zone{cfg: cfg, log: log.With("zone", cfg.Name), served: make(chan error, 1), fresh: make(chan struct{}, 1)}
+	z := &zone{cfg: cfg, log: log.With("zone", cfg.Name), served: make(chan error, 1), fresh: make(chan struct{}, 1), met: make(chan struct{})}
 	z.ending, z.end = context.WithCancel(context.Background())
 	z.ring.Store(placement.NewRing([]placement.Member{{Name: cfg.Node, Zone: cfg.Name, Weight: uint32(cfg.Weight)}}))
 	clients := api.PeerClientOptions{Node: cfg.Node, Zone: cfg.Name, Silence: cfg.PeerSilence, SilencePerHop: peer.DefaultPerDepth, Odd: z.noteOdd, Logger: z.log}
@@ -130,13 +131,14 @@ func (z *zone) seed() uint64 {
 // serve answers peers on l and joins the zone: a node is in the ring only once it
 // can be asked. When it cannot answer any more, failed is told why.
 func (z *zone) serve(ctx context.Context, l net.Listener, failed chan<- error, log *slog.Logger) error {
+	defer close(z.met)
 	options := api.PeerServerOptions{Zone: z.cfg.Name, Refused: z.refuse, Logger: z.log}
 	if z.identity != nil {
 		options.TLS = z.identity.PeerServer(z.cfg.Name)
 		options.Identify = func(s tls.ConnectionState) (string, error) { return identity.Node(s, z.cfg.Name) }
 	}
 	trees := api.NewPeerHandler(z.tier, api.PeerHandlerOptions{Zone: z.cfg.Name, Logger: z.log})
-	z.server = api.NewPeerServer(api.PeerServices{Blocks: peerBlocks{z.tier}, Other: trees}, options)
+	z.server = api.NewPeerServer(api.PeerServices{Blocks: peerBlocks{z}, Other: trees}, options)
 	go func() {
 		err := z.server.Serve(l)
 		if err != nil {
@@ -282,15 +284,4 @@ func (z *zone) close() error {
 		errs = append(errs, z.trees.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// peerBlocks answers the api's asks from the peer tier.
-type peerBlocks struct{ tier *peer.Tier }
-
-var _ api.PeerBlocks = peerBlocks{}
-
-// AnswerPeer implements [api.PeerBlocks].
-func (p peerBlocks) AnswerPeer(ctx context.Context, id block.ID, ask placement.Ask, queued func() error) (api.PeerAnswer, error) {
-	a, err := p.tier.Answer(ctx, id, ask, queued)
-	return api.PeerAnswer(a), err
 }
