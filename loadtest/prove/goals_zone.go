@@ -16,6 +16,8 @@ const (
 	zoneLatency    = zoneTest + "TestProveZoneReadLatency ./loadtest/zone"
 	zoneSoak       = zoneTest + "TestProveZoneSoak ./loadtest/zone"
 	zoneDrain      = zoneTest + "TestSIGTERMInAZone ./cmd/cached"
+	zoneScripts    = zoneTest + "'TestScripts/^(zone|zone_strangers|auth|certs)$' ./cmd/cached"
+	zoneStarting   = zoneTest + "'TestANodeThatStarts|TestANodeWhoseSeeds|TestSIGTERMWhile' ./cmd/cached"
 	zoneRing       = zoneTest + "'TestProveRing(Balance|Movement|Heirs|Lookup)|TestProveTree' ./placement"
 	zoneSimulated  = zoneTest + "'TestProveBurstSim|TestBurstOneBlock' ./placement"
 	zoneGossip     = zoneTest + "TestProveGossip ./placement/gossip"
@@ -60,6 +62,7 @@ var zoneGoals = []goal{
 	{name: "rolling restart: share of reads served by the host's own tiers, of that before", figure: "zone.rolling_restart.own_hit_rate_kept", op: atLeast, bound: 0.9, unit: "x", command: zoneRolling},
 	{name: "rolling restart: blocks a restarted host serves from its disk, of those it owns, the worst host", figure: "zone.rolling_restart.from_disk_of_owned", op: atLeast, bound: 0.9, unit: "x", command: zoneRolling},
 	{name: "one of three daemons told to end, under load: broken reads of the others", figure: "serve.zone_drain_broken_reads", op: exactly, bound: 0, unit: "reads", command: zoneDrain},
+	{name: "a daemon that starts reads nothing from the origin that its zone holds, and starts without its seeds", command: zoneStarting},
 	{name: "partition into 8 + 8 in mid-burst: failed reads", figure: "zone.partition.failed_reads", op: exactly, bound: 0, unit: "reads", command: zonePartition},
 	{name: "partition: wrong blocks", figure: "zone.partition.wrong_blocks", op: exactly, bound: 0, unit: "blocks", command: zonePartition},
 	{name: "partition: most origin reads of one block", figure: "zone.partition.most_origin_reads_of_a_block", op: atMost, bound: 2, unit: "reads", command: zonePartition},
@@ -108,4 +111,5 @@ var zoneGoals = []goal{
 	{name: "a peer without a valid certificate of the zone gets nothing, also on a connection that stands", command: zoneStrangers},
 	{name: "bad input of peers: 0 bytes, endless, nonsense, older and newer versions", command: zoneBadAnswers},
 	{name: "gossip: other keys on the network, duplicate names, an unknown zone, noise, key rotation", command: zoneOutsiders},
+	{name: "daemons as users run them: other gossip keys, another zone, a name used twice, certificates of another CA and ended ones, tenants: each a log line and a number, and reads go on", command: zoneScripts},
 }
