@@ -153,6 +153,30 @@ func asOperator(ctx context.Context) error {
 	return nil
 }
 
+// OperatorsOnly lets operators through to next, which is no part of the RPC; with
+// a nil Authenticator everybody.
+func OperatorsOnly(a Authenticator, log *slog.Logger, next http.Handler) http.Handler {
+	g := newGuard(a, log)
+	if g == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, err := g.caller(r.Header["Authorization"], r.TLS, peerText(r.RemoteAddr))
+		if err == nil {
+			err = asOperator(context.WithValue(r.Context(), callerKey{}, caller))
+		}
+		if err == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		k := kindOf(err)
+		if k.code == connect.CodeUnauthenticated {
+			w.Header().Set("Www-Authenticate", "Bearer")
+		}
+		http.Error(w, err.Error()+"\nsend an operator's token: curl -H \"Authorization: Bearer $(cat ops.token)\" ...", k.status)
+	})
+}
+
 type tlsKey struct{}
 
 // withTLS returns ctx with what TLS knows of a connection's peer. net/http does

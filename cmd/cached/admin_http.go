@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
 )
 
@@ -25,6 +26,9 @@ type adminPages struct {
 	status   func(context.Context) (*cachedv1.GetStatusResponse, error)
 	ledger   func(context.Context) (*cachedv1.Ledger, error)
 	log      *slog.Logger
+	// authenticate tells who asks for what concerns tenants or burdens the daemon;
+	// nil: that is anybody's, too.
+	authenticate api.Authenticator
 }
 
 func (a *adminPages) handler() http.Handler {
@@ -34,13 +38,15 @@ func (a *adminPages) handler() http.Handler {
 		_, _ = w.Write([]byte("ok\n")) // the caller has gone
 	})
 	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	operators := http.NewServeMux()
+	operators.HandleFunc("GET /debug/pprof/", pprof.Index)
+	operators.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	operators.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	operators.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	operators.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	page := template.Must(template.New("status").Funcs(statusFuncs).Parse(statusPage))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { a.page(w, r, page) })
+	operators.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { a.page(w, r, page) })
+	mux.Handle("/", api.OperatorsOnly(a.authenticate, a.log, operators))
 	return mux
 }
 

@@ -24,7 +24,7 @@ func bindAuthFlags(fs *pflag.FlagSet, c *Config) {
 	fs.StringVar(&c.TLS.Dir, "tls", c.TLS.Dir, "`DIR` with this node's certificate and the CA of agents' certificates (see cached certs); empty: plain text")
 	fs.StringVar(&c.Auth.Tenants, "tenants", c.Auth.Tenants, "YAML `FILE` with the tenants, how they prove who they are, and the images they may read; empty: everybody may read everything")
 	fs.BoolVar(&c.Insecure, "insecure", c.Insecure, "let --listen speak plain text beyond this host")
-	fs.BoolVar(&c.InsecureAdmin, "insecure-admin", c.InsecureAdmin, "let --admin, which is plain text and asks nobody who they are, be reached from beyond this host")
+	fs.BoolVar(&c.InsecureAdmin, "insecure-admin", c.InsecureAdmin, "let --admin, which is plain text, be reached from beyond this host")
 }
 
 // Validate reports every mistake at once.
@@ -53,15 +53,19 @@ func (c *Config) validateAgents() error {
 		errs = append(errs, errors.New("insecure: contradicts tls.dir: drop one or the other"))
 	}
 	if beyondLoopback(c.Admin) && !c.InsecureAdmin {
-		errs = append(errs, fmt.Errorf("admin: on %s other hosts would see metrics, profiles and the names of images in plain text: say --insecure-admin on a network you trust", c.Admin))
+		errs = append(errs, fmt.Errorf("admin: on %s other hosts would be answered in plain text (metrics, profiles, names of images, operators' tokens): say --insecure-admin on a network you trust", c.Admin))
 	}
 	return errors.Join(errs...)
 }
 
 // warnOfExposure says at the start what anybody can do.
 func (c *Config) warnOfExposure(log *slog.Logger) {
-	if beyondLoopback(c.Admin) {
+	switch {
+	case !beyondLoopback(c.Admin):
+	case c.Auth.Tenants == "":
 		log.Warn("whoever reaches the admin port sees metrics, profiles and the names of images (insecure-admin)", "admin", c.Admin)
+	default:
+		log.Warn("whoever reaches the admin port sees metrics, and operators' tokens can be overheard there (insecure-admin)", "admin", c.Admin)
 	}
 	if !beyondLoopback(c.Listen) {
 		return

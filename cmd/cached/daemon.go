@@ -54,7 +54,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	); err != nil {
 		return nil, err
 	}
-	pages := &adminPages{metrics: metrics, notReady: d.health.notReady, status: books.Status, ledger: books.Ledger, log: log}
+	pages := &adminPages{metrics: metrics, notReady: d.health.notReady, status: books.Status, ledger: books.Ledger, log: log, authenticate: door.authenticator()}
 	d.admin = &http.Server{Handler: pages.handler(), ReadHeaderTimeout: 10 * time.Second}
 	return d, nil
 }

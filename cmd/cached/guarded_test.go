@@ -49,6 +49,7 @@ func tenantsDoc(doc string) string {
 // A guarded is a daemon with tenants, whose log the test reads.
 type guarded struct {
 	address string
+	admin   string
 	origin  string
 	tenants string // the file
 	certs   string // the agents' port's
@@ -133,7 +134,7 @@ func startGuarded(t *testing.T, how transport) *guarded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.address, g.door = port.Addr().String(), d.door
+	g.address, g.admin, g.door = port.Addr().String(), admin.Addr().String(), d.door
 	g.door.tenants.now, g.door.now = g.clock.now, g.clock.now
 	d.serveAdmin(admin)
 	d.serve(port)
