@@ -38,7 +38,9 @@
 //
 // With [Options.Authenticate] every call but health's shows a bearer token or a
 // client certificate, in all encodings and again for each request; the tenant it
-// proves takes the place of what the call says (docs/security.md).
+// proves takes the place of what the call says (docs/security.md). A connection
+// with a client certificate says Connection: close (GOAWAY in HTTP/2) with an
+// answer after an hour or so, so that its CA is asked for again.
 //
 // Ownership: a handler owns the block its [block.Reader] returns until the
 // response is written, and releases it then. What [Client] returns is the

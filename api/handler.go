@@ -55,6 +55,9 @@ func NewHandler(services Services, options Options) *Handler {
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if l, ok := r.Context().Value(tenureKey{}).(tenure); ok && l.over(h.limits.now()) {
+		w.Header().Set("Connection", "close") // HTTP/2 makes a GOAWAY of it
+	}
 	if h.guard != nil {
 		if r = h.guard.admit(w, r, h.raw.fail); r == nil {
 			return

@@ -214,7 +214,7 @@ func (l *lane) sweepOnce(now int64) {
 	for c := range l.conns {
 		state, age := c.state(now)
 		switch {
-		case state == laneIdle && (age > l.options.idleTimeout || c.over()),
+		case state == laneIdle && (age > l.options.idleTimeout || c.cut()),
 			state == laneHead && age > l.options.headerTimeout,
 			state == laneWriting && age > l.options.stallTimeout:
 			late = append(late, c)

@@ -96,7 +96,7 @@ func (c *laneConn) run() {
 			c.w += n
 			continue
 		}
-		if c.over() {
+		if c.cut() {
 			c.raw.Close() // the peer asks again on another connection
 			return
 		}
@@ -139,8 +139,11 @@ func (c *laneConn) setTenure(l tenure) {
 	c.bounded.Store(true) // for the sweep
 }
 
-// over reports whether the connection may not be used any more.
+// over reports whether the connection must end with the next answer.
 func (c *laneConn) over() bool { return c.bounded.Load() && c.tenure.over(c.lane.options.now()) }
+
+// cut reports whether the connection may not be used any more.
+func (c *laneConn) cut() bool { return c.bounded.Load() && c.tenure.cut(c.lane.options.now()) }
 
 // expired reports whether the peer's certificate is not valid any more.
 func (c *laneConn) expired() bool {
@@ -263,17 +266,18 @@ func (c *replayConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// connTLS returns what TLS knows of the peer of a connection that a lane handed
-// over, for [http.Server.ConnContext]; nil without TLS.
-func connTLS(conn net.Conn) *tls.ConnectionState {
+// agentContext adds what TLS knows of the peer of a connection that a lane handed
+// over, and its tenure, for [http.Server.ConnContext].
+func agentContext(ctx context.Context, conn net.Conn) context.Context {
 	if f, ok := conn.(*frameConn); ok {
 		conn = f.replayConn
 	}
-	if c, ok := conn.(*replayConn); ok && c.tls != nil {
-		state := c.tls.ConnectionState()
-		return &state
+	c, ok := conn.(*replayConn)
+	if !ok || c.tls == nil {
+		return ctx
 	}
-	return nil
+	state := c.tls.ConnectionState()
+	return context.WithValue(withTLS(ctx, &state), tenureKey{}, c.tenure)
 }
 
 func newLaneConn(l *lane, conn net.Conn) *laneConn {

@@ -11,8 +11,12 @@ var _ laneHandler = (*rawHandler)(nil)
 
 // greet implements laneHandler.
 func (h *rawHandler) greet(c *laneConn) error {
+	state := c.peer()
 	if h.guard != nil {
-		c.ctx = withTLS(c.ctx, c.peer())
+		c.ctx = withTLS(c.ctx, state)
+	}
+	if state != nil && len(state.PeerCertificates) > 0 {
+		c.setTenure(newAgentTenure(h.limits.now(), h.limits.MaxAge))
 	}
 	return nil
 }

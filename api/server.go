@@ -15,13 +15,17 @@ type ServerOptions struct {
 	HeaderTimeout time.Duration // longest the head of a request may take to arrive; 0: 10 s
 	IdleTimeout   time.Duration // how long an unused connection is kept; 0: 2 min
 	StallTimeout  time.Duration // longest a client may take to accept one block; 0: 30 s
+	MaxAge        time.Duration // how long a connection with a client certificate is used, up to an eighth more, so that a CA taken out ends it; 0: 1 h
 	DrainDelay    time.Duration // how long Shutdown keeps accepting after health said NOT_SERVING, for load balancers to see it
 	Logger        *slog.Logger  // nil: discard
+
+	now func() time.Time // the clock of MaxAge; nil: time.Now
 }
 
 func (o ServerOptions) lane() laneOptions {
 	return laneOptions{
-		tls: o.TLS, headerTimeout: o.HeaderTimeout, idleTimeout: o.IdleTimeout, stallTimeout: o.StallTimeout, log: o.Logger,
+		tls: o.TLS, headerTimeout: o.HeaderTimeout, idleTimeout: o.IdleTimeout, stallTimeout: o.StallTimeout,
+		now: o.now, log: o.Logger,
 	}
 }
 
@@ -46,6 +50,12 @@ func NewServer(h *Handler, options ServerOptions) *Server {
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = 30 * time.Second
 	}
+	if o.MaxAge <= 0 {
+		o.MaxAge = time.Hour
+	}
+	if o.now == nil {
+		o.now = time.Now
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -58,7 +68,7 @@ func NewServer(h *Handler, options ServerOptions) *Server {
 		Protocols:         &protocols,
 		ReadHeaderTimeout: o.HeaderTimeout,
 		IdleTimeout:       o.IdleTimeout,
-		ConnContext:       func(ctx context.Context, conn net.Conn) context.Context { return withTLS(ctx, connTLS(conn)) },
+		ConnContext:       agentContext,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		HTTP2: &http.HTTP2Config{
