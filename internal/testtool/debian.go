@@ -44,7 +44,7 @@ func packageOf(program string) string {
 // install.
 func Debian(tb testing.TB, program string) string {
 	tb.Helper()
-	path, err := debian(program, machine{uid: os.Getuid(), install: aptInstall})
+	path, err := Install(program)
 	var missing *missingError
 	if errors.As(err, &missing) {
 		tb.Skip(missing)
@@ -53,6 +53,12 @@ func Debian(tb testing.TB, program string) string {
 		tb.Fatal(err)
 	}
 	return path
+}
+
+// Install is Debian for what is no test: where the program cannot be had, the
+// error says what to install.
+func Install(program string) (string, error) {
+	return debian(program, machine{uid: os.Getuid(), install: aptInstall})
 }
 
 // A machine is what debian needs to know and do beyond looking for files.
