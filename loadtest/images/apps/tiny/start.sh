@@ -1,0 +1,2 @@
+read -r first rest < words.txt
+echo "tiny VERSION: $first"
