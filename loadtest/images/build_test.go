@@ -171,7 +171,7 @@ func checkCancelled(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	script := fmt.Sprintf(": > /started; sleep 1000%d & wait", os.Getpid())
-	hangs := layer{Name: runtimeLayer, On: &r.base, Shell: r.base.Shell, Script: script}
+	hangs := layer{Name: runtimeLayer, On: &r.base, Shell: r.base.Shell, Script: script, Doing: "sleeping"}
 	before := list(t, dir)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -21,8 +21,8 @@ const form = 1
 
 const suite = "bookworm"
 
-// A layer says how a layer is made. All fields count for its key. What is set
-// happens in the order of the fields.
+// A layer says how a layer is made. All fields but Doing count for its key.
+// What is set happens in the order of the fields.
 type layer struct {
 	Name string
 	On   *layer // what it stands on; nil: nothing
@@ -37,6 +37,8 @@ type layer struct {
 
 	Shell  string // of Script
 	Script string // run this in the root of all layers
+
+	Doing string `json:"-"` // what Script does, for people
 }
 
 // key names the layer: the same key, the same bytes.

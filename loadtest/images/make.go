@@ -118,7 +118,7 @@ func (b *builder) fill(ctx context.Context, l layer, a fillArgs) error {
 		}
 	}
 	if l.Script != "" {
-		b.report(l.Name, "running the script of the layer")
+		b.report(l.Name, l.Doing)
 		// Relative, since a path may hold what separates overlayfs' options.
 		var lower []string
 		for _, dir := range a.below {

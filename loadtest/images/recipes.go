@@ -1,12 +1,15 @@
 package images
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A recipe is an image and what its layers are made by.
 type recipe struct {
 	Image
 	base   layer
-	script string // of the runtime layer, after the packages are there
+	script string // of tiny's runtime layer, after the packages are there
 	edit   edit   // of the package that v2 rebuilds
 }
 
@@ -17,7 +20,7 @@ type edit struct{ suffix, line string }
 // of Debian's slim images, which most of the field's images stand on. Without
 // usr-is-merged apt takes usrmerge, and with it all of Perl.
 var minbase = layer{
-	Name: baseLayer, Variant: "minbase", Packages: []string{"usr-is-merged"}, Shell: "/bin/sh", Script: noServices + tidy,
+	Name: baseLayer, Variant: "minbase", Packages: []string{"usr-is-merged"}, Shell: "/bin/sh", Script: noServices + tidy, Doing: "tidying",
 	Exclude: []string{
 		"/usr/share/doc/*", "/usr/share/info/*", "/usr/share/linda/*", "/usr/share/lintian/*",
 		"/usr/share/locale/*", "/usr/share/man/*", "/usr/share/groff/*",
@@ -26,7 +29,7 @@ var minbase = layer{
 
 var busybox = layer{
 	Name: baseLayer, Variant: "extract", Packages: []string{"busybox-static"}, Shell: "/bin/busybox sh",
-	Script: "/bin/busybox --install -s /bin",
+	Script: "/bin/busybox --install -s /bin", Doing: "making links to busybox",
 }
 
 const pathEnv = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -89,7 +92,7 @@ func table() []recipe {
 			Entrypoint: []string{"chromium"},
 			Cmd: []string{
 				"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--user-data-dir=/tmp/chromium",
-				"--allow-file-access-from-files", "--dump-dom", "file:///app/page.html",
+				"--dump-dom", "file:///app/page.html",
 			},
 			Env: []string{pathEnv, "LANG=C.UTF-8", "HOME=/tmp"}, User: nobody,
 			// page.js writes it: the page's own source does not have the word.
@@ -110,15 +113,15 @@ func table() []recipe {
 // layers returns the image's layers, lowest first.
 func (r recipe) layers() ([]layer, error) {
 	base := r.base
-	runtime := layer{Name: runtimeLayer, On: &base, Shell: base.Shell, Script: r.script}
+	runtime := layer{Name: runtimeLayer, On: &base, Shell: base.Shell, Script: r.script, Doing: "removing documentation"}
 	if base.Variant == "extract" {
 		runtime.Variant, runtime.Packages = base.Variant, r.Packages
 	} else {
-		runtime.Script = install(r.Packages) + r.script + tidy
+		runtime.Script, runtime.Doing = install(r.Packages)+tidy, "installing "+strings.Join(r.Packages, " ")
 	}
 	if r.Tag == "v2" {
 		first := runtime
-		runtime = layer{Name: runtimeLayer, On: &base, Shell: base.Shell, Changes: &first}
+		runtime = layer{Name: runtimeLayer, On: &base, Shell: base.Shell, Changes: &first, Doing: "rebuilding " + r.Rebuilt}
 		if base.Variant == "extract" {
 			runtime.Script = "echo '# rebuilt' >> /etc/services"
 		} else {

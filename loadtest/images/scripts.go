@@ -47,7 +47,7 @@ while read -r f; do
 	changed=$((changed + 1))
 done < $info.list
 if [ $changed = 0 ]; then echo "E: no file of $pkg ends in SUFFIX"; exit 1; fi
-case SUFFIX in .py) py3compile -p $pkg ;; esac
+case SUFFIX in .py) py3compile -f -p $pkg ;; esac
 cd /
 while read -r sum f; do
 	if [ -f "$f" ]; then md5sum "$f"; else echo "$sum  $f"; fi

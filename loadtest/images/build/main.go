@@ -27,9 +27,9 @@ image layouts: a base layer that all share, a runtime layer of packages, an app.
   go run ./loadtest/images/build flask flask:v2      # a version, and the next one
   go run ./loadtest/images/build all                 # every image, both versions
 
-Then use them, for instance
+It ends by printing their sizes and where they are, as other tools take it:
 
-  bin/cached publish oci:LAYOUT:TAG --name flask:v1  # as the last column has it
+  bin/cached publish oci:.cache/images/flask-v1-0123/oci:v1 --name flask:v1
 
 Building needs root, apt and a mirror of Debian; the first image takes the base
 with it. What is there already is not built again. Nothing is left of a build that
