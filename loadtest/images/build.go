@@ -157,10 +157,27 @@ func (b *builder) begin(ctx context.Context) error {
 	for _, w := range left {
 		err = errors.Join(err, os.RemoveAll(w))
 	}
+	if err == nil {
+		err = b.probe(ctx)
+	}
 	if err != nil {
 		unlock()
 	}
 	return err
+}
+
+// probe mounts an overlay as layers are built in, which some sandboxes and file
+// systems do not allow to root either.
+func (b *builder) probe(ctx context.Context) error {
+	work, err := os.MkdirTemp(b.dir, workPrefix)
+	if err != nil {
+		return err
+	}
+	err = hidden(ctx, work, "lower=lower tree=upper work=. root=root; mkdir lower upper overlay root\n"+overlay)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: needs process namespaces and overlays on the file system of %s: %w", ErrUnable, b.dir, err)
+	}
+	return errors.Join(err, os.RemoveAll(work))
 }
 
 func (b *builder) end() { b.unlock() }

@@ -133,7 +133,7 @@ func (b *builder) fill(ctx context.Context, l layer, a fillArgs) error {
 
 func (b *builder) unpack(ctx context.Context, l layer, a fillArgs) error {
 	if _, err := testtool.Install("mmdebstrap"); err != nil {
-		return errors.Join(ErrUnable, err)
+		return fmt.Errorf("%w: %w", ErrUnable, err)
 	}
 	args := []string{"out/" + treeDir, l.Variant, suite, strings.Join(l.Packages, ","), strconv.FormatInt(epoch.Unix(), 10)}
 	for _, p := range l.Exclude {

@@ -93,15 +93,18 @@ fi
 rm -rf "$tree/etc/hostname" "$tree/etc/resolv.conf" "$tree"/dev/*
 `
 
+// overlay mounts the layers $lower with $tree on top. It does not sync: a build
+// that does not come to its end is thrown away.
+const overlay = `mount -t overlay -o "lowerdir=$lower,upperdir=$tree,workdir=$work/overlay,index=off,metacopy=off,redirect_dir=off,volatile" overlay "$root"`
+
 // inRoot runs the script $4 with the shell $5 in the root of the unpacked layers
-// $3 with the new one, $1, on top; its changes end up in $1. Overlays do not
-// sync: a build that does not come to its end is thrown away.
+// $3 with the new one, $1, on top; its changes end up in $1.
 const inRoot = `
 tree=$1 work=$2 lower=$3 script=$4 shell=$5
 mkdir "$work/root" "$work/overlay"
 root=$work/root
 if [ -n "$lower" ]; then
-	mount -t overlay -o "lowerdir=$lower,upperdir=$tree,workdir=$work/overlay,index=off,metacopy=off,redirect_dir=off,volatile" overlay "$root"
+	` + overlay + `
 else
 	mount --bind "$tree" "$root"
 fi
