@@ -75,7 +75,12 @@ type entry struct {
 // entries reads a layer from the layout.
 func entries(t *testing.T, b Built, l Layer) map[string]entry {
 	t.Helper()
-	f, err := os.Open(filepath.Join(b.Layout, "blobs", "sha256", strings.TrimPrefix(l.Digest, "sha256:")))
+	return entriesOf(t, filepath.Join(b.Layout, "blobs", "sha256", strings.TrimPrefix(l.Digest, "sha256:")))
+}
+
+func entriesOf(t *testing.T, archive string) map[string]entry {
+	t.Helper()
+	f, err := os.Open(archive)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,9 +99,9 @@ func entries(t *testing.T, b Built, l Layer) map[string]entry {
 			t.Fatal(err)
 		}
 		if _, ok := all[h.Name]; ok {
-			t.Errorf("%s layer: %s is there twice", l.Name, h.Name)
+			t.Errorf("%s is there twice", h.Name)
 		}
-		e := entry{about: fmt.Sprint(h.Typeflag, h.Uid, h.Gid, h.Mode, h.ModTime.Unix(), h.Linkname, h.PAXRecords), size: h.Size}
+		e := entry{about: about(h), size: h.Size}
 		sum := sha256.New()
 		var start strings.Builder
 		if _, err := io.Copy(io.MultiWriter(sum, &limited{&start, 64 << 10}), r); err != nil {
@@ -106,6 +111,12 @@ func entries(t *testing.T, b Built, l Layer) map[string]entry {
 		e.body = start.String()
 		all[h.Name] = e
 	}
+}
+
+func about(h *tar.Header) string {
+	attributes := maps.Clone(h.PAXRecords)
+	maps.DeleteFunc(attributes, func(key, _ string) bool { return !strings.HasPrefix(key, "SCHILY.xattr.") })
+	return fmt.Sprintf("%d %d %d %d %d %s %v", h.Typeflag, h.Uid, h.Gid, h.Mode, h.ModTime.Unix(), h.Linkname, attributes)
 }
 
 // limited drops what comes after n bytes.
