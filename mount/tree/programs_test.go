@@ -1,0 +1,76 @@
+package tree
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zonecache/cached/internal/imagetest"
+	"github.com/zonecache/cached/internal/testtool"
+)
+
+// withBusybox returns a small root file system that programs run from.
+func withBusybox(t *testing.T) []imagetest.Item {
+	t.Helper()
+	p, err := os.ReadFile(testtool.Debian(t, "busybox"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []imagetest.Item{
+		imagetest.Dir("bin"), imagetest.File("bin/busybox", string(p)).Perm(0o755), imagetest.Symlink("bin/sh", "busybox"),
+		imagetest.File("etc/motd", "good morning\n"),
+	}
+}
+
+// run runs a program of a file system that this process serves. Between fork and exec
+// a Go process holds what the server may need to answer, so a shell has to
+// do the exec.
+func run(args ...string) ([]byte, error) {
+	return exec.Command("/bin/sh", append([]string{"-c", `"$@"`, "sh"}, args...)...).CombinedOutput()
+}
+
+func TestProgramsRun(t *testing.T) {
+	dir, _ := serveItems(t, withBusybox(t)...)
+	out, err := run(filepath.Join(dir, "bin/busybox"), "cat", filepath.Join(dir, "etc/motd"))
+	if err != nil || string(out) != "good morning\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestOverlay makes the tree writable the usual way.
+func TestOverlay(t *testing.T) {
+	lower, _ := serveItems(t, withBusybox(t)...)
+	top := t.TempDir()
+	for _, name := range []string{"upper", "work", "merged"} {
+		if err := os.Mkdir(filepath.Join(top, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	merged := filepath.Join(top, "merged")
+	data := "lowerdir=" + lower + ",upperdir=" + filepath.Join(top, "upper") + ",workdir=" + filepath.Join(top, "work")
+	if err := unix.Mount("overlay", merged, "overlay", 0, data); err != nil {
+		t.Skipf("no overlay on %s: %v", top, err)
+	}
+	defer func() {
+		if err := unix.Unmount(merged, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	}()
+	motd := filepath.Join(merged, "etc/motd")
+	if err := os.WriteFile(motd, []byte("good night\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(merged, "bin/sh")); err != nil {
+		t.Fatal(err)
+	}
+	out, err := run(filepath.Join(merged, "bin/busybox"), "cat", motd)
+	if err != nil || string(out) != "good night\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if p, err := os.ReadFile(filepath.Join(lower, "etc/motd")); err != nil || string(p) != "good morning\n" {
+		t.Errorf("the image's own file: %q, %v", p, err)
+	}
+}
