@@ -1,0 +1,187 @@
+package mount
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zonecache/cached/mount/tree"
+)
+
+// A Mount is an image that this process serves.
+type Mount struct {
+	opts   Options
+	record *Record
+	served interface{ Wait() } // the FUSE server
+}
+
+// New mounts src. Close the source only after Wait has returned.
+func New(src Source, o Options) (*Mount, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	m := &Mount{opts: o}
+	if err := m.claim(); err != nil {
+		return nil, err
+	}
+	if err := m.mount(src); err != nil {
+		// Whatever stands by now comes down again.
+		return nil, errors.Join(err, m.record.takeDown(0), m.record.remove())
+	}
+	return m, nil
+}
+
+// claim makes the mount's record, after the rest of one whose process has died has
+// been cleared away.
+func (m *Mount) claim() error {
+	started, err := startOf(os.Getpid())
+	if err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	o := m.opts
+	m.record = &Record{
+		Dir: o.Dir, Image: o.Image, Manifest: o.Manifest, Kind: o.As, Overlay: o.Overlay,
+		PID: os.Getpid(), Started: started, Since: time.Now().UTC().Truncate(time.Second), home: home(o.State, o.Dir),
+	}
+	err = m.record.claim()
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	other, err := find(o.State, o.Dir)
+	if err != nil {
+		return err
+	}
+	if other.Alive() {
+		return fmt.Errorf("mount: %s is mounted there already, by process %d: cached umount %s", other.Image, other.PID, o.Dir)
+	}
+	o.Logger.Warn("clearing away a mount whose process has died", "dir", other.Dir, "image", other.Image, "pid", other.PID)
+	if err := errors.Join(other.takeDown(0), os.Remove(other.path())); err != nil {
+		return err
+	}
+	return m.record.claim()
+}
+
+// mount builds the layers, the lowest first.
+func (m *Mount) mount(src Source) error {
+	r := m.record
+	dirs := []string{r.file()}
+	if r.Overlay != "" {
+		dirs = append(dirs, r.lower())
+	}
+	for _, dir := range dirs {
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("mount: state: %w", err)
+		}
+	}
+	var err error
+	if r.Kind, err = m.mountTree(src); err != nil {
+		return err
+	}
+	if r.Overlay != "" {
+		if err := mountOverlay(r.lower(), r.Overlay, r.Dir); err != nil {
+			return err
+		}
+	}
+	return r.update()
+}
+
+// mountTree makes the image a tree of files, and returns how.
+func (m *Mount) mountTree(src Source) (Kind, error) {
+	kind, r := m.opts.As, m.record
+	if kind == Auto && os.Geteuid() != 0 {
+		kind = Tree
+	}
+	switch kind {
+	case Tree:
+		return Tree, m.serveTree(src, r.tree())
+	case File:
+		return File, m.serveFile(src, r.Dir)
+	}
+	if err := m.serveFile(src, r.file()); err != nil {
+		return "", err
+	}
+	kind, err := mountEROFS(imagePath(r.file()), r.tree(), kind)
+	if m.opts.As != Auto || !unable(err) {
+		return kind, err
+	}
+	m.opts.Logger.Warn("a FUSE file system serves the image, more slowly than the kernel would", "why", err)
+	if err := unix.Unmount(r.file(), 0); err != nil {
+		return "", fmt.Errorf("mount: unmount %s: %w", r.file(), err)
+	}
+	m.served.Wait()
+	return Tree, m.serveTree(src, r.tree())
+}
+
+// unable reports whether the kernel has no way to mount EROFS, as opposed to one
+// that failed.
+func unable(err error) bool {
+	return errors.Is(err, errNoEROFS) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENXIO)
+}
+
+func (m *Mount) serveFile(src Source, dir string) error {
+	s, err := serveFile(dir, src, m.opts.Image, m.opts.Logger)
+	if err == nil {
+		m.served = s
+	}
+	return err
+}
+
+func (m *Mount) serveTree(src Source, dir string) error {
+	root := os.Geteuid() == 0
+	s, err := tree.Serve(context.Background(), dir, src, src.Size(), tree.Options{
+		FsName: sourceName(m.opts.Image), AllowOther: root, Privileged: root, Logger: m.opts.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	m.served = s
+	return nil
+}
+
+// Record returns what the state directory says of the mount.
+func (m *Mount) Record() Record { return *m.record }
+
+// Unmount takes the mount down. A *BusyError says who uses it; it goes on then.
+func (m *Mount) Unmount() error { return m.record.takeDown(0) }
+
+// lookEvery is how often a mount looks whether somebody else has unmounted it,
+// where the kernel does not say.
+const lookEvery = time.Second
+
+// Wait returns when the mount is gone, taken down here or by anybody else, or when
+// ctx ends, with its error.
+func (m *Mount) Wait(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() {
+		m.served.Wait() // ends with the last layer
+		close(ended)
+	}()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return m.record.remove()
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			m.follow()
+		}
+	}
+}
+
+// follow takes down the lower layers when somebody has unmounted DIR, for example
+// with umount(8). While a file of the image is still open, which is so after a
+// lazy unmount, the lowest cannot go.
+func (m *Mount) follow() {
+	if mounted, err := isMounted(m.record.Dir); err != nil || mounted {
+		return
+	}
+	_ = m.record.takeDown(0) // busy: later
+}

@@ -1,0 +1,126 @@
+package mount
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Force says how much an unmount does to those who use the mount.
+type Force uint8
+
+// The forces.
+const (
+	Gently Force = iota // refuse while it is in use
+	Lazily              // take it out of sight now; it goes when the last user does
+)
+
+// unmount unmounts dir by itself, or through fusermount3 where this process may
+// not.
+func unmount(dir string, flags int) error {
+	err := unix.Unmount(dir, flags)
+	if !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	helper, lookErr := exec.LookPath("fusermount3")
+	if lookErr != nil {
+		return err
+	}
+	args := []string{"-u", dir}
+	if flags&unix.MNT_DETACH != 0 {
+		args = []string{"-u", "-z", dir}
+	}
+	out, err := exec.Command(helper, args...).CombinedOutput()
+	if err != nil {
+		if mounted, look := isMounted(dir); look == nil && !mounted {
+			return nil
+		}
+		return fmt.Errorf("%s: %w", out, unix.EBUSY)
+	}
+	return nil
+}
+
+// Unmount takes down the mount at dir, whoever made it and whether that process
+// still lives, and returns what it was. Errors: fs.ErrNotExist where nothing of
+// ours is mounted, *BusyError where it is in use.
+func Unmount(ctx context.Context, state, dir string, force Force) (*Record, error) {
+	if state == "" {
+		state = DefaultState()
+	}
+	r, err := findForUnmount(state, dir)
+	if err != nil {
+		return nil, err
+	}
+	flags := 0
+	if force == Lazily {
+		flags = unix.MNT_DETACH
+	}
+	if !r.Alive() {
+		if err := r.takeDown(flags); err != nil {
+			return r, err
+		}
+		return r, r.remove()
+	}
+	// The process takes the lowest layer down, and waits with it for the last user.
+	top := r.layers()[0]
+	if err := unmount(top, flags); err != nil && !errors.Is(err, unix.EINVAL) {
+		if errors.Is(err, unix.EBUSY) {
+			return r, &BusyError{Dir: top, Holders: holders(top)}
+		}
+		return r, fmt.Errorf("mount: unmount %s: %w", top, err)
+	}
+	if err := unix.Kill(r.PID, unix.SIGTERM); err != nil && !errors.Is(err, unix.ESRCH) {
+		return r, fmt.Errorf("mount: end process %d: %w", r.PID, err)
+	}
+	if force == Lazily {
+		return r, nil
+	}
+	return r, r.await(ctx)
+}
+
+// findForUnmount finds the record of dir, also where dir cannot be looked at any
+// more.
+func findForUnmount(state, dir string) (*Record, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("mount: %w", err)
+	}
+	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err == nil {
+		abs = filepath.Join(parent, filepath.Base(abs))
+	}
+	r, err := find(state, abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		if real, evalErr := filepath.EvalSymlinks(abs); evalErr == nil && real != abs {
+			r, err = find(state, real)
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("mount: nothing of ours is mounted on %s: %w", dir, fs.ErrNotExist)
+	}
+	return r, err
+}
+
+// await waits until the mount's process has ended, and clears away what it left.
+func (r *Record) await(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for r.Alive() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("mount: %s is unmounted, but process %d does not end: %w", r.Dir, r.PID, ctx.Err())
+		}
+	}
+	if _, err := os.Stat(r.path()); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(r.takeDown(0), r.remove())
+}
