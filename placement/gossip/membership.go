@@ -110,7 +110,7 @@ func (m *Membership) start() (*keyFile, *seeker, error) {
 	if _, err := advertiseOf(m.opt.Advertise, bind); err != nil {
 		return nil, nil, err
 	}
-	t, err := listen(bind, m.opt.Reach, tap{m})
+	t, err := m.listen(bind)
 	if err != nil {
 		return nil, nil, err
 	}

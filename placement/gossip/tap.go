@@ -14,12 +14,6 @@ import (
 // rest is for debugging.
 type tap struct{ m *Membership }
 
-var _ slog.Handler = tap{}
-
-func (t tap) Enabled(context.Context, slog.Level) bool { return true }
-func (t tap) WithAttrs([]slog.Attr) slog.Handler       { return t }
-func (t tap) WithGroup(string) slog.Handler            { return t }
-
 // kinds are the lines that are ours to explain, by a part of their text.
 var kinds = [...]struct {
 	part, say string
@@ -37,13 +31,7 @@ var kinds = [...]struct {
 
 const strangersKey = "gossip: message with another key refused: is another cluster on this network, or is a key file outdated?"
 
-// Handle takes one line: "[LEVEL] memberlist: text".
-func (t tap) Handle(_ context.Context, r slog.Record) error {
-	t.line(r.Message)
-	return nil
-}
-
-// line takes one line of memberlist's.
+// line takes one line of memberlist's: "[LEVEL] memberlist: text".
 func (t tap) line(line string) {
 	if t.m.ctx.Err() != nil {
 		return // what ends now may fail
