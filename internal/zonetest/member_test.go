@@ -100,10 +100,11 @@ func TestRollingRestart(t *testing.T) {
 				l.end()
 				again := z.Origin().Total() - warm
 				// A node's blocks have another owner while it is away, who reads once
-				// more what nobody that it asks has kept.
+				// more what nobody that it asks has kept: less than half of them. Around
+				// each change two nodes may take themselves for the owner of a block.
 				most, _, _ := z.OriginMost()
 				t.Logf("a block was read %d times at most", most)
-				checkOrigin(t, z, 3, warm+z.Len()+z.Len()/4)
+				checkOrigin(t, z, sized(3, 4), warm+z.Len()/2)
 				rate := 1 - float64(again)/float64(l.reads.Load())
 				t.Logf("%d reads, %d failed, %d of %d blocks read from the origin again, slowest %v",
 					l.reads.Load(), l.failed.Load(), again, z.Len(), time.Duration(l.slowest.Load()))

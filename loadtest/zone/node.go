@@ -115,16 +115,6 @@ func (n *Node) Freeze() { n.process.Signal(syscall.SIGSTOP) }
 // Thaw ends what Freeze began.
 func (n *Node) Thaw() { n.process.Signal(syscall.SIGCONT) }
 
-// Share returns the share of all blocks that the node owns, as it sees it.
-func (n *Node) Share(tb testing.TB) float64 {
-	tb.Helper()
-	p, err := n.peer(n.Name)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return p.GetShare()
-}
-
 // Troubles returns how many of the daemon's reads of its peers have failed, and
 // how many blocks they sent whose bytes were wrong.
 func (n *Node) Troubles(tb testing.TB) (failures, wrong uint64) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/internal/figure"
 	"github.com/zonecache/cached/internal/netlab"
 	"github.com/zonecache/cached/loadtest/zone"
@@ -70,12 +71,17 @@ func whole(t *testing.T, img zone.Image, reports []report.Report) {
 
 // tally sums what agents say.
 func tally(reports []report.Report) (sum report.Report) {
+	sum.From = map[block.Tier]int64{}
 	for _, r := range reports {
 		sum.Blocks += r.Blocks
 		sum.Bytes += r.Bytes
 		sum.Failed += r.Failed
 		sum.Wrong += r.Wrong
 		sum.Refused += r.Refused
+		for tier, n := range r.From {
+			sum.From[tier] += n
+		}
+		sum.Slowest = max(sum.Slowest, r.Slowest)
 	}
 	return sum
 }
