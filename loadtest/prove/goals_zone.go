@@ -68,6 +68,9 @@ var zoneGoals = []goal{
 	{name: "partition into 8 + 8 in mid-burst: failed reads", figure: "zone.partition.failed_reads", op: exactly, bound: 0, unit: "reads", command: zonePartition},
 	{name: "partition: wrong blocks", figure: "zone.partition.wrong_blocks", op: exactly, bound: 0, unit: "blocks", command: zonePartition},
 	{name: "partition: most origin reads of one block", figure: "zone.partition.most_origin_reads_of_a_block", op: atMost, bound: 2, unit: "reads", command: zonePartition},
+	{name: "partition: origin reads per distinct block, as the daemons' ledgers say", figure: "zone.partition.ledger_origin_reads_per_block", op: atMost, bound: 2, unit: "reads", command: zonePartition},
+	{name: "partition: reads in the origin's log that no ledger has, because they were given up", figure: "zone.partition.given_up_share", op: atMost, bound: 0.05, unit: "x", command: zonePartition},
+	{name: "partition: the slowest read of a host", figure: "zone.partition.slowest_read_s", op: shown, unit: "s", command: zonePartition},
 	{name: "healed: origin reads per distinct block of the next image", figure: "zone.partition.healed_origin_reads_per_block", op: exactly, bound: 1, unit: "reads", command: zonePartition},
 
 	{name: "zone read of 512 KiB, links not shaped: p50 beside the local L2 read", figure: "zone.read_latency.l3_vs_l2_p50", op: atMost, bound: 1, unit: "x", command: zoneLatency},
