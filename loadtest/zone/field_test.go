@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/zonecache/cached/internal/netlab"
 	"github.com/zonecache/cached/loadtest/zone"
 	"github.com/zonecache/cached/loadtest/zone/report"
 )
@@ -38,12 +39,27 @@ func (f *fields) start(t *testing.T, o zone.Options) *field {
 		return &field{Zone: z, Image: z.Image, options: o, name: zone.ImageName}
 	}
 	s.Await(t, s.Nodes)
+	s.link(o.Link, o.OriginLink)
+	t.Cleanup(func() { s.link(s.options.Link, s.options.OriginLink) })
 	f.images++
 	n := &field{Zone: s.Zone, options: s.options, name: fmt.Sprintf("image-%d", f.images)}
 	n.Image = n.publish(t, n.name, o.Image, uint64(1000+f.images))
 	n.books = zone.SumBooks(t, n.Nodes)
 	n.mark = n.Store.Mark(t)
 	return n
+}
+
+// link gives all hosts and the store's such links, where they have others.
+func (f *field) link(hosts, origin netlab.Link) {
+	set := func(h *netlab.Host, link netlab.Link) {
+		if h.Link() != link {
+			h.SetLink(link)
+		}
+	}
+	for _, n := range f.Nodes {
+		set(n.Host, hosts)
+	}
+	set(f.Store.Host, origin)
 }
 
 // share starts the zone that all measurements of this kind get, until t ends.

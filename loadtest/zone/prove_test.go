@@ -78,6 +78,7 @@ func tally(reports []report.Report) (sum report.Report) {
 		sum.Failed += r.Failed
 		sum.Wrong += r.Wrong
 		sum.Refused += r.Refused
+		sum.CPU += r.CPU
 		for tier, n := range r.From {
 			sum.From[tier] += n
 		}

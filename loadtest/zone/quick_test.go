@@ -30,6 +30,7 @@ func TestZone(t *testing.T) {
 		f.share(t, options(t, zone.Alone))
 		measureAll(t, f, []measurement{
 			{"burst", measureBurst},
+			{"burst over slow links", measureBurstSlowLinks},
 			{"alone", measureBurstAlone},
 			{"first block", measureFirstBlock},
 			{"slow link", measureSlowLink},

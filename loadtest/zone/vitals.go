@@ -76,15 +76,18 @@ func readVitals(pid int) (v Vitals, err error) {
 	return v, err
 }
 
-// CPU returns what the daemons of nodes and the store have computed so far.
+// CPU returns what the daemons and the store have computed so far.
 func (z *Zone) CPU(tb testing.TB) (daemons, store time.Duration) {
 	tb.Helper()
+	of := func(pid int) time.Duration {
+		v, err := readVitals(pid)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return v.CPU
+	}
 	for _, n := range z.Nodes {
-		daemons += n.Vitals(tb).CPU
+		daemons += of(n.process.Pid())
 	}
-	v, err := readVitals(z.Store.process.Pid())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return daemons, v.CPU
+	return daemons, of(z.Store.process.Pid())
 }

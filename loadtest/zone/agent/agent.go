@@ -28,6 +28,7 @@ type agent struct {
 	patience time.Duration
 
 	start time.Time
+	began float64 // processor time at the start
 	mu    sync.Mutex
 	said  report.Report
 	took  []time.Duration
@@ -151,6 +152,15 @@ func (a *agent) patiently(ctx context.Context, f func() error) (refused int64, e
 	return refused, err
 }
 
+// processorTime returns what this process has computed so far, in seconds.
+func processorTime() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+}
+
 func (a *agent) since() float64 { return time.Since(a.start).Seconds() }
 
 func (a *agent) failLocked(err error) {
@@ -166,6 +176,7 @@ func (a *agent) failLocked(err error) {
 func (a *agent) report() report.Report {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.said.CPU = processorTime() - a.began
 	if n := len(a.took); n > 0 {
 		slices.Sort(a.took)
 		at := func(q float64) float64 { return a.took[min(int(q*float64(n)), n-1)].Seconds() }

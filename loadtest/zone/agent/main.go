@@ -64,7 +64,7 @@ func run() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	a.start = time.Now()
+	a.start, a.began = time.Now(), processorTime()
 	switch {
 	case *loop:
 		go func() {

@@ -19,4 +19,5 @@ type Report struct {
 	Errors        []string             // what the first failures said
 
 	P50, P99, P999, Slowest float64 // of single reads
+	CPU                     float64 // seconds of processor time since the start signal
 }
