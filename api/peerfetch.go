@@ -54,6 +54,7 @@ type fetch struct {
 	silence time.Duration
 	heard   time.Time // when the silence last began
 	until   time.Time // when it will have been too long
+	looked  bool      // it was, and what may lie unread was looked for
 }
 
 // on asks on conn and puts it back, or closes it.
@@ -132,21 +133,38 @@ func (f *fetch) listen() {
 	if until.After(f.deadline) {
 		until = f.deadline
 	}
-	f.until = until
+	f.until, f.looked = until, false
 	_ = f.conn.raw.SetDeadline(until) // fails on a broken connection only, which the exchange finds
 }
 
-// starved reports whether err is a silence whose end this process noticed so late
-// that it says nothing of the peer, and then begins a new one.
+// lastLook is the part of the silence for which a reader looks once more when it is
+// over.
+const lastLook = 10
+
+// starved reports whether err is a silence that says nothing of the peer, and then
+// goes on listening. A process that gets no processor notices the end late. One that
+// gets it just in time sees the end before the bytes that lie in the socket, because
+// timers come first: so whether there are any is looked for before silence is said.
 func (f *fetch) starved(err error) bool {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
 	now := time.Now()
-	if now.Sub(f.until) < maxLateness || !now.Before(f.deadline) {
+	switch {
+	case !now.Before(f.deadline):
+		return false
+	case now.Sub(f.until) >= maxLateness:
+		f.listen()
+		return true
+	case f.looked:
 		return false
 	}
-	f.listen()
+	f.looked = true
+	f.until = now.Add(f.silence / lastLook)
+	if f.until.After(f.deadline) {
+		f.until = f.deadline
+	}
+	_ = f.conn.raw.SetDeadline(f.until) // as in listen
 	return true
 }
 
