@@ -75,7 +75,7 @@ func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error)
 	opts := peer.Options{
 		Node: cfg.Node, Ring: z.ring.Load, Transport: z.peers, Held: held, Budget: cfg.PeerBudget, Silence: cfg.PeerSilence,
 		Limits:  placement.Limits{PerBlock: cfg.SendsPerBlock, Total: cfg.Sends},
-		Suspect: z.suspect, Logger: z.log,
+		Alive: z.alive, Suspect: z.suspect, Logger: z.log,
 	}
 	if cfg.Distribution == distributeTree {
 		z.trees = api.NewTrees(clients)
@@ -241,6 +241,12 @@ func (z *zone) tellRate(members *gossip.Membership) {
 			return
 		}
 	}
+}
+
+// alive asks a node by gossip whether it lives.
+func (z *zone) alive(node string) bool {
+	m := z.members.Load()
+	return m != nil && m.Alive(node)
 }
 
 // suspect tells the zone of a node that does not answer.

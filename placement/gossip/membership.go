@@ -10,23 +10,25 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/zonecache/cached/placement"
 )
 
 // A Membership is this node's part in the zone.
 type Membership struct {
-	opt   Options
-	addr  netip.AddrPort // under which others reach its gossip
-	table *table
-	list  *memberlist.Memberlist
-	brood brood
-	said  saying
-	news  memberlist.TransmitLimitedQueue // notices on their way
-	gate  gate
-	lines throttle
-	ring  atomic.Pointer[placement.Ring]
-	twin  string // label of a zone of this name with the other kind of encryption
+	opt    Options
+	addr   netip.AddrPort // under which others reach its gossip
+	table  *table
+	list   *memberlist.Memberlist
+	brood  brood
+	said   saying
+	news   memberlist.TransmitLimitedQueue // notices on their way
+	gate   gate
+	lines  throttle
+	ring   atomic.Pointer[placement.Ring]
+	asking singleflight.Group // whether nodes live
+	twin   string             // label of a zone of this name with the other kind of encryption
 
 	counts counts
 

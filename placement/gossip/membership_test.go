@@ -280,3 +280,18 @@ func TestRateIsAnnounced(t *testing.T) {
 	all[1].SetRate(0)
 	rate(0)
 }
+
+func TestAliveAsksTheNode(t *testing.T) {
+	t.Parallel()
+	all := zone(t, 3, nil)
+	if !all[0].Alive("n1") || !all[2].Alive("n1") {
+		t.Error("a node that lives does not answer")
+	}
+	if all[0].Alive("stranger") {
+		t.Error("a node that the zone has not lives")
+	}
+	_ = all[1].Close()
+	if all[0].Alive("n1") {
+		t.Error("a node that has ended answers")
+	}
+}

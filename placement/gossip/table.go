@@ -150,6 +150,17 @@ func (t *table) has(name string) bool {
 	return t.members[name] != nil
 }
 
+// gossipOf returns where a member gossips.
+func (t *table) gossipOf(name string) (netip.AddrPort, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.members[name]
+	if e == nil {
+		return netip.AddrPort{}, false
+	}
+	return e.gossip, true
+}
+
 func (t *table) size() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -58,7 +58,7 @@ func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask
 		err = fmt.Errorf("%w: %w", errBrokeOff, err)
 	}
 	err = t.failed(ctx, n, w.lastSign(), err)
-	if errors.Is(err, ErrStalled) && into.Size() < 0 && !n.lives(hurried) {
+	if errors.Is(err, ErrStalled) && !errors.Is(err, errLives) && into.Size() < 0 && !n.lives(hurried) {
 		t.fellSilent(n) // who stalls within the bytes may have lost its own source
 	}
 	return placement.Reply{}, err
@@ -67,6 +67,9 @@ func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask
 // errBrokeOff marks the error of a source that had begun to answer. If it is
 // dead, the next ask will show it; it may only have lost its own source.
 var errBrokeOff = errors.New("broke off")
+
+// errLives marks the stall of a node that is not dead.
+var errLives = errors.New("the node lives")
 
 // verified notes that a node has sent a right block.
 func (n *neighbour) verified() {
@@ -101,11 +104,12 @@ func (t *Tier) failed(ctx context.Context, n *neighbour, heard time.Time, err er
 	}
 	n.counts.failures.Add(1)
 	switch {
-	case errors.Is(err, ErrStalled) && n.heard.Load() > heard.UnixNano():
-		// It spoke on another connection since: a packet was lost, or the turn of
-		// this read has not come.
+	case errors.Is(err, ErrStalled) && (n.heard.Load() > heard.UnixNano() || t.opts.Alive(n.name)):
+		// It spoke on another connection since, or says that it lives: packets were
+		// lost and TCP waits to send them again, or the turn of this read has not come.
 		n.counts.stalled.Add(1)
 		t.distrust(n, faint, "stalled once", err)
+		err = fmt.Errorf("%w: %w", errLives, err)
 	case errors.Is(err, ErrStalled):
 		n.counts.stalled.Add(1)
 		t.distrust(n, grave, "stalled", err)

@@ -53,6 +53,9 @@ type Options struct {
 	// 0 means DefaultHotAfter.
 	HotAfter int
 
+	// Alive asks a node by another way than the connections of reads whether it lives,
+	// within less than Silence; nil: nobody can be asked, which counts as no.
+	Alive func(node string) bool
 	// Suspect is told who did not answer, so that the zone can find out; nil: nobody is told.
 	Suspect      func(node, reason string)
 	Distribution Distribution
@@ -83,6 +86,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Pool == nil {
 		o.Pool = block.DefaultPool
+	}
+	if o.Alive == nil {
+		o.Alive = func(string) bool { return false }
 	}
 	if o.Suspect == nil {
 		o.Suspect = func(string, string) {}

@@ -18,6 +18,7 @@ const (
 	maxAsks     = 4 * placement.MaxHops
 	maxRestarts = 4
 	maxUseless  = 2 // then the zone makes no sense, and the origin does
+	maxStalls   = 2 // of nodes that live, until they are left
 )
 
 // A walk is the way of one read through the zone, by redirects.
@@ -33,6 +34,7 @@ type walk struct {
 	sources  []string // who sent the bytes that are here
 	restarts int
 	pauses   int
+	stalls   int
 	useless  int  // owners that live and lead nowhere
 	waited   bool // for news of the ring
 }
@@ -108,6 +110,9 @@ func (w *walk) take(ctx context.Context, s step) (next step, done bool, err erro
 		if err = w.pause(ctx); err == nil {
 			next, err = w.owner(w.unless(s))
 		}
+	case errors.Is(err, errLives) && w.stalls < maxStalls:
+		w.stalls++
+		next, err = w.owner(w.unless(s)) // who stood in for it would read the origin once more
 	case errors.Is(err, block.ErrUnavailable):
 		next, err = w.died(s)
 	default:

@@ -1,0 +1,71 @@
+package peer
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zonecache/cached/placement"
+)
+
+// A connection that stalls to an owner who lives, as where TCP waits to send lost
+// packets again, is no death: the owner is asked again, the zone is told nothing, and
+// nobody reads the origin in the owner's place.
+func TestAStallOfANodeThatLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, lives := range []bool{true, false} {
+			z := newZone(t, "a", "b", "c")
+			told := 0
+			a := z.start("a", Options{
+				Alive:   func(node string) bool { return lives && node == "b" },
+				Suspect: func(string, string) { told++ },
+			})
+			b := z.block(1, 100_000, "b", "c")
+			z.nodes["b"].mustRead(b) // as the origin was read for another node before
+			first := true
+			z.fault = func(x asking) fault {
+				if x.from == "a" && x.to == "b" && first {
+					first = false
+					return fault{hang: true}
+				}
+				return fault{}
+			}
+			began := time.Now()
+			a.mustRead(b)
+			if took := time.Since(began); took > a.tier.opts.Budget {
+				t.Errorf("lives %v: took %v", lives, took)
+			}
+			if reads := z.originReads(b); lives && (reads != 1 || told != 0) || !lives && told == 0 {
+				t.Errorf("lives %v: %d reads of the origin, the zone was told %d times", lives, reads, told)
+			}
+			for i, x := range z.asked(b.ID()) {
+				if x.from == "a" && lives && (x.to != "b" || x.Lost != "" || x.Kind != placement.Want) {
+					t.Errorf("ask %d: %+v", i, x)
+				}
+			}
+		}
+	})
+}
+
+// A node that stalls again and again is left, whatever it says of itself.
+func TestANodeThatLivesAndOnlyStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b", "c")
+		a := z.start("a", Options{Alive: func(string) bool { return true }, Budget: 20 * time.Second})
+		b := z.block(1, 100_000, "b", "c")
+		z.fault = func(x asking) fault { return fault{hang: x.to == "b"} }
+		a.mustRead(b)
+		asks := 0
+		for _, x := range z.asked(b.ID()) {
+			if x.from == "a" && x.to == "b" {
+				asks++
+			}
+		}
+		if asks != 1+maxStalls {
+			t.Errorf("asked %d times", asks)
+		}
+		if h := a.tier.Health(); h[0].State == Closed && h[0].Failures == 0 {
+			t.Errorf("nobody noticed: %+v", h)
+		}
+	})
+}
