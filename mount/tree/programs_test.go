@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/zonecache/cached/image/bundle"
+	"github.com/zonecache/cached/image/erofs"
 	"github.com/zonecache/cached/internal/imagetest"
 	"github.com/zonecache/cached/internal/testtool"
 )
@@ -72,5 +76,33 @@ func TestOverlay(t *testing.T) {
 	}
 	if p, err := os.ReadFile(filepath.Join(lower, "etc/motd")); err != nil || string(p) != "good morning\n" {
 		t.Errorf("the image's own file: %q, %v", p, err)
+	}
+}
+
+// TestAContainerRuns starts a container, as another user, from the mounted image.
+func TestAContainerRuns(t *testing.T) {
+	needFUSE(t)
+	runc := testtool.Debian(t, "runc")
+	items := append(withBusybox(t), imagetest.Dir("proc"), imagetest.Dir("dev"), imagetest.Dir("sys"), imagetest.Dir("tmp").Perm(0o1777),
+		imagetest.File("etc/passwd", "app:x:1001:1002::/:/bin/sh\n"), imagetest.Symlink("bin/cat", "busybox"), imagetest.Symlink("bin/id", "busybox"))
+	f, size := imagetest.Open(t, imagetest.Build(t, items...))
+	dir := serve(t, erofs.Local(f), size, Options{AllowOther: true, Privileged: true}).Dir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bundle.New([]byte(`{"config": {"User": "app", "Cmd": ["/bin/sh", "-c", "id -u; cat /etc/motd; echo x >/tmp/x && cat /tmp/x"]}}`), root.FS(), bundle.Options{Root: dir, ReadOnly: true})
+	if err := errors.Join(err, root.Close()); err != nil {
+		t.Fatal(err)
+	}
+	folder, state := t.TempDir(), t.TempDir()
+	if err := b.Write(folder); err != nil {
+		t.Fatal(err)
+	}
+	id := fmt.Sprintf("cached-tree-%d", os.Getpid())
+	t.Cleanup(func() { _ = exec.Command(runc, "--root", state, "delete", "--force", id).Run() })
+	out, err := run(runc, "--root", state, "run", "--bundle", folder, id)
+	if err != nil || string(out) != "1001\ngood morning\nx\n" {
+		t.Errorf("%q, %v", out, err)
 	}
 }
