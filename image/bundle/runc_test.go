@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/zonecache/cached/internal/imagetest"
 	"github.com/zonecache/cached/internal/testtool"
 )
 
@@ -19,10 +20,7 @@ func mkfifo(name string) error { return unix.Mkfifo(name, 0o600) }
 // busyboxRoot makes a root file system of one static program.
 func busyboxRoot(t *testing.T) string {
 	t.Helper()
-	busybox, err := os.ReadFile(testtool.Debian(t, "busybox"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	busybox := imagetest.Busybox(t)
 	dir := t.TempDir()
 	for _, name := range []string{"bin", "etc", "proc", "dev", "sys", "tmp", "data", "app"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {

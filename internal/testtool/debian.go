@@ -30,9 +30,17 @@ func packageOf(program string) string {
 		return "redis-server"
 	case "mkfs.ext4", "debugfs":
 		return "e2fsprogs"
+	case "protoc":
+		return "protobuf-compiler"
+	case "grpc_python_plugin":
+		return "protobuf-compiler-grpc"
 	case "getfattr", "setfattr":
 		return "attr"
-	case "unshare", "mount", "losetup":
+	case "fusermount3":
+		return "fuse3"
+	case "busybox": // the other one needs a C library, which a small root file system lacks
+		return "busybox-static"
+	case "unshare", "mount", "losetup", "setpriv":
 		return "util-linux"
 	}
 	return program
@@ -61,6 +69,36 @@ func Install(program string) (string, error) {
 	return debian(program, machine{uid: os.Getuid(), install: aptInstall})
 }
 
+// DebianFile is Debian for a file that a package brings and PATH does not lead to,
+// a module of Python for example.
+func DebianFile(tb testing.TB, file, pkg string) {
+	tb.Helper()
+	err := debianFile(file, pkg, machine{uid: os.Getuid(), install: aptInstall})
+	var missing *missingError
+	if errors.As(err, &missing) {
+		tb.Skip(missing)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func debianFile(file, pkg string, m machine) error {
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	if m.uid != 0 {
+		return &missingError{program: file, pkg: pkg}
+	}
+	if err := m.install(pkg); err != nil {
+		return &missingError{program: file, pkg: pkg, cause: err}
+	}
+	if _, err := os.Stat(file); err != nil {
+		return fmt.Errorf("testtool: the Debian package %s: %w", pkg, err)
+	}
+	return nil
+}
+
 // A machine is what debian needs to know and do beyond looking for files.
 type machine struct {
 	uid     int
@@ -78,7 +116,7 @@ func (e *missingError) Error() string {
 	if e.cause != nil {
 		why = fmt.Sprintf(" (tried: %v)", e.cause)
 	}
-	return fmt.Sprintf("needs the program %s: run `apt-get install %s`, or run the test as root, which installs it%s", e.program, e.pkg, why)
+	return fmt.Sprintf("needs %s: run `apt-get install %s`, or run the test as root, which installs it%s", e.program, e.pkg, why)
 }
 
 func (e *missingError) Unwrap() error { return e.cause }

@@ -35,6 +35,24 @@ func TestDebian(t *testing.T) {
 	}
 }
 
+func TestDebianFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "module.py")
+	none := func(string) error { t.Error("installs without need"); return nil }
+	var missing *missingError
+	if err := debianFile(file, "a-package", machine{uid: 1000, install: none}); !errors.As(err, &missing) || !strings.Contains(err.Error(), "apt-get install a-package") {
+		t.Fatalf("as a user: %v, want a missing file and its package", err)
+	}
+	if err := debianFile(file, "a-package", machine{install: func(string) error { return nil }}); err == nil || errors.As(err, &missing) {
+		t.Fatalf("a package without the file: %v, want a failure", err)
+	}
+	put := func(string) error { return os.WriteFile(file, nil, 0o644) }
+	for _, m := range []machine{{install: put}, {uid: 1000, install: none}} {
+		if err := debianFile(file, "a-package", m); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDebianLooksInSbin(t *testing.T) {
 	sbin, err := filepath.Glob("/usr/sbin/*")
 	if err != nil || len(sbin) == 0 {

@@ -19,10 +19,7 @@ import (
 // withBusybox returns a small root file system that programs run from.
 func withBusybox(t *testing.T) []imagetest.Item {
 	t.Helper()
-	p, err := os.ReadFile(testtool.Debian(t, "busybox"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := imagetest.Busybox(t)
 	return []imagetest.Item{
 		imagetest.Dir("bin"), imagetest.File("bin/busybox", string(p)).Perm(0o755), imagetest.Symlink("bin/sh", "busybox"),
 		imagetest.File("etc/motd", "good morning\n"),
