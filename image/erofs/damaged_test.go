@@ -19,7 +19,7 @@ func TestDamagedImages(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	for range 500 {
+	for range 200 {
 		p := bytes.Clone(whole)
 		for range 1 + r.IntN(8) {
 			p[superOffset+r.IntN(len(p)-superOffset)] = byte(r.Uint32())
