@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log"
 	"log/slog"
 	"os"
 	"syscall"
@@ -46,10 +45,10 @@ func serveFile(dir string, src Source, name string, log *slog.Logger) (*fuse.Ser
 			MaxStackDepth: -1, // no passthrough: with it the kernel mounts nothing from a file of ours
 			DisableXAttrs: true,
 			DirectMount:   true,
-			Logger:        debugLog(log),
+			Logger:        slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},
 		EntryTimeout: &forever, AttrTimeout: &forever,
-		Logger: debugLog(log),
+		Logger: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		OnAdd: func(ctx context.Context) {
 			root.AddChild(imageFile, root.NewPersistentInode(ctx, node, fs.StableAttr{Mode: syscall.S_IFREG, Ino: 2}), false)
 		},
@@ -62,9 +61,6 @@ func serveFile(dir string, src Source, name string, log *slog.Logger) (*fuse.Ser
 
 // sourceName is what df shows of an image.
 func sourceName(image string) string { return "cached:" + image }
-
-// debugLog is where the library says what it does.
-func debugLog(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler(), slog.LevelDebug) }
 
 // fileNode is the file.
 type fileNode struct {

@@ -19,7 +19,7 @@ import (
 // the images whose blocks it holds. The folder is an origin itself.
 type catalog struct {
 	*image.Catalog
-	origin *origin.Origin
+	origin directOrigin
 	dir    string
 	copies *origin.Origin // nil when the folder cannot be used
 	log    *slog.Logger
@@ -34,7 +34,7 @@ const (
 
 func openCatalog(ctx context.Context, o *origin.Origin, cfg Config, log *slog.Logger) (*catalog, error) {
 	dir := filepath.Join(cfg.DataDir, "catalog")
-	c := &catalog{origin: o, dir: dir, log: log}
+	c := &catalog{origin: directOrigin{o}, dir: dir, log: log}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		log.Warn("names and manifests are not kept across restarts", "error", err)
 	} else if c.copies, err = origin.Open(ctx, []string{fileURL(dir)}, origin.Options{Logger: log}); err != nil {
@@ -71,7 +71,7 @@ func (c *catalog) Ref(ctx context.Context, name string) (image.Ref, error) {
 			c.note(c.copies.PutRef(ctx, name, ref.Manifest))
 		}
 	}
-	return image.Ref(ref), err
+	return ref, err
 }
 
 // open is [image.Catalog.Open], and where that cannot reach the origin, what the
@@ -94,14 +94,7 @@ func (c *catalog) open(ctx context.Context, nameOrID string) (image.Entry, error
 }
 
 // Refs implements [image.Index].
-func (c *catalog) Refs(ctx context.Context) ([]image.Ref, error) {
-	refs, err := c.origin.Refs(ctx)
-	list := make([]image.Ref, len(refs))
-	for i, r := range refs {
-		list[i] = image.Ref(r)
-	}
-	return list, err
-}
+func (c *catalog) Refs(ctx context.Context) ([]image.Ref, error) { return c.origin.Refs(ctx) }
 
 func (c *catalog) note(err error) {
 	if err != nil {

@@ -90,3 +90,6 @@ func withClient(t target, use func(*api.Client) error) error {
 	defer client.Close()
 	return use(client)
 }
+
+// envWords returns the words of one of our environment variables.
+func envWords(name string) []string { return strings.Fields(os.Getenv(envPrefix + name)) }

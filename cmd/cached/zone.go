@@ -74,8 +74,8 @@ func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error)
 	z.peers = api.NewPeers(clients)
 	opts := peer.Options{
 		Node: cfg.Node, Ring: z.ring.Load, Transport: z.peers, Held: held, Budget: cfg.PeerBudget, Silence: cfg.PeerSilence,
-		Limits:  placement.Limits{PerBlock: cfg.SendsPerBlock, Total: cfg.Sends},
-		Alive: z.alive, Suspect: z.suspect, Logger: z.log,
+		Limits: placement.Limits{PerBlock: cfg.SendsPerBlock, Total: cfg.Sends},
+		Alive:  z.alive, Suspect: z.suspect, Logger: z.log,
 	}
 	if cfg.Distribution == distributeTree {
 		z.trees = api.NewTrees(clients)

@@ -16,11 +16,9 @@ func (m *Membership) Alive(node string) bool {
 			return false, nil
 		}
 		for range pings {
-			if m.ctx.Err() != nil {
-				return false, nil
-			}
-			if _, err := m.list.Ping(node, net.UDPAddrFromAddrPort(addr)); err == nil {
-				return true, nil
+			_, err := m.list.Ping(node, net.UDPAddrFromAddrPort(addr))
+			if err == nil || m.ctx.Err() != nil {
+				return err == nil, nil
 			}
 		}
 		return false, nil
