@@ -10,18 +10,19 @@ const pings = 2
 // same time, and waits for the answer as long as for two probes. False also where the
 // zone has no such member.
 func (m *Membership) Alive(node string) bool {
-	lives, _, _ := m.asking.Do(node, func() (any, error) {
-		addr, ok := m.table.gossipOf(node)
-		if !ok {
-			return false, nil
-		}
-		for range pings {
-			_, err := m.list.Ping(node, net.UDPAddrFromAddrPort(addr))
-			if err == nil || m.ctx.Err() != nil {
-				return err == nil, nil
-			}
-		}
-		return false, nil
-	})
+	lives, _, _ := m.asking.Do(node, func() (any, error) { return m.answers(node), nil })
 	return lives == true
+}
+
+func (m *Membership) answers(node string) bool {
+	addr, ok := m.table.gossipOf(node)
+	for range pings {
+		if !ok || m.ctx.Err() != nil {
+			return false
+		}
+		if _, err := m.list.Ping(node, net.UDPAddrFromAddrPort(addr)); err == nil {
+			return true
+		}
+	}
+	return false
 }
