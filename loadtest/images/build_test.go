@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/zonecache/cached/image"
@@ -52,10 +53,14 @@ func TestTiny(t *testing.T) {
 		}
 	})
 	t.Run("same bytes again", func(t *testing.T) {
-		// The runtime layer is what an overlay and a script made; its base stays.
-		if err := errors.Join(os.RemoveAll(filepath.Dir(first.Layout)), os.RemoveAll(filepath.Join(dir, "layers", first.Layers[1].Key))); err != nil {
-			t.Fatal(err)
+		// A layer that a script made and one of files, by somebody with another umask.
+		layers := filepath.Join(dir, "layers")
+		for _, gone := range []string{filepath.Dir(first.Layout), filepath.Join(layers, first.Layers[1].Key), filepath.Join(layers, first.Layers[2].Key)} {
+			if err := os.RemoveAll(gone); err != nil {
+				t.Fatal(err)
+			}
 		}
+		defer syscall.Umask(syscall.Umask(0o77))
 		again := build(t, dir, "tiny")
 		if again.Found || !slices.Equal(again.Layers, first.Layers) {
 			t.Errorf("built %+v, then %+v", first.Layers, again.Layers)

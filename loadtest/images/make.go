@@ -93,7 +93,7 @@ type fillArgs struct {
 func (b *builder) fill(ctx context.Context, l layer, a fillArgs) error {
 	// File systems stamp with a clock that is some milliseconds behind.
 	since := time.Now().Add(-2 * time.Second)
-	if err := os.Mkdir(a.tree, 0o755); err != nil {
+	if err := makeDir(a.tree); err != nil {
 		return err
 	}
 	if l.Changes != nil {
@@ -108,14 +108,8 @@ func (b *builder) fill(ctx context.Context, l layer, a fillArgs) error {
 			return fmt.Errorf("mmdebstrap: %w", err)
 		}
 	}
-	for name, text := range l.Files {
-		name = filepath.Join(a.tree, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			return err
-		}
+	if err := writeFiles(a.tree, l.Files); err != nil {
+		return err
 	}
 	if l.Script != "" {
 		b.report(l.Name, l.Doing)
@@ -150,11 +144,40 @@ func (b *builder) unpack(ctx context.Context, l layer, a fillArgs) error {
 	}
 	// What scripts and runtimes mount upon.
 	for _, d := range []string{"dev", "etc", "proc", "root", "run", "sys", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(a.tree, d), 0o755); err != nil {
+		if err := makeDir(filepath.Join(a.tree, d)); err != nil {
 			return err
 		}
 	}
 	return os.Chmod(filepath.Join(a.tree, "tmp"), 0o777|os.ModeSticky)
+}
+
+func writeFiles(tree string, files map[string]string) error {
+	for name, text := range files {
+		at := tree
+		for part := range strings.SplitSeq(filepath.Dir(name), "/") {
+			at = filepath.Join(at, part)
+			if err := makeDir(at); err != nil {
+				return err
+			}
+		}
+		at = filepath.Join(tree, name)
+		if err := errors.Join(os.WriteFile(at, []byte(text), 0o644), os.Chmod(at, 0o644)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeDir makes the directory where it is not there yet, with a mode that is not
+// up to the caller's umask.
+func makeDir(at string) error {
+	if err := os.Mkdir(at, 0o755); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return err
+	}
+	return os.Chmod(at, 0o755)
 }
 
 // settle gives what was written since then the one time of all builds. Layers

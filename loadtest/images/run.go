@@ -23,7 +23,7 @@ var private = syscall.SysProcAttr{
 // hidden runs a script of the host in namespaces of its own, in dir, with args
 // as $1, $2 and so on, and with nothing from the caller's environment.
 func hidden(ctx context.Context, dir, script string, args ...string) error {
-	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-euc", "mount -t proc none /proc\n" + script, "sh"}, args...)...)
+	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-euc", "umask 022\nmount -t proc none /proc\n" + script, "sh"}, args...)...)
 	attr := private
 	cmd.SysProcAttr = &attr
 	cmd.Dir = dir

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"archive/tar"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -80,8 +81,8 @@ func checkCompiled(t *testing.T, layer map[string]entry) {
 			continue
 		}
 		source, ok := layer[path.Join(path.Dir(path.Dir(dir)), module+".py")]
-		if !ok {
-			continue // of the layer below, or without a source
+		if !ok || !strings.HasPrefix(source.about, fmt.Sprint(tar.TypeReg)+" ") {
+			continue // without a source, or of what a link points at
 		}
 		var typ, uid, gid, mode, mtime int64
 		if _, err := fmt.Sscan(source.about, &typ, &uid, &gid, &mode, &mtime); err != nil {
