@@ -44,6 +44,22 @@
 //   - app: the program says v2 where it said v1, and a file NEWS joins it. It is
 //     another layer.
 //
+// # Sizes
+//
+// As built in November 2026, base included (29 MB gzipped, 74 MB, 4201 files):
+//
+//	        MB gzipped  MB unpacked   files  v2 rebuilds
+//	tiny           1.1            2     323  netbase
+//	flask           50          134    7040  python3-itsdangerous
+//	node            72          212   26411  node-qs
+//	pyml           264          885   36287  python3-joblib
+//	chrome         297          758   14435  fontconfig-config
+//	torch          410         1197   21495  python3-typing-extensions
+//
+// `CACHED_PROVE=1 go test -v -timeout 1h -run TestStarts ./loadtest/images` builds
+// all of them, starts each with runc, and checks what v2 changes. All together
+// take 5 GB, the unpacked layers included.
+//
 // # In the directory
 //
 //	layers/KEY       an unpacked layer, its archive and its sizes
