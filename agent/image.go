@@ -40,7 +40,7 @@ func newImage(o Options, s *source, m *image.Manifest) (*Image, error) {
 		return nil, err
 	}
 	img.call = block.Call{Image: o.Image, Workload: o.Workload}
-	if img.reader, err = image.NewReader(m, img.counted(s), image.ReaderOptions{Keep: -1}); err != nil {
+	if img.reader, err = image.NewReader(m, img.counted(s), image.ReaderOptions{Keep: -1, Pool: o.Pool}); err != nil {
 		return nil, err
 	}
 	img.window, err = newWindow(o.Window, func(ctx context.Context, ref image.BlockRef) (block.Block, error) {

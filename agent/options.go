@@ -15,7 +15,7 @@ import (
 const (
 	DefaultGrace    = 2 * time.Second
 	DefaultDeadline = 30 * time.Second
-	DefaultWindow   = 64 << 20
+	DefaultWindow   = 16 << 20
 	DefaultAhead    = 32
 )
 
@@ -44,8 +44,11 @@ type Options struct {
 	Grace time.Duration
 	// Deadline is how long a read may take; 0 means DefaultDeadline.
 	Deadline time.Duration
-	// Window is how many bytes of decoded blocks are kept; 0 means DefaultWindow.
+	// Window is how many bytes of decoded blocks are kept while the image is read; 0
+	// means DefaultWindow. Half a minute after the last read none are.
 	Window int64
+	// Pool serves buffers for decoding; nil means block.DefaultPool.
+	Pool *block.Pool
 	// Ahead is how many blocks are fetched ahead of a program at most; 0 means
 	// DefaultAhead, negative none.
 	Ahead int

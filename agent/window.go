@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
@@ -32,7 +33,12 @@ type window struct {
 	pieces *simplelru.LRU[image.BlockRef, *piece]
 	bytes  int64
 	closed bool
+	used   bool // since it was last looked at
 }
+
+// forgetAfter is about how long a window that nobody reads keeps its blocks: a host
+// has hundreds of images mounted whose programs have long read what they need.
+const forgetAfter = 30 * time.Second
 
 // A piece is a block in the window, or on its way there. window.mu guards it until
 // done is closed; from then on each reader who waited owns a reference to b.
@@ -55,7 +61,29 @@ func newWindow(budget int64, fetch func(context.Context, image.BlockRef) (block.
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	var err error
 	w.pieces, err = simplelru.NewLRU(maxPieces, func(ref image.BlockRef, p *piece) { w.droppedLocked(ref, p) })
+	if err == nil {
+		w.work.Go(w.forget)
+	}
 	return w, err
+}
+
+// forget drops all blocks when nobody has read any for a while.
+func (w *window) forget() {
+	tick := time.NewTicker(forgetAfter)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		w.mu.Lock()
+		if !w.used {
+			w.pieces.Purge()
+		}
+		w.used = false
+		w.mu.Unlock()
+	}
 }
 
 // droppedLocked is called by w.pieces, within calls that hold mu.
@@ -98,6 +126,7 @@ func (w *window) join(ctx context.Context, ref image.BlockRef) (*piece, error) {
 	if w.closed {
 		return nil, errClosed
 	}
+	w.used = true
 	p, ok := w.pieces.Get(ref)
 	switch {
 	case !ok:

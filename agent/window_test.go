@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/block/blocktest"
@@ -148,4 +150,26 @@ func TestAClosedWindowServesNobody(t *testing.T) {
 	if n := w.fetchAhead(t.Context(), refs); n != 0 {
 		t.Errorf("%d fetches", n)
 	}
+}
+
+// An image that nobody reads keeps no blocks.
+func TestAnIdleWindowForgets(t *testing.T) {
+	refs, fetch := testRefs(3, 1000)
+	synctest.Test(t, func(t *testing.T) {
+		w := openWindow(t, 1<<20, fetch)
+		defer w.close()
+		for _, ref := range refs {
+			b, _, err := w.get(t.Context(), ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Release()
+		}
+		<-time.After(2*forgetAfter + time.Second)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if n := w.pieces.Len(); n != 0 || w.bytes != 0 {
+			t.Errorf("%d blocks of %d bytes are left", n, w.bytes)
+		}
+	})
 }

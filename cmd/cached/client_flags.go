@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/identity"
 )
 
@@ -38,8 +39,11 @@ func addServerFlag(cmd *cobra.Command) *target {
 }
 
 // newClient returns a client of the daemon.
-func (t target) newClient() (*api.Client, error) {
-	var o api.ClientOptions
+func (t target) newClient() (*api.Client, error) { return t.newClientOf(block.DefaultPool) }
+
+// newClientOf returns a client of the daemon whose blocks lie in the pool.
+func (t target) newClientOf(pool *block.Pool) (*api.Client, error) {
+	o := api.ClientOptions{Pool: pool}
 	if err := t.secure(&o); err != nil {
 		return nil, err
 	}

@@ -36,6 +36,9 @@ type mounted struct {
 	Stale    bool    `json:"stale,omitempty"`
 }
 
+// idleMemory is what a mount's process keeps of free buffers; a host has many.
+const idleMemory = 2 << 20
+
 // serve mounts the image and serves it until it is unmounted.
 func (c *mountCommand) serve(cmd *cobra.Command) error {
 	// Both end the mount if nobody uses it, and nothing otherwise.
@@ -87,11 +90,12 @@ func waitForUnmount(m *mount.Mount, img *agent.Image, signals <-chan os.Signal, 
 
 // open opens the image, and returns what closes it and all it reads from.
 func (c *mountCommand) open(ctx context.Context, log *slog.Logger) (*agent.Image, func(), error) {
-	client, err := c.server.newClient()
+	pool := block.NewPool(idleMemory)
+	client, err := c.server.newClientOf(pool)
 	if err != nil {
 		return nil, nil, err
 	}
-	o := agent.Options{Image: c.image, Workload: c.workload, Daemon: client, Grace: c.grace, Deadline: c.deadline, Window: int64(c.window), Logger: log}
+	o := agent.Options{Pool: pool, Image: c.image, Workload: c.workload, Daemon: client, Grace: c.grace, Deadline: c.deadline, Window: int64(c.window), Logger: log}
 	closers := []func() error{client.Close}
 	done := func() {
 		for _, f := range closers {
@@ -101,7 +105,7 @@ func (c *mountCommand) open(ctx context.Context, log *slog.Logger) (*agent.Image
 		}
 	}
 	if len(c.origins) > 0 {
-		direct, err := origin.Open(ctx, c.origins, origin.Options{Logger: log})
+		direct, err := origin.Open(ctx, c.origins, origin.Options{Pool: pool, Logger: log})
 		if err != nil {
 			done()
 			return nil, nil, err

@@ -19,6 +19,7 @@ Start here:
   cached demo                                  see it work on this machine, in a minute
   cached publish dir:/srv/app --name app:v1    cut a tree into blocks and store them
   cached serve                                 run this host's daemon
+  cached mount app:v1 /mnt/app                 the image as a root filesystem, at once (as root)
   cached read app:v1 > app.erofs               read the image back through the daemon
   cached stats                                 who served what: hit rate by tier
 
