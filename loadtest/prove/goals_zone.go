@@ -9,7 +9,8 @@ const (
 	zoneBurstSlow  = zoneTest + "TestProveZoneBurstSlowLinks ./loadtest/zone"
 	zoneTree       = zoneTest + "'TestProveZoneBurstTree$' ./loadtest/zone"
 	zoneAlone      = zoneTest + "'TestProveZoneBurstAlone$' ./loadtest/zone"
-	zoneFirst      = zoneTest + "TestProveZoneFirstBlock ./loadtest/zone"
+	zoneFirst      = zoneTest + "'TestProveZoneFirstBlock$' ./loadtest/zone"
+	zoneFirstSlow  = zoneTest + "TestProveZoneFirstBlockSlowLinks ./loadtest/zone"
 	zoneSlow       = zoneTest + "TestProveZoneSlowLink ./loadtest/zone"
 	zoneKilled     = zoneTest + "TestProveZoneOwnerKilled ./loadtest/zone"
 	zoneRolling    = zoneTest + "TestProveZoneRollingRestart ./loadtest/zone"
@@ -52,6 +53,9 @@ var zoneGoals = []goal{
 	{name: "first block asked by 16 hosts at once, in transfers beyond the origin's delay, median of 15 blocks", figure: "zone.first_block16.transfers", op: atMost, bound: 4, unit: "x", command: zoneFirst},
 	{name: "the same, the slowest of 15 blocks", figure: "zone.first_block16.worst_transfers", op: shown, unit: "x", command: zoneFirst},
 	{name: "first block: origin reads per block", figure: "zone.first_block16.origin_reads_per_block", op: exactly, bound: 1, unit: "reads", command: zoneFirst},
+	{name: "first block over links of 25 Mbit/s, in transfers beyond the origin's delay, median of 15 blocks", figure: "zone.first_block16_slow.transfers", op: atMost, bound: 4, unit: "x", command: zoneFirstSlow},
+	{name: "the same, the slowest of 15 blocks", figure: "zone.first_block16_slow.worst_transfers", op: shown, unit: "x", command: zoneFirstSlow},
+	{name: "the same: origin reads per block", figure: "zone.first_block16_slow.origin_reads_per_block", op: exactly, bound: 1, unit: "reads", command: zoneFirstSlow},
 	{name: "one host with a link four times slower: the others' time", figure: "zone.slow_link.others_x", op: atMost, bound: 1.1, unit: "x", command: zoneSlow},
 	{name: "the same, the worst of three pairs of bursts", figure: "zone.slow_link.worst_others_x", op: atMost, bound: 1.1, unit: "x", command: zoneSlow},
 	{name: "slow link: origin reads per distinct block", figure: "zone.slow_link.origin_reads_per_block", op: exactly, bound: 1, unit: "reads", command: zoneSlow},
