@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // heldBack is how many of a block's last bytes readers get only once the whole
@@ -35,6 +36,7 @@ type Arrival struct {
 	err     error         // once failed
 	changed chan struct{} // nil unless somebody waits
 	source  source
+	waited  time.Duration
 }
 
 // NewArrival returns an arrival of the block id, with one reference.
@@ -65,6 +67,9 @@ func (a *Arrival) Begin(size int) error {
 		return fmt.Errorf("arrival of %s: %d bytes, began with %d: %w", a.id.Short(), size, a.size, ErrCorrupt)
 	case a.size < 0:
 		a.size, a.buf = size, a.pool.Get(size)
+		if a.source.waits > 0 {
+			a.waitedLocked()
+		}
 		a.wakeLocked()
 	}
 	return nil

@@ -6,6 +6,7 @@ import "time"
 type source struct {
 	first time.Time // when it first made itself heard; zero: not yet
 	waits int       // how often it said that the asker must wait
+	since time.Time // when it was asked, or last said so
 }
 
 func (s *source) heard() {
@@ -19,7 +20,7 @@ func (s *source) heard() {
 func (a *Arrival) Asked() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.source = source{}
+	a.source = source{since: time.Now()}
 }
 
 // Waiting says that the source lives and lets the asker wait. Begin and Waiting
@@ -29,7 +30,23 @@ func (a *Arrival) Waiting() {
 	defer a.mu.Unlock()
 	a.source.heard()
 	a.source.waits++
+	a.waitedLocked()
 	a.wakeLocked()
+}
+
+func (a *Arrival) waitedLocked() {
+	now := time.Now()
+	if !a.source.since.IsZero() {
+		a.waited += now.Sub(a.source.since)
+	}
+	a.source.since = now
+}
+
+// Waited returns how long sources have let the asker wait in all, as they said.
+func (a *Arrival) Waited() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.waited
 }
 
 // Heard returns when the source was first heard from since Asked, the zero time

@@ -1,6 +1,7 @@
 package zonetest_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -67,8 +68,40 @@ func TestAnOriginSlowerThanTheBudgetIsStillReadOnce(t *testing.T) {
 		z := zonetest.New(t, zonetest.Options{Nodes: 16, Blocks: 2, OriginDelay: 8 * time.Second})
 		trace(t, z)
 		readEverywhere(t, z)
-		_, _, total := z.OriginMost()
-		t.Logf("%d origin reads of 2 blocks", total)
-		figure.Report(t, "zonetest.slow_origin.reads_per_block", float64(total)/2, "reads")
+		checkOrigin(t, z, 1, z.Len())
+		figure.Report(t, "zonetest.slow_origin.reads_per_block", float64(z.Origin().Total())/2, "reads")
+	})
+}
+
+// Over slow links the owners' reads stand in line at the origin for longer than
+// the budget: whoever read there as well would only make the line longer.
+func TestEachBlockIsReadOnceInABurstOverSlowLinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate = 25e6 / 8
+		z := zonetest.New(t, zonetest.Options{
+			Nodes: 16, Blocks: sized(160, 448), BlockSize: 150 << 10, Link: zonetest.Link{Up: rate, Down: rate}, OriginRate: rate,
+		})
+		trace(t, z)
+		startAll(t, z, z.Nodes())
+		checkOrigin(t, z, 1, z.Len())
+	})
+}
+
+// A reader whose deadline comes sooner than that has time left for the origin.
+func TestASlowOriginIsNotWaitedForBeyondTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := zonetest.New(t, zonetest.Options{Nodes: 4, Blocks: 1})
+		trace(t, z)
+		owner := z.Owner(z.ID(0))
+		z.Play(owner.Index, zonetest.AlwaysWait)
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, err := except(z, owner)[0].Read(ctx, z.ID(0)); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took < 5*time.Second || took > 6*time.Second+slack {
+			t.Errorf("took %v, want three quarters of 8 s and one read of the origin", took)
+		}
 	})
 }

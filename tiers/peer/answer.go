@@ -164,6 +164,9 @@ func (a *asked) decide(ctx context.Context) (answer Answer, again bool, err erro
 			return answer, false, err
 		case placement.Wait:
 			v.arrival.Leave()
+			if v.doubtful && a.role != placement.Owner {
+				return a.gone(), false, nil // "wait" would say that the origin is waited for
+			}
 			if _, err := a.waiting.wait(ctx, called, v.changed); err != nil {
 				return Answer{}, false, err
 			}

@@ -36,15 +36,16 @@ type reception struct {
 	done   chan struct{} // closed once ended
 
 	// arrivals.mu guards what follows.
-	arrival *block.Arrival // replaced when it must begin anew
-	source  string         // whom the bytes come from now
-	rung    rung           // where trees are the way of distribution
-	depth   uint8          // how many nodes may pass them on before they are here
-	users   int
-	holds   int // references to the reception: its users, its run or the table once it lingers
-	ended   bool
-	err     error
-	other   block.Block // the block, when it came another way meanwhile
+	arrival  *block.Arrival // replaced when it must begin anew
+	source   string         // whom the bytes come from now
+	rung     rung           // where trees are the way of distribution
+	depth    uint8          // how many nodes may pass them on before they are here
+	doubtful bool           // it has lost a source
+	users    int
+	holds    int // references to the reception: its users, its run or the table once it lingers
+	ended    bool
+	err      error
+	other    block.Block // the block, when it came another way meanwhile
 }
 
 // arrivals is the table of receptions, at most one for each block, and one more
@@ -188,6 +189,33 @@ func (a *arrivals) from(r *reception, source string, depth uint8) {
 	r.source, r.depth = source, depth
 }
 
+// waited returns how long sources have let this node wait for the origin, as far
+// as that can be believed: where one was lost, or seats in a tree are wrong, nodes
+// may wait for nothing.
+func (a *arrivals) waited(r *reception) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r.doubtful || r.rung > ringRung {
+		return 0
+	}
+	return r.arrival.Waited()
+}
+
+// lets returns who the reception's source is, and whether it lets this node wait.
+func (a *arrivals) lets(r *reception) (source string, wait bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, waits := r.arrival.Heard()
+	return r.source, waits > 0 && !r.arrival.Flowing()
+}
+
+// doubt says that the reception has lost a source.
+func (a *arrivals) doubt(r *reception) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r.doubtful = true
+}
+
 // A view is what a user sees of a reception at one moment.
 type view struct {
 	holding placement.Holding
@@ -196,6 +224,8 @@ type view struct {
 	source  string
 	depth   uint8
 	err     error // it has failed
+	// doubtful says that it has lost a source and waits for its first byte.
+	doubtful bool
 }
 
 func (a *arrivals) view(r *reception) view {
@@ -205,7 +235,7 @@ func (a *arrivals) view(r *reception) view {
 	v.changed = v.arrival.Changed() // before looking, so that nothing is missed
 	switch {
 	case v.err != nil || !v.arrival.Flowing():
-		v.holding = placement.Expected
+		v.holding, v.doubtful = placement.Expected, r.doubtful
 	case v.arrival.Ended():
 		v.holding, v.depth, v.changed = placement.Whole, 0, nil
 	default:

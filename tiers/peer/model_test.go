@@ -25,7 +25,7 @@ func TestNoReadFailsWhateverPeersDo(t *testing.T) {
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			took := misbehave(t, seed)
-			if limit := splitPatience*DefaultBudget + 25*time.Millisecond; took > limit {
+			if limit := longPatience*DefaultBudget + 25*time.Millisecond; took > limit {
 				t.Errorf("seed %d: a read took %v, want at most %v", seed, took, limit)
 			}
 			worst = max(worst, took)

@@ -45,23 +45,17 @@ const vainFor = time.Second
 
 // receive starts a reception of a block from the zone.
 func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
-	budget, most := t.budget(ctx), t.patience(ctx)
-	budget -= budget / heirShare // what may follow, in a chain that goes on to Heirs
-	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), max(budget, most))
-	ctx, cancelCause := context.WithCancelCause(ctx)
-	cancel := func() { cancelCause(nil); end() }
+	patience := t.patience(ctx)
+	ctx, cancelCause := context.WithCancelCause(context.WithoutCancel(ctx))
+	cancel := func() { cancelCause(nil) }
 	r := &reception{id: id, way: fromPeers, cancel: cancel, done: make(chan struct{}), arrival: block.NewArrival(id, t.opts.Pool)}
 	stop := context.AfterFunc(t.ending, cancel)
 	began := time.Now()
 	run := func() {
 		defer cancel()
 		defer stop()
-		spent := time.AfterFunc(budget, func() {
-			if !t.peers.silent.split(time.Now()) {
-				cancelCause(context.DeadlineExceeded)
-			}
-		})
-		defer spent.Stop()
+		watch := t.newStopwatch(r, patience, func() { cancelCause(context.DeadlineExceeded) })
+		defer watch.stop()
 		err := t.bring(ctx, r)
 		if err != nil {
 			if b := t.arrivals.adopted(r); !b.IsZero() {
@@ -85,16 +79,6 @@ func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
 		return nil
 	}
 	return r
-}
-
-// patience returns how long a read may take while the zone is split: of a
-// deadline, a quarter must be left for the origin.
-func (t *Tier) patience(ctx context.Context) time.Duration {
-	until, ok := block.Deadline(ctx)
-	if !ok {
-		return splitPatience * t.opts.Budget
-	}
-	return min(splitPatience*t.opts.Budget, time.Until(until)*3/4)
 }
 
 // budget returns how long a read may take: the origin must have as long.

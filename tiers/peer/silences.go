@@ -13,8 +13,6 @@ const (
 	aSplit = 2
 	// silentFor is how long a silence counts whose end nobody hears.
 	silentFor = maxPause
-	// splitPatience is how many budgets a read has while the zone is split.
-	splitPatience = 3
 )
 
 // silences are the nodes that were given up because they were silent and have

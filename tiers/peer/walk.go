@@ -274,6 +274,7 @@ func (w *walk) pass(s step, to string) (step, error) {
 func (w *walk) died(s step) (step, error) {
 	w.ring = w.opts.Ring() // the zone may know of the death by now, and of others
 	w.stats.orphans.Add(1)
+	w.arrivals.doubt(w.reception)
 	w.lost = s.to.Name
 	w.passed = append(w.passed, s.to.Name)
 	return w.owner("")
@@ -310,6 +311,7 @@ func (w *walk) again(into *block.Arrival, why error) (step, error) {
 		return step{}, fmt.Errorf("begun %d times in vain: %w (%s)", w.restarts, block.ErrUnavailable, why.Error())
 	}
 	w.stats.restarts.Add(1)
+	w.arrivals.doubt(w.reception)
 	w.arrivals.replace(w.reception, into.Restart())
 	w.sources = nil
 	w.hops = max(w.hops, 2*placement.MaxHops-1) // the owner itself, if it can
