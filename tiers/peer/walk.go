@@ -110,9 +110,11 @@ func (w *walk) take(ctx context.Context, s step) (next step, done bool, err erro
 		if err = w.pause(ctx); err == nil {
 			next, err = w.owner(w.unless(s))
 		}
-	case errors.Is(err, errLives) && w.stalls < maxStalls:
+	case errors.Is(err, errLives) && into.Size() < 0 && w.stalls < maxStalls:
+		// Who stood in for it would read the origin once more. One that has begun to
+		// send and stops is left: that may be its way.
 		w.stalls++
-		next, err = w.owner(w.unless(s)) // who stood in for it would read the origin once more
+		next, err = w.owner(w.unless(s))
 	case errors.Is(err, block.ErrUnavailable):
 		next, err = w.died(s)
 	default:
