@@ -1,19 +1,19 @@
 package zonetest_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/zonecache/cached/internal/figure"
 	"github.com/zonecache/cached/internal/zonetest"
-	"github.com/zonecache/cached/placement"
 	"github.com/zonecache/cached/tiers/peer"
 )
 
 // Until the membership has noticed a partition, all nodes of a half choose the
 // same one to stand in for an owner they do not reach, so that the origin, whose
-// link is as slow as one host's, is read once by each half.
+// link is as slow as one host's, is read once by each half: but for a few blocks.
 func TestAPartitionNobodyHasNoticed(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
@@ -38,16 +38,25 @@ func TestAPartitionNobodyHasNoticed(t *testing.T) {
 				ideal := time.Duration(float64(z.Len()*(256<<10)) / rate * float64(time.Second))
 				time.AfterFunc(ideal/4, func() { z.Partition(left, right) })
 				slowest := time.Duration(0)
-				// With the narrower window of links of this rate a few blocks are read three times.
-				wide := placement.OrderLimits{Window: 256, Out: 16, Demand: 4}
-				ahead := placement.OrderLimits{Window: 1, Out: 16, Demand: 16, Ahead: 384}
-				for _, took := range startBy(t, z, z.Nodes(), wide, ahead) {
+				for _, took := range startAll(t, z, z.Nodes()) {
 					slowest = max(slowest, took)
 				}
 				most, _, total := z.OriginMost()
-				figure.Report(t, "zonetest.partition_unnoticed."+tt.name+".most_origin_reads", float64(most), "reads")
-				t.Logf("%d origin reads of %d blocks, at most %d of one; the slowest host after %v, ideal %v", total, z.Len(), most, slowest, ideal)
-				checkOrigin(t, z, 2, 2*z.Len())
+				more := 0
+				for i := range z.Len() {
+					if z.OriginReads(z.ID(i)) > 2 {
+						more++
+					}
+				}
+				figure.Report(t, fmt.Sprintf("zonetest.partition_unnoticed_%d.most_origin_reads", tt.nodes), float64(most), "reads")
+				figure.Report(t, fmt.Sprintf("zonetest.partition_unnoticed_%d.read_more_than_twice", tt.nodes), float64(more)/float64(z.Len()), "x")
+				t.Logf("%d origin reads of %d blocks, at most %d of one, %d more than twice; the slowest host after %v, ideal %v", total, z.Len(), most, more, slowest, ideal)
+				// A node that takes a busy one for dead asks the next holder: in the worst
+				// runs for 4 of 1024 blocks.
+				checkOrigin(t, z, 3, 2*z.Len())
+				if more > max(1, z.Len()/100) {
+					t.Errorf("%d of %d blocks were read more than twice", more, z.Len())
+				}
 				if limit := 3*ideal + 5*time.Second; slowest > limit {
 					t.Errorf("the slowest host took %v, want at most %v", slowest, limit)
 				}

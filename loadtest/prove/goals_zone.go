@@ -77,6 +77,7 @@ var zoneGoals = []goal{
 	{name: "partition into 8 + 8 in mid-burst: failed reads", figure: "zone.partition.failed_reads", op: exactly, bound: 0, unit: "reads", command: zonePartition},
 	{name: "partition: wrong blocks", figure: "zone.partition.wrong_blocks", op: exactly, bound: 0, unit: "blocks", command: zonePartition},
 	{name: "partition: most origin reads of one block", figure: "zone.partition.most_origin_reads_of_a_block", op: atMost, bound: 2, unit: "reads", command: zonePartition},
+	{name: "partition: share of the blocks that are read more than twice, because a node took a busy one for dead", figure: "zone.partition.read_more_than_twice", op: atMost, bound: 0.01, unit: "x", command: zonePartition},
 	{name: "partition: origin reads per distinct block, as the daemons' ledgers say", figure: "zone.partition.ledger_origin_reads_per_block", op: atMost, bound: 2, unit: "reads", command: zonePartition},
 	{name: "partition: reads in the origin's log that no ledger has, because they were given up", figure: "zone.partition.given_up_share", op: atMost, bound: 0.05, unit: "x", command: zonePartition},
 	{name: "partition: the slowest read of a host", figure: "zone.partition.slowest_read_s", op: shown, unit: "s", command: zonePartition},
@@ -120,6 +121,8 @@ var zoneGoals = []goal{
 
 	{name: "nodes in one process: kill, hang, partition, slow links, lies, forged redirects, disagreeing rings, chaos of half an hour", command: zoneInProcess},
 	{name: "in one process: most origin reads of a block while a zone is in two halves", figure: "zonetest.partition.most_origin_reads", op: atMost, bound: 2, unit: "reads", command: zoneInProcess},
+	{name: "in one process: 16 nodes in two halves in mid-burst, before anybody has noticed: most origin reads of a block", figure: "zonetest.partition_unnoticed_16.most_origin_reads", op: atMost, bound: 3, unit: "reads", command: zoneInProcess},
+	{name: "the same: share of the blocks that are read three times", figure: "zonetest.partition_unnoticed_16.read_more_than_twice", op: atMost, bound: 0.01, unit: "x", command: zoneInProcess},
 	{name: "in one process: wrong blocks where all others lie", figure: "zonetest.liars.wrong_bytes", op: exactly, bound: 0, unit: "blocks", command: zoneInProcess},
 	{name: "two tenants, one block: the other is denied, cached or not; certificates and tokens of agents", command: zoneTenants},
 	{name: "access on every read; certificates of a zone: expired, not yet valid, of another zone, replaced; a clock an hour off", command: zoneDenied},

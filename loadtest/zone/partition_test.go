@@ -47,6 +47,7 @@ func measurePartition(t *testing.T, f *fields) {
 	figure.Report(t, "zone.partition.failed_reads", float64(sum.Failed), "reads")
 	figure.Report(t, "zone.partition.wrong_blocks", float64(sum.Wrong), "blocks")
 	figure.Report(t, "zone.partition.most_origin_reads_of_a_block", float64(reads.Most()), "reads")
+	figure.Report(t, "zone.partition.read_more_than_twice", float64(countAbove(reads.Blocks, 2))/float64(z.Image.Blocks), "x")
 	figure.Report(t, "zone.partition.origin_reads_per_block", float64(reads.Total)/float64(z.Image.Blocks), "reads")
 	figure.Report(t, "zone.partition.ledger_origin_reads_per_block", float64(books.OriginBlocks)/float64(z.Image.Blocks), "reads")
 	figure.Report(t, "zone.partition.given_up_share", gaveUp, "x")

@@ -98,7 +98,7 @@ func (a *asked) wants() bool { return a.ask.Kind == placement.Want || a.ask.Kind
 func (a *asked) find(ctx context.Context) error {
 	read := func() *reception { return a.readLocal(ctx, a.id) }
 	if a.reception = a.arrivals.join(a.id, nil); a.reception != nil {
-		if a.role == placement.Owner && a.wants() && a.ask.Lost != "" {
+		if a.role == placement.Owner && a.wants() && a.ask.Lost != "" && !a.knowsBetter() {
 			a.reception = a.arrivals.stepAside(a.reception, read)
 		}
 		return nil
@@ -113,6 +113,13 @@ func (a *asked) find(ctx context.Context) error {
 		a.reception = a.arrivals.join(a.id, read)
 	}
 	return nil
+}
+
+// knowsBetter reports whether this node may wait for its own source although the
+// asker has lost one: that node lives, as this one has heard itself, and nobody
+// waits for the asker, so that no circle closes.
+func (a *asked) knowsBetter() bool {
+	return a.ask.Alone && a.peers.get(a.ask.Lost).lives(a.opts.Silence/2)
 }
 
 // leave gives back what find found.

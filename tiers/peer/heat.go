@@ -110,11 +110,15 @@ func (t *Tier) offer(id block.ID) {
 }
 
 // offered pulls a replica of a block whose owner says that it is hot, unless
-// this node is busy with others. Only the owner may say so.
+// this node is busy with others, or does not read from the owner at the moment and
+// would read the origin. Only the owner may say so.
 func (t *Tier) offered(a *asked) {
 	chain := t.pull.Load()
 	owner, ok := a.ring.Owner(a.id)
 	if chain == nil || !ok || owner.Name != a.ask.Reader || owner.Name == t.opts.Node {
+		return
+	}
+	if state, _, _ := t.peers.get(owner.Name).breaker.state(time.Now()); state != Closed {
 		return
 	}
 	select {
@@ -126,8 +130,11 @@ func (t *Tier) offered(a *asked) {
 	t.hot.add(a.id, time.Now())
 	begun := t.begin(func() {
 		defer func() { <-t.pulls }()
-		ctx, cancel := context.WithTimeout(t.ending, t.opts.Budget)
+		// It ends before its time among peers does, because the chain goes on to the
+		// origin then; a deadline would only make that time shorter.
+		ctx, cancel := context.WithCancel(t.ending)
 		defer cancel()
+		defer time.AfterFunc(t.opts.Budget/2, cancel).Stop()
 		b, err := (*chain).ReadBlock(block.WithCall(ctx, block.Call{Cause: block.Repair}), a.id)
 		if err == nil {
 			b.Release()
