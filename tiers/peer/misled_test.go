@@ -1,6 +1,9 @@
 package peer
 
 import (
+	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,13 +28,43 @@ func TestForgedRedirectsEnd(t *testing.T) {
 				z.fault = func(a asking) fault {
 					return fault{reply: &placement.Reply{Verdict: placement.Redirect, To: to(a)}}
 				}
+				var log bytes.Buffer
+				z.nodes["a"].tier.opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
 				z.nodes["a"].mustRead(b)
 				if n := len(z.asked(b.ID())); n > maxAsks {
 					t.Errorf("%d asks", n)
 				}
+				if n := z.nodes["a"].tier.Stats().Misled; n == 0 {
+					t.Error("nothing was counted")
+				}
+				const line = `level=WARN msg="redirect leads nowhere" peer=`
+				if n := strings.Count(log.String(), line); n != 1 { // the read takes less than a second
+					t.Errorf("%d lines say so, want 1:\n%s", n, &log)
+				}
 			})
 		})
 	}
+}
+
+func TestComplaintsAreSparse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c complaints
+		var log bytes.Buffer
+		to := slog.New(slog.NewTextHandler(&log, nil))
+		for range 25 {
+			c.warn(to, "one kind", "peer", "b")
+			c.warn(to, "another", "peer", "b")
+			_ = rest(t.Context(), complaintGap/10)
+		}
+		for _, kind := range []string{`"one kind"`, "another"} {
+			if n := strings.Count(log.String(), "msg="+kind); n != 3 {
+				t.Errorf("%d lines about %s, want 3:\n%s", n, kind, &log)
+			}
+		}
+		if n := strings.Count(log.String(), "not_logged=9"); n != 4 {
+			t.Errorf("%d lines say how many were left out, want 4:\n%s", n, &log)
+		}
+	})
 }
 
 func TestGoneFromEverybodyEnds(t *testing.T) {

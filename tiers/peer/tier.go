@@ -128,6 +128,7 @@ type Tier struct {
 	rate     rate
 	pulls    chan struct{} // of replicas, under way
 	stats    stats
+	says     complaints
 
 	ending context.Context //nolint:containedctx // ends with the tier; what the tier does on its own behalf hangs on it
 	end    context.CancelFunc
