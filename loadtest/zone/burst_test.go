@@ -109,9 +109,9 @@ func TestProveZoneBurstSlowLinks(t *testing.T) {
 
 func measureBurstSlowLinks(t *testing.T, f *fields) {
 	o := options(t, zone.Redirect)
-	o.Link, o.OriginLink = slow, slow
+	o.Link, o.OriginLink = calm, calm
 	if figure.Full() {
-		o.Image /= 4
+		o.Image /= 2
 	}
 	b := runBurst(t, f, o)
 	figure.Report(t, "zone.burst16_slow.vs_bound", b.vsBound, "x")

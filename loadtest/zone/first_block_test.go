@@ -28,7 +28,7 @@ func measureFirstBlock(t *testing.T, f *fields) {
 func TestProveZoneFirstBlockSlowLinks(t *testing.T) {
 	alone(t)
 	o := options(t, zone.Redirect)
-	o.Link, o.OriginLink = slow, slow
+	o.Link, o.OriginLink = calm, calm
 	firstBlock(t, own(), o, "zone.first_block16_slow")
 }
 

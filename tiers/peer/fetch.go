@@ -116,6 +116,9 @@ func (t *Tier) failed(ctx context.Context, n *neighbour, heard time.Time, err er
 		t.opts.Suspect(n.name, "stalled")
 	case errors.Is(err, errBrokeOff):
 		t.distrust(n, faint, "broke off", err)
+	case timedOut(err) && t.opts.Alive(n.name): // the packets that open a connection are lost like others
+		t.distrust(n, faint, "failed", err)
+		err = fmt.Errorf("%w: %w", errLives, err)
 	default:
 		t.distrust(n, light, "failed", err)
 		if unreachable(err) {
@@ -136,6 +139,10 @@ func unreachable(err error) bool {
 			return true
 		}
 	}
+	return timedOut(err)
+}
+
+func timedOut(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.As(err, &timeout) && timeout.Timeout()
 }

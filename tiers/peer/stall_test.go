@@ -1,10 +1,13 @@
 package peer
 
 import (
+	"fmt"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/placement"
 )
 
@@ -42,6 +45,34 @@ func TestAStallOfANodeThatLives(t *testing.T) {
 				if x.from == "a" && lives && (x.to != "b" || x.Lost != "" || x.Kind != placement.Want) {
 					t.Errorf("ask %d: %+v", i, x)
 				}
+			}
+		}
+	})
+}
+
+// The same where no connection to it comes to be in time.
+func TestANodeThatLivesAndIsHardToReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, lives := range []bool{true, false} {
+			z := newZone(t, "a", "b", "c")
+			told := 0
+			a := z.start("a", Options{
+				Alive:   func(node string) bool { return lives && node == "b" },
+				Suspect: func(string, string) { told++ },
+			})
+			b := z.block(1, 100_000, "b", "c")
+			z.nodes["b"].mustRead(b)
+			first := true
+			z.fault = func(x asking) fault {
+				if x.from == "a" && x.to == "b" && first {
+					first = false
+					return fault{refuse: fmt.Errorf("dial: %w: %w", os.ErrDeadlineExceeded, block.ErrUnavailable)}
+				}
+				return fault{}
+			}
+			a.mustRead(b)
+			if reads := z.originReads(b); lives && (reads != 1 || told != 0) || !lives && told == 0 {
+				t.Errorf("lives %v: %d reads of the origin, the zone was told %d times", lives, reads, told)
 			}
 		}
 	})
