@@ -40,6 +40,8 @@ func packageOf(program string) string {
 		return "fuse3"
 	case "busybox": // the other one needs a C library, which a small root file system lacks
 		return "busybox-static"
+	case "qemu-system-x86_64":
+		return "qemu-system-x86"
 	case "unshare", "mount", "losetup", "setpriv":
 		return "util-linux"
 	}
