@@ -40,6 +40,38 @@ func TestAHotBlockSurvivesItsOwner(t *testing.T) {
 	})
 }
 
+// In one burst most readers never read from the owner. Their asks are enough for a
+// second holder, and not for all disks to write everything.
+func TestABurstLeavesReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate = 12.5e6
+		z := zonetest.New(t, zonetest.Options{
+			Nodes: 16, Blocks: sized(128, 448), BlockSize: 150 << 10, Link: zonetest.Link{Up: rate, Down: rate}, OriginRate: rate, L2: zonetest.Disk,
+		})
+		trace(t, z)
+		startAll(t, z, z.Nodes())
+		checkOrigin(t, z, 1, z.Len())
+		onDisks, replicas := 0, 0
+		for _, n := range z.Nodes() {
+			onDisks += n.Disk().Len()
+		}
+		for i := range z.Len() {
+			if z.Holders(z.ID(i), 2)[1].Disk().Holds(z.ID(i)) {
+				replicas++
+			}
+		}
+		writes := float64(onDisks) / float64(z.Len())
+		figure.Report(t, "zonetest.burst.disk_writes_per_block", writes, "writes")
+		figure.Report(t, "zonetest.burst.replicas", float64(replicas)/float64(z.Len()), "x")
+		if replicas < z.Len()/2 {
+			t.Errorf("the next holders have %d of %d blocks on their disks", replicas, z.Len())
+		}
+		if writes > 4 {
+			t.Errorf("each block is on %.1f disks of 16", writes)
+		}
+	})
+}
+
 // Blocks that few read are not copied about.
 func TestAColdBlockHasNoReplica(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -36,6 +36,9 @@ func (t *Tier) Answer(ctx context.Context, id block.ID, ask placement.Ask, queue
 		return t.climb(ctx, a)
 	}
 	defer a.leave()
+	if a.role == placement.Owner && a.wants() {
+		t.noteHeat(a)
+	}
 	for {
 		if err := a.find(ctx); err != nil {
 			return Answer{}, err
@@ -259,7 +262,7 @@ func (a *asked) serve(ctx context.Context, v view) (Answer, error) {
 		}
 	}
 	if a.role == placement.Owner && a.wants() {
-		answer.Hot = a.noteHeat(a.ring, a.id, a.ask.Reader)
+		answer.Hot = a.heat.served(a.id, a.ask.Reader, a.hotAfter(a.ring), time.Now())
 	}
 	return answer, nil
 }

@@ -18,7 +18,11 @@ const (
 	maxPulls   = 4 // of replicas at a time
 )
 
-// A heat counts the readers of the blocks this node owns.
+// A heat counts who asks for the blocks this node owns, and who gets them here.
+// In a burst most are sent on to others: their asks are a reason for a replica.
+// Whether a block is worth the disks of its readers is told to those only who read
+// it here, and counted by them: in a burst everybody gets everything at once, and
+// all disks would write all of it.
 type heat struct {
 	seed maphash.Seed
 
@@ -27,12 +31,13 @@ type heat struct {
 	order []block.ID // by age of their count
 }
 
-// warmth is how many readers a block had lately, in this half of the window and
-// the one before.
+// warmth is how many nodes asked for a block, and read it here, lately: in this
+// half of the window and the one before.
 type warmth struct {
-	since        time.Time
-	readers, old hashes
-	offered      bool
+	since         time.Time
+	asking, asked hashes
+	reading, read hashes
+	offered       bool
 }
 
 // hashes is a set of up to 256 hashes, exact enough for some dozen readers.
@@ -48,11 +53,31 @@ func (s *hashes) both(o *hashes) (n int) {
 	return n
 }
 
-// note counts a reader, and reports whether the block is hot, which it is with so
-// many readers, and newly so.
-func (h *heat) note(id block.ID, reader string, after int, now time.Time) (hot, newly bool) {
+// asked counts an ask, and reports whether so many nodes have asked by now, for
+// the first time in a while.
+func (h *heat) asked(id block.ID, node string, after int, now time.Time) (newly bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	w := h.warmthLocked(id, now)
+	w.asking.add(maphash.String(h.seed, node))
+	if w.offered || w.asking.both(&w.asked) < after {
+		return false
+	}
+	w.offered = true
+	return true
+}
+
+// served counts a reader, and reports whether the block is hot, which it is with
+// so many.
+func (h *heat) served(id block.ID, node string, after int, now time.Time) (hot bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w := h.warmthLocked(id, now)
+	w.reading.add(maphash.String(h.seed, node))
+	return w.reading.both(&w.read) >= after
+}
+
+func (h *heat) warmthLocked(id block.ID, now time.Time) *warmth {
 	if h.warm == nil {
 		h.warm, h.seed = map[block.ID]*warmth{}, maphash.MakeSeed()
 	}
@@ -67,26 +92,21 @@ func (h *heat) note(id block.ID, reader string, after int, now time.Time) (hot, 
 		h.order = append(h.order, id)
 	}
 	if age := now.Sub(w.since); age >= heatWindow/2 {
-		if w.old = w.readers; age >= heatWindow {
-			w.old, w.offered = hashes{}, false
+		w.asked, w.read = w.asking, w.reading
+		if age >= heatWindow {
+			w.asked, w.read, w.offered = hashes{}, hashes{}, false
 		}
-		w.readers, w.since = hashes{}, now
+		w.asking, w.reading, w.since = hashes{}, hashes{}, now
 	}
-	w.readers.add(maphash.String(h.seed, reader))
-	hot = w.readers.both(&w.old) >= after
-	newly = hot && !w.offered
-	w.offered = w.offered || newly
-	return hot, newly
+	return w
 }
 
-// noteHeat counts a reader of a block this node owns and has the next holder
-// take a replica of one that has become hot.
-func (t *Tier) noteHeat(ring *placement.Ring, id block.ID, reader string) (hot bool) {
-	hot, newly := t.heat.note(id, reader, t.hotAfter(ring), time.Now())
-	if newly {
-		t.begin(func() { t.offer(id) })
+// noteHeat counts an ask for a block this node owns and has the next holder take
+// a replica of one that has become hot.
+func (t *Tier) noteHeat(a *asked) {
+	if t.heat.asked(a.id, a.ask.Reader, t.hotAfter(a.ring), time.Now()) {
+		t.begin(func() { t.offer(a.id) })
 	}
-	return hot
 }
 
 // hotAfter returns how many readers make a block hot: in a small zone half of the

@@ -188,36 +188,46 @@ func TestOffersOfOthersThanTheOwnerAreIgnored(t *testing.T) {
 }
 
 func TestHeatDecays(t *testing.T) {
-	h := heat{}
-	id, now := block.Sum(nil), time.Now()
-	readers := []string{"a", "b", "c", "d", "e", "f"}
-	hotAt := -1
-	for i, r := range readers {
-		if hot, newly := h.note(id, r, 2, now); hot && hotAt < 0 {
-			if hotAt = i; !newly {
-				t.Error("hot, but not newly")
+	counts := map[string]func(h *heat, id block.ID, node string, now time.Time) bool{
+		"asks":  func(h *heat, id block.ID, node string, now time.Time) bool { return h.asked(id, node, 2, now) },
+		"reads": func(h *heat, id block.ID, node string, now time.Time) bool { return h.served(id, node, 2, now) },
+	}
+	for name, count := range counts {
+		t.Run(name, func(t *testing.T) {
+			h := heat{}
+			id, now := block.Sum(nil), time.Now()
+			for range 100 {
+				if count(&h, id, "a", now) {
+					t.Fatal("one node makes it hot")
+				}
 			}
-		} else if newly {
-			t.Errorf("newly hot again at %d", i)
-		}
+			if !count(&h, id, "b", now) {
+				t.Error("not hot after two")
+			}
+			if newly := count(&h, id, "c", now); newly == (name == "asks") { // a replica is offered once
+				t.Errorf("%v after the third", newly)
+			}
+			if count(&h, id, "a", now.Add(heatWindow+time.Second)) {
+				t.Error("still hot after the window")
+			}
+			for i := range 2 * heatBlocks {
+				count(&h, block.Sum([]byte{byte(i), byte(i >> 8)}), "a", now)
+			}
+			if len(h.warm) > heatBlocks || len(h.order) > heatBlocks {
+				t.Errorf("%d blocks are counted", len(h.warm))
+			}
+		})
 	}
-	if hotAt < 1 {
-		t.Errorf("hot after %d readers", hotAt+1)
+}
+
+func BenchmarkHeat(b *testing.B) {
+	h, now := heat{}, time.Now()
+	ids := make([]block.ID, 1024)
+	for i := range ids {
+		ids[i] = block.Sum([]byte{byte(i), byte(i >> 8)})
 	}
-	if hot, _ := h.note(id, "a", 2, now.Add(heatWindow+time.Second)); hot {
-		t.Error("still hot after the window")
-	}
-	one := heat{}
-	for range 100 {
-		if hot, _ := one.note(id, "a", 2, now); hot {
-			t.Fatal("one reader makes it hot")
-		}
-	}
-	for i := range 2 * heatBlocks {
-		h.note(block.Sum([]byte{byte(i), byte(i >> 8)}), "a", 2, now)
-	}
-	if len(h.warm) > heatBlocks || len(h.order) > heatBlocks {
-		t.Errorf("%d blocks are counted", len(h.warm))
+	for i := 0; b.Loop(); i++ {
+		h.asked(ids[i%len(ids)], "node07", 8, now)
 	}
 }
 

@@ -48,9 +48,9 @@ type Options struct {
 	Silence, PerDepth time.Duration
 	// Limits of the desk; zero fields mean placement.DefaultLimits.
 	Limits placement.Limits
-	// HotAfter is how many readers a block has within a minute before it is hot:
-	// worth a replica; half of the other nodes of a zone, at least two, are enough.
-	// 0 means DefaultHotAfter.
+	// HotAfter is how many nodes ask for a block within a minute before it is worth
+	// a replica, and read it here before it is worth their disks; half of the other
+	// nodes of a zone, at least two, are enough. 0 means DefaultHotAfter.
 	HotAfter int
 
 	// Alive asks a node by another way than the connections of reads whether it lives,
