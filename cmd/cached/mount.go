@@ -23,6 +23,7 @@ type mountCommand struct {
 	as         string
 	overlay    string
 	bundle     string
+	hostNet    bool
 	args       []string // of the bundle's process
 	state      string
 	grace      time.Duration
@@ -50,6 +51,7 @@ IMAGE is a name or a manifest id. A name that moves on does not change the mount
 		Example: `  cached mount flask:v1 /mnt/flask                       # then: chroot /mnt/flask ...
   cached mount flask:v1 /mnt/flask --overlay /var/flask  # writes go to /var/flask
   cached mount flask:v1 --runtime-bundle /run/web        # then: runc run -b /run/web web
+  cached mount flask:v1 --runtime-bundle /run/web --overlay /var/web --host-network
   cached mount vm:v1 /mnt/vm --as file                   # /mnt/vm/image.erofs, for a virtual machine
   cached umount /mnt/flask`,
 		Args: cobra.ArbitraryArgs,
@@ -61,6 +63,7 @@ IMAGE is a name or a manifest id. A name that moves on does not change the mount
 	fs.StringVar(&c.as, "as", string(mount.Auto), "how: auto, erofs (the kernel's, from a file), loop (from a loop device), fuse (a FUSE file system), file (one file, no tree)")
 	fs.StringVar(&c.overlay, "overlay", "", "make DIR writable: what is written goes to this `DIR`")
 	fs.StringVar(&c.bundle, "runtime-bundle", "", "write an OCI runtime bundle into `DIR` and mount the image on its rootfs")
+	fs.BoolVar(&c.hostNet, "host-network", false, "with --runtime-bundle: the container has the host's network instead of one in which it is alone")
 	fs.DurationVar(&c.grace, "grace", agent.DefaultGrace, "how long to wait for a daemon that is away before the origin is read")
 	fs.DurationVar(&c.deadline, "deadline", agent.DefaultDeadline, "how long a read may take before it is an I/O error")
 	c.window = agent.DefaultWindow
@@ -102,6 +105,8 @@ func (c *mountCommand) take(args []string) error {
 		return fmt.Errorf("mount: want IMAGE and DIR, got %d arguments; see cached mount --help", len(args))
 	case len(c.args) > 0 && c.bundle == "":
 		return errors.New("mount: a command behind -- goes with --runtime-bundle")
+	case c.hostNet && c.bundle == "":
+		return errors.New("mount: --host-network goes with --runtime-bundle")
 	case c.window < 1<<20:
 		return fmt.Errorf("mount: --window %s: want at least 1MiB", c.window)
 	case c.grace < 0 || c.deadline <= 0:

@@ -156,7 +156,8 @@ func (c *mountCommand) writeBundle(img *agent.Image, log *slog.Logger) error {
 		return fmt.Errorf("mount: bundle: %w", err)
 	}
 	defer root.Close()
-	b, err := bundle.New([]byte(img.Manifest().Annotations[image.AnnotationConfig]), root.FS(), bundle.Options{Args: c.args, ReadOnly: c.overlay == ""})
+	opts := bundle.Options{Args: c.args, ReadOnly: c.overlay == "", HostNetwork: c.hostNet}
+	b, err := bundle.New([]byte(img.Manifest().Annotations[image.AnnotationConfig]), root.FS(), opts)
 	if err != nil {
 		return fmt.Errorf("mount: bundle: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -261,6 +262,7 @@ func TestMountMistakes(t *testing.T) {
 		"see cached mount --help":            {"tree"},
 		"want auto, erofs":                   {"tree", dir, "--as", "xfs"},
 		"goes with --runtime-bundle":         {"tree", dir, "--", "sh"},
+		"--host-network goes with":           {"tree", dir, "--host-network"},
 		"published from a directory":         {"tree", "--runtime-bundle", filepath.Join(dir, "bundle")},
 		"no daemon answers":                  {"tree", dir, "--server", "http://127.0.0.1:1"},
 		`image name "a b"`:                   {"a b", dir},
@@ -299,4 +301,38 @@ func TestMountAsARuntimeBundle(t *testing.T) {
 		t.Errorf("runc: %v\n%s", err, out)
 	}
 	m.end(filepath.Join(dir, "rootfs"))
+}
+
+// With --host-network the container has the interfaces of whoever starts it.
+func TestMountAsARuntimeBundleInTheHostsNetwork(t *testing.T) {
+	needMounts(t)
+	runc := testtool.Debian(t, "runc")
+	m := startMountTest(t)
+	layout := busyboxLayout(t, []string{"/bin/sh", "-c", "cat /proc/net/dev"})
+	if out, err := exec.Command("cached", "publish", "oci:"+layout, "--name", "box", "--origin", m.origin).CombinedOutput(); err != nil {
+		t.Fatalf("publish: %v\n%s", err, out)
+	}
+	interfaces := func(table []byte) (names []string) {
+		for line := range strings.Lines(string(table)) {
+			if name, _, ok := strings.Cut(line, ":"); ok {
+				names = append(names, strings.TrimSpace(name))
+			}
+		}
+		return names
+	}
+	host, err := os.ReadFile("/proc/self/net/dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for flag, want := range map[string][]string{"--host-network": interfaces(host), "--host-network=false": {"lo"}} {
+		dir := filepath.Join(t.TempDir(), "box")
+		if out, err := m.cached("mount", "box", "--runtime-bundle", dir, flag); err != nil {
+			t.Fatalf("mount: %v\n%s", err, out)
+		}
+		out, err := exec.Command(runc, "--root", t.TempDir(), "run", "--bundle", dir, "cached-test-net").Output()
+		if got := interfaces(out); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: the container has %v, %v; want %v", flag, got, err, want)
+		}
+		m.end(filepath.Join(dir, "rootfs"))
+	}
 }
