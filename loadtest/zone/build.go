@@ -25,6 +25,13 @@ func Build(dir string) (Programs, error) {
 	return Programs(dir), nil
 }
 
+// Command returns `cached` with arguments, as the zone's programs are started.
+func (p Programs) Command(args ...string) *exec.Cmd {
+	cmd := exec.Command(p.cached(), args...)
+	cmd.Env = environ()
+	return cmd
+}
+
 func (p Programs) cached() string { return filepath.Join(string(p), "cached") }
 
 func (p Programs) liar() string { return filepath.Join(string(p), "liar") }

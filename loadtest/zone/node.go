@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -79,7 +80,7 @@ func (n *Node) awaitReady(tb testing.TB) {
 func (n *Node) flags() []string {
 	o := n.zone.options
 	flags := []string{
-		"serve", "--listen", rpcAddress, "--admin", adminAddress, "--data-dir", n.dir, "--origin", n.zone.Store.URL,
+		"serve", "--listen", rpcAddress, "--admin", adminAddress, "--data-dir", n.dir, "--origin", n.zone.Origin,
 		"--l1-size", o.L1, "--l2-size", o.L2, "--l2-min-free", "0", "--drain-timeout", "10s",
 	}
 	if o.Spread != Alone {
@@ -102,6 +103,18 @@ func (n *Node) Stop() {
 	n.process.Stop()
 	n.log.WriteString(n.process.Output())
 }
+
+// Wipe stops the daemon and empties its disk: Start begins with cold caches.
+func (n *Node) Wipe(tb testing.TB) {
+	tb.Helper()
+	n.Stop()
+	if err := os.RemoveAll(n.dir); err != nil {
+		tb.Fatalf("%s: %v", n.Name, err)
+	}
+}
+
+// Pid returns the daemon's process id.
+func (n *Node) Pid() int { return n.process.Pid() }
 
 // Kill ends the daemon with kill -9.
 func (n *Node) Kill() {

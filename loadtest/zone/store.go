@@ -94,8 +94,13 @@ func (s *Store) Publish(tb testing.TB, programs Programs, c Content) Image {
 		tb.Fatal(err)
 	}
 	defer os.Remove(file)
-	cmd := exec.Command(programs.cached(), "publish", "file:"+file, "--name", c.Name, "--origin", s.URL, "--json")
-	cmd.Env = environ()
+	return s.PublishSource(tb, programs, "file:"+file, c.Name)
+}
+
+// PublishSource is Publish for what `cached publish` takes.
+func (s *Store) PublishSource(tb testing.TB, programs Programs, source, name string) Image {
+	tb.Helper()
+	cmd := programs.Command("publish", source, "--name", name, "--origin", s.URL, "--json")
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	var err error

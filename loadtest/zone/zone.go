@@ -14,12 +14,15 @@ type Options struct {
 	Nodes      int
 	Link       netlab.Link // of each node
 	OriginLink netlab.Link
-	Image      int64 // bytes of the image, pseudo-random
-	Spread     Spread
-	L1         string                  // of each daemon; "": 64MiB
-	L2         string                  // of each daemon; "": room for three images
-	Flags      []string                // further flags of every daemon
-	Each       func(node int) []string // further flags of each daemon, by its place; nil: none
+	Image      int64 // bytes of the image, pseudo-random; 0: none is published
+	// Front starts what stands before the store and returns the URL by which daemons
+	// reach the store through it; nil: nothing does.
+	Front  func(*Store) string
+	Spread Spread
+	L1     string                  // of each daemon; "": 64MiB
+	L2     string                  // of each daemon; "": room for three images
+	Flags  []string                // further flags of every daemon
+	Each   func(node int) []string // further flags of each daemon, by its place; nil: none
 }
 
 // A Spread is how an image spreads among the daemons.
@@ -34,10 +37,11 @@ const (
 
 // A Zone is a running zone.
 type Zone struct {
-	Lab   *netlab.Lab
-	Store *Store
-	Nodes []*Node
-	Image Image
+	Lab    *netlab.Lab
+	Store  *Store
+	Origin string // URL of the store for the daemons
+	Nodes  []*Node
+	Image  Image
 
 	tb      testing.TB // the daemons end with it, whoever restarted them
 	options Options
@@ -55,7 +59,13 @@ func Start(tb testing.TB, o Options) *Zone {
 		z.options.L2 = fmt.Sprint(max(3*o.Image, 64<<20))
 	}
 	z.Store = startStore(tb, z.Lab.Host("origin", o.OriginLink))
-	z.Image = z.Store.Publish(tb, o.Programs, Content{Name: ImageName, Size: o.Image})
+	z.Origin = z.Store.URL
+	if o.Front != nil {
+		z.Origin = o.Front(z.Store)
+	}
+	if o.Image > 0 {
+		z.Image = z.Store.Publish(tb, o.Programs, Content{Name: ImageName, Size: o.Image})
+	}
 	if o.Spread != Alone {
 		z.keys = newKeys(tb)
 	}
