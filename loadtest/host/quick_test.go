@@ -1,0 +1,25 @@
+package host
+
+import (
+	"testing"
+
+	"github.com/zonecache/cached/internal/figure"
+)
+
+// TestHost is a small version of each measurement. They share a lab.
+func TestHost(t *testing.T) {
+	if figure.Full() {
+		t.Skip("at small size only; at full size each measurement runs alone, in a lab of its own")
+	}
+	l := newLab(t, imageNames()...)
+	for _, m := range []struct {
+		name    string
+		measure func(*testing.T, *lab)
+	}{
+		{"starts", measureStarts},
+	} {
+		if !t.Run(m.name, func(t *testing.T) { m.measure(t, l) }) {
+			return // what comes next would find a lab in trouble
+		}
+	}
+}
