@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/zonecache/cached/internal/figure"
@@ -31,9 +32,12 @@ type lab struct {
 	front       front
 	images      []images.Built
 	dir         string // on a real disk
-	mounts      map[string]mounted
 	containers  int
+	rooms       int
 	registry    string // address; "" until the images are pushed
+
+	mu     sync.Mutex
+	mounts map[string]mounted // that stand, by directory
 }
 
 // newLab starts a lab in which these images are published.
@@ -61,9 +65,14 @@ func newLab(t *testing.T, names ...string) *lab {
 		}
 	})
 	for _, img := range l.images {
-		l.zone.Store.PublishSource(t, l.programs, img.Source(), img.Ref())
+		l.publish(t, img)
 	}
 	return l
+}
+
+func (l *lab) publish(t *testing.T, img images.Built) {
+	t.Helper()
+	l.zone.Store.PublishSource(t, l.programs, img.Source(), img.Ref())
 }
 
 // image returns a built image, v1 without a tag.
@@ -149,8 +158,9 @@ func (l *lab) skopeoCopy(from, to string) *exec.Cmd {
 // room returns a new empty directory.
 func (l *lab) room(t *testing.T, name string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(l.dir, name+"-")
-	if err != nil {
+	l.rooms++
+	dir := filepath.Join(l.dir, fmt.Sprintf("%s-%d", name, l.rooms))
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -3,6 +3,7 @@ package host
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -51,7 +52,9 @@ func (l *lab) tryMount(t *testing.T, node *zone.Node, image string, flags ...str
 		err = json.Unmarshal([]byte(out), &m)
 	}
 	if err == nil {
+		l.mu.Lock()
 		l.mounts[m.Dir] = m
+		l.mu.Unlock()
 	}
 	return m, err
 }
@@ -73,7 +76,9 @@ func (l *lab) umount(t *testing.T, m mounted) {
 		_, err := try(t, m.node, l.programs.Command("umount", "--state-dir", l.state(), m.Dir))
 		return err
 	})
+	l.mu.Lock()
 	delete(l.mounts, m.Dir)
+	l.mu.Unlock()
 }
 
 // abandon is for a mount that a test left.
@@ -98,9 +103,12 @@ func (l *lab) log() string {
 	return all.String()
 }
 
-// mountTable returns how many mounts there are, and how many processes. They are
-// this test's, because it has namespaces of its own.
-func leftovers(t *testing.T) (mounts, processes int) {
+// A census is what there is of what can leak. Mounts and processes are this test's
+// own, because it has namespaces of its own.
+type census struct{ mounts, processes, descriptors int }
+
+// takeCensus counts; the descriptors are those of a node's daemon.
+func takeCensus(t *testing.T, node *zone.Node) census {
 	t.Helper()
 	table, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -110,10 +118,30 @@ func leftovers(t *testing.T) (mounts, processes int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", node.Pid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := census{mounts: strings.Count(string(table), "\n"), descriptors: len(open)}
 	for _, e := range entries {
 		if _, err := strconv.Atoi(e.Name()); err == nil {
-			processes++
+			c.processes++
 		}
 	}
-	return strings.Count(string(table), "\n"), processes
+	return c
+}
+
+// settle waits until there is no more than before, or for half a minute, and
+// returns what is more. Idle connections and processes that end take a while.
+func settle(t *testing.T, node *zone.Node, before census) census {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
+		now := takeCensus(t, node)
+		more := census{max(0, now.mounts-before.mounts), max(0, now.processes-before.processes), max(0, now.descriptors-before.descriptors)}
+		if more == (census{}) || time.Now().After(deadline) {
+			return more
+		}
+	}
 }

@@ -17,6 +17,10 @@ func TestHost(t *testing.T) {
 		measure func(*testing.T, *lab)
 	}{
 		{"starts", measureStarts},
+		{"fidelity", measureFidelity},
+		{"reads", measureReads},
+		{"dedup", measureDedup},
+		{"robust", measureRobust},
 	} {
 		if !t.Run(m.name, func(t *testing.T) { m.measure(t, l) }) {
 			return // what comes next would find a lab in trouble
