@@ -93,6 +93,10 @@ prove-main: build tools ## measure every goal of the main job at full size: tabl
 prove-zone: build tools ## measure every goal of the zone at full size (root; more than an hour): table, results/zone.json, status 1 on a miss
 	go run ./loadtest/prove zone
 
+.PHONY: prove-host
+prove-host: build tools ## measure every goal of the host at full size (root; half an hour): table, results/host.json, status 1 on a miss
+	go run ./loadtest/prove host
+
 ##@ generate
 
 buf = PATH="$(TOOLS):$$PATH" $(TOOLS)/buf

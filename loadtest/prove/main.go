@@ -17,7 +17,7 @@ import (
 	"path/filepath"
 )
 
-var sets = map[string][]goal{"main": mainGoals, "zone": zoneGoals}
+var sets = map[string][]goal{"main": mainGoals, "zone": zoneGoals, "host": hostGoals}
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
