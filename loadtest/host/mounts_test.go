@@ -68,12 +68,13 @@ func (l *lab) mountBundle(t *testing.T, node *zone.Node, image string) mounted {
 	return m
 }
 
-// umount takes a mount down as a user does. The last user's namespace may be about
-// to go: it is tried again for a while.
-func (l *lab) umount(t *testing.T, m mounted) {
+// umount takes a mount down as a user does, with further flags. The last user's
+// namespace may be about to go: it is tried again for a while.
+func (l *lab) umount(t *testing.T, m mounted, flags ...string) {
 	t.Helper()
+	args := append([]string{"umount", "--state-dir", l.state(), m.Dir}, flags...)
 	await(t, "umount "+m.Dir, func() error {
-		_, err := try(t, m.node, l.programs.Command("umount", "--state-dir", l.state(), m.Dir))
+		_, err := try(t, m.node, l.programs.Command(args...))
 		return err
 	})
 	l.mu.Lock()

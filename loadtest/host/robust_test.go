@@ -1,10 +1,13 @@
 package host
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -164,7 +167,7 @@ func (l *lab) killed(t *testing.T) {
 	some := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
 	wait := func(most time.Duration) { <-time.After(time.Duration(some.Int64N(int64(most)))) }
-	daemons, processes := 0, 0
+	daemons, processes, slowest := 0, 0, time.Duration(0)
 	for deadline := time.Now().Add(pick(3*time.Minute, 2*time.Second)); time.Now().Before(deadline) || daemons == 0 || processes == 0; {
 		forgetPages(t)
 		wait(pick(2*time.Second, 300*time.Millisecond))
@@ -181,8 +184,10 @@ func (l *lab) killed(t *testing.T) {
 			t.Fatal(err)
 		}
 		processes++
-		wait(100 * time.Millisecond)
-		l.umount(t, m)
+		await(t, "the end of the mount's process", func() error { return alive(m.PID) })
+		began := time.Now()
+		l.umount(t, m, "--lazy") // programs use it, and what the kernel keeps of it can still be read
+		slowest = max(slowest, time.Since(began))
 		m = l.mount(t, l.first, img.Ref(), dir)
 		load.lives.Add(1)
 	}
@@ -190,6 +195,7 @@ func (l *lab) killed(t *testing.T) {
 	l.umount(t, m)
 	figure.Report(t, "host.robust.killed.daemons", float64(daemons), "kills")
 	figure.Report(t, "host.robust.killed.mounts", float64(processes), "kills")
+	figure.Report(t, "host.robust.killed.slowest_umount_s", slowest.Seconds(), "s")
 	figure.Report(t, "host.robust.killed.reads", float64(load.reads.Load()), "reads")
 	figure.Report(t, "host.robust.killed.failed_alive", float64(load.failed.Load()), "reads")
 	figure.Report(t, "host.robust.killed.failed_dead", float64(load.dead.Load()), "reads")
@@ -202,6 +208,15 @@ func (l *lab) killed(t *testing.T) {
 		t.Logf("the first that failed: %v\n%s", why, l.log())
 	}
 	l.reportLeaks(t, "host.robust.killed", before)
+}
+
+// alive is an error as long as a process that is no child of this one lives.
+func alive(pid int) error {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil || bytes.Contains(stat, []byte(") Z ")) {
+		return nil
+	}
+	return errors.New("it lives")
 }
 
 // A load is programs that read files of a mount and compare them.

@@ -54,6 +54,7 @@ var hostGoals = slices.Concat(
 		{name: "at once: descriptors that the daemon has more", figure: "host.robust.at_once.leaked_descriptors", op: exactly, bound: 0, unit: "descriptors", command: hostRobust},
 		{name: "kill -9 under load, three minutes: of the daemon", figure: "host.robust.killed.daemons", op: shown, unit: "kills", command: hostRobust},
 		{name: "kill -9 under load: of the mount's process", figure: "host.robust.killed.mounts", op: shown, unit: "kills", command: hostRobust},
+		{name: "kill -9 of the mount's process: the slowest cached umount --lazy that clears it away, files in use", figure: "host.robust.killed.slowest_umount_s", op: shown, unit: "s", command: hostRobust},
 		{name: "kill -9 under load: files read and right", figure: "host.robust.killed.reads", op: above, bound: 0, unit: "reads", command: hostRobust},
 		{name: "kill -9 under load: wrong bytes", figure: "host.robust.killed.wrong_reads", op: exactly, bound: 0, unit: "reads", command: hostRobust},
 		{name: "kill -9 under load: reads that hang", figure: "host.robust.killed.hung_reads", op: exactly, bound: 0, unit: "reads", command: hostRobust},
