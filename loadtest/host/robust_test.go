@@ -213,10 +213,10 @@ func (l *lab) killed(t *testing.T) {
 // alive is an error as long as a process that is no child of this one lives.
 func alive(pid int) error {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil || bytes.Contains(stat, []byte(") Z ")) {
-		return nil
+	if err == nil && !bytes.Contains(stat, []byte(") Z ")) {
+		return errors.New("it lives")
 	}
-	return errors.New("it lives")
+	return nil
 }
 
 // A load is programs that read files of a mount and compare them.

@@ -39,8 +39,8 @@ func (l *lab) startsOf(t *testing.T, img images.Built) {
 	remove(t, rootfs)
 	l.front.set(far)
 	defer l.front.set(0)
-	remove(t, l.coldStarts(t, w, img, "_30ms", 1, pick(3, 1)))
-	l.secondHost(t, w, img, "_30ms", pick(2, 1))
+	remove(t, l.coldStarts(t, w, img, "_30ms", 1, pick(2, 1)))
+	l.secondHost(t, w, img, "_30ms", 1)
 	w.report(t, "host.start."+img.Name)
 	checkStarts(t, w)
 }
