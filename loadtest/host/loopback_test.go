@@ -20,7 +20,8 @@ func serveLoopback(from, dir string) {
 		var server *fuse.Server
 		server, err = fs.Mount(dir, root, &fs.Options{MountOptions: fuse.MountOptions{
 			MaxStackDepth: -1, // the kernel must not read the file by itself
-			DirectMount:   true, FsName: "loopback", MaxReadAhead: 1 << 20, MaxWrite: 1 << 20,
+			DirectMount:   true, FsName: "loopback",
+			MaxReadAhead: 1 << 20, MaxWrite: 1 << 20, // as package mount asks for
 		}})
 		if err == nil {
 			fmt.Println("serving")
