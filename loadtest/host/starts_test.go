@@ -33,13 +33,13 @@ type ways map[string][]start
 
 func (l *lab) startsOf(t *testing.T, img images.Built) {
 	w := ways{}
-	rootfs := l.coldStarts(t, w, img, "", pick(2, 1), pick(3, 1))
-	l.warmStarts(t, w, img, rootfs, pick(5, 1))
-	l.secondHost(t, w, img, "", pick(3, 1))
+	rootfs := l.coldStarts(t, w, img, "", 1, pick(3, 1))
+	l.warmStarts(t, w, img, rootfs, pick(3, 1))
+	l.secondHost(t, w, img, "", pick(2, 1))
 	remove(t, rootfs)
 	l.front.set(far)
 	defer l.front.set(0)
-	remove(t, l.coldStarts(t, w, img, "_30ms", 1, pick(2, 1)))
+	remove(t, l.coldStarts(t, w, img, "_30ms", 1, 1))
 	l.secondHost(t, w, img, "_30ms", 1)
 	w.report(t, "host.start."+img.Name)
 	checkStarts(t, w)
