@@ -159,7 +159,7 @@ func (c *mountCommand) writeBundle(img *agent.Image, log *slog.Logger) error {
 	opts := bundle.Options{Args: c.args, ReadOnly: c.overlay == "", HostNetwork: c.hostNet}
 	b, err := bundle.New([]byte(img.Manifest().Annotations[image.AnnotationConfig]), root.FS(), opts)
 	if err != nil {
-		return fmt.Errorf("mount: bundle: %w", err)
+		return fmt.Errorf("mount: %w", err)
 	}
 	if len(b.Omitted) > 0 {
 		log.Warn("a part of the image's configuration has no place in a bundle", "omitted", b.Omitted)

@@ -32,7 +32,11 @@ nothing happens but that you are told who. A mount whose process has died is cle
 		}
 		var errs []error
 		for _, dir := range args {
-			errs = append(errs, umount(cmd.Context(), *state, dir, force))
+			err := umount(cmd.Context(), *state, dir, force)
+			if err == nil && *lazy {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is out of sight; the process that serves it ends with its last user\n", dir)
+			}
+			errs = append(errs, err)
 		}
 		return errors.Join(errs...)
 	}
