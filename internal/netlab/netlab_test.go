@@ -143,10 +143,15 @@ func TestHostsAreAlone(t *testing.T) {
 	}
 	lab := New(t)
 	h := lab.Host("h", Link{Rate: 10 * Mbit})
-	p := h.Start(t, exec.Command("cat", "/proc/self/net/dev"), func(context.Context) bool { return true })
-	if err := p.Wait(t.Context()); err != nil {
+	// It waits for its input's end, since a program that has ended is never ready.
+	look := exec.Command("sh", "-c", "cat /proc/self/net/dev; read end")
+	input, err := look.StdinPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
+	p := h.Start(t, look, func(context.Context) bool { return true })
+	input.Close()
+	_ = p.Wait(t.Context()) // read fails at the end
 	if n := strings.Count(p.Output(), ":"); n != 2 || !strings.Contains(p.Output(), device) {
 		t.Errorf("a host sees\n%s", p.Output())
 	}
