@@ -52,7 +52,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	l3 := n.zone.tier
 	// Owned blocks: the origin is read for the whole zone, unless the next holder
 	// has the block. Others: their owner is asked; the origin is the last resort.
-	local := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3.Heirs()), l4), tiers.Always)
+	local := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3.Heirs()), l3.Origin(l4)), tiers.Always)
 	remote := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3), local), n.zone.admit)
 	all := tiers.Choose(l3.Owns, local, remote)
 	l3.SetLocal(local) // what peers may have of a block this node owns; it never asks a peer's owner again

@@ -57,6 +57,8 @@ func (n *naive) Admit(block.Block) bool      { return true }
 func (n *naive) Suspect(string, string)      {}
 func (n *naive) Close() error                { return nil }
 
+func (n *naive) Origin(next block.Reader) block.Reader { return next }
+
 func (n *naive) Heirs() block.Reader {
 	return block.ReaderFunc(func(context.Context, block.ID) (block.Block, error) {
 		return block.Block{}, block.ErrNotFound

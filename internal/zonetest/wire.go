@@ -16,6 +16,7 @@ type l3 interface {
 	SetLocal(local block.Reader)
 	SetPull(chain block.Reader)
 	Heirs() block.Reader
+	Origin(next block.Reader) block.Reader
 	Owns(id block.ID) bool
 	Admit(b block.Block) bool
 	Suspect(node, reason string)
@@ -56,7 +57,7 @@ func (p *process) wire(n *Node) {
 		}
 		return tiers.Fallback(l1, tiers.Flight(tiers.ReadThrough(p.l1, next, tiers.Always)))
 	}
-	local := caches(tiers.Fallback(p.ledger.Reader(block.Peer, p.l3.Heirs()), l4), tiers.Always)
+	local := caches(tiers.Fallback(p.ledger.Reader(block.Peer, p.l3.Heirs()), p.l3.Origin(l4)), tiers.Always)
 	remote := caches(tiers.Fallback(p.ledger.Reader(block.Peer, p.l3), local), p.l3.Admit)
 	zone := tiers.Choose(p.l3.Owns, local, remote)
 	p.l3.SetLocal(local)

@@ -22,7 +22,9 @@ var errEndless = errors.New("says wait, and nothing comes")
 // make a slow origin slower for all, until every node reads every block. So what a
 // read waits by order does not count, as long as it has lost no source: then it may
 // be faults that make others wait. Behind a partition nobody has noticed it is the
-// same, see silences. Whoever says "wait" for ever is left after most.
+// same, see silences. Whoever says "wait" is believed as long as this node's own
+// reads of the origin take, and never beyond most: where the origin is fast, so that
+// the word cannot be true, a read takes a budget.
 type patience struct {
 	budget, most time.Duration
 }
@@ -59,11 +61,12 @@ func (t *Tier) newStopwatch(r *reception, p patience, spent func()) *stopwatch {
 }
 
 func (s *stopwatch) look() {
-	may := s.patience.budget + s.arrivals.waited(s.reception)
-	if s.peers.silent.split(time.Now()) {
+	now := time.Now()
+	may := s.patience.budget + min(s.arrivals.waited(s.reception), s.origin.longest(now))
+	if s.peers.silent.split(now) {
 		may = s.patience.most
 	}
-	left := min(may, s.patience.most) - time.Since(s.began)
+	left := min(may, s.patience.most) - now.Sub(s.began)
 	switch {
 	case left > 0:
 	case may > s.patience.most && s.patience.most == longPatience*s.opts.Budget:

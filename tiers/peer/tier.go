@@ -129,6 +129,7 @@ type Tier struct {
 	pulls    chan struct{} // of replicas, under way
 	stats    stats
 	says     complaints
+	origin   originTimes
 
 	ending context.Context //nolint:containedctx // ends with the tier; what the tier does on its own behalf hangs on it
 	end    context.CancelFunc
