@@ -140,7 +140,7 @@ func TestPeersFetch(t *testing.T) {
 // Every word of an ask and of a reply crosses the wire, and the name of the
 // asker is the certificate's.
 func TestPeersSpeakInFull(t *testing.T) {
-	want := placement.Ask{Kind: placement.Held, Reader: "client", Epoch: 1 << 63, Hops: 200, Lost: "a b&c", Alone: true, Stale: "d=e%"}
+	want := placement.Ask{Kind: placement.Held, Reader: "client", Epoch: 1 << 63, Hops: 200, Lost: "a b&c", Wrong: true, Alone: true, Stale: "d=e%"}
 	call := block.Call{Image: "i", Workload: "w", Tenant: "t", Cause: block.Prefetch}
 	replies := []placement.Reply{
 		{Verdict: placement.Redirect, To: "node-3", Epoch: 5},
@@ -174,7 +174,7 @@ func TestPeersSpeakInFull(t *testing.T) {
 		p := newPeers(t, client)
 		for i, want := range replies {
 			turn.Store(int32(i))
-			ask := placement.Ask{Kind: placement.Held, Epoch: 1 << 63, Hops: 200, Lost: "a b&c", Alone: true, Stale: "d=e%"}
+			ask := placement.Ask{Kind: placement.Held, Epoch: 1 << 63, Hops: 200, Lost: "a b&c", Wrong: true, Alone: true, Stale: "d=e%"}
 			a := block.NewArrival(b.ID(), block.DefaultPool)
 			reply, err := p.Fetch(block.WithCall(t.Context(), call), to, b.ID(), ask, a)
 			a.Leave()

@@ -53,6 +53,9 @@ func (r *peerRequest) set(key, value string) (err error) {
 	case "hops":
 		n, err = parseNumber(key, value, math.MaxUint8)
 		r.ask.Hops = uint8(n)
+	case "wrong":
+		n, err = parseNumber(key, value, math.MaxUint8)
+		r.ask.Wrong = n != 0
 	case "alone":
 		n, err = parseNumber(key, value, math.MaxUint8)
 		r.ask.Alone = n != 0
@@ -102,6 +105,9 @@ func appendPeerQuery(p []byte, r peerRequest) []byte {
 	p = appendNumber(p, "&epoch=", r.ask.Epoch)
 	p = appendNumber(p, "&hops=", uint64(r.ask.Hops))
 	p = appendField(p, "&lost=", r.ask.Lost)
+	if r.ask.Wrong {
+		p = append(p, "&wrong=1"...)
+	}
 	if r.ask.Alone {
 		p = append(p, "&alone=1"...)
 	}

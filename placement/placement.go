@@ -58,6 +58,7 @@ type Ask struct {
 	Epoch  uint64 // of the asker's ring
 	Hops   uint8  // how often this read was redirected
 	Lost   string // the source that died under the asker, or the owner it found dead; else ""
+	Wrong  bool   // Lost lives, and sent the asker wrong bytes
 	Alone  bool   // nobody reads behind the asker: having lost a source, it may still be sent anywhere
 	Stale  string // who answered Gone though the asker had been sent there; else ""
 	Offset int    // bytes of the block the asker has already

@@ -119,10 +119,10 @@ func (a *asked) find(ctx context.Context) error {
 }
 
 // knowsBetter reports whether this node may wait for its own source although the
-// asker has lost one: that node lives, as this one has heard itself, and nobody
-// waits for the asker, so that no circle closes.
+// asker has lost one: not because it lies, it lives, as this one has heard itself,
+// and nobody waits for the asker, so that no circle closes.
 func (a *asked) knowsBetter() bool {
-	return a.ask.Alone && a.peers.get(a.ask.Lost).lives(a.opts.Silence/2)
+	return a.ask.Alone && !a.ask.Wrong && a.peers.get(a.ask.Lost).lives(a.opts.Silence/2)
 }
 
 // leave gives back what find found.

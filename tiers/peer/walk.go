@@ -29,6 +29,7 @@ type walk struct {
 
 	hops     uint8
 	lost     string   // a source that died under this read: whoever is asked must know
+	liar     string   // who sent wrong bytes
 	passed   []string // who is not asked as an owner again: dead, or does not answer for the block
 	visited  []string // where redirects led
 	sources  []string // who sent the bytes that are here
@@ -81,6 +82,7 @@ func (w *walk) run(ctx context.Context, next step, err error) error {
 func (w *walk) take(ctx context.Context, s step) (next step, done bool, err error) {
 	w.arrivals.from(w.reception, s.to.Name, w.hops)
 	before := w.arrival().Have()
+	s.ask.Wrong = s.ask.Lost != "" && s.ask.Lost == w.liar
 	s.ask.Alone = s.ask.Lost != "" && w.trees == nil && !w.counter.behind(w.reception.id)
 	from, reply, err := w.ask(ctx, s)
 	if from.Name != s.to.Name {
@@ -300,7 +302,7 @@ func (w *walk) finish(into *block.Arrival, from placement.Member, reply placemen
 		n := w.peers.get(from.Name)
 		n.counts.wrong.Add(1)
 		w.distrust(n, grave, "wrong bytes", err)
-		w.lost = from.Name
+		w.lost, w.liar = from.Name, from.Name
 		w.passed = append(w.passed, from.Name)
 	}
 	next, err = w.again(into, err)
