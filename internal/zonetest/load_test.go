@@ -51,6 +51,12 @@ func readOn(t *testing.T, z *zonetest.Zone, nodes []*zonetest.Node) {
 func startAll(t *testing.T, z *zonetest.Zone, nodes []*zonetest.Node) []time.Duration {
 	t.Helper()
 	order, lookAhead := z.Orders()
+	return startBy(t, z, nodes, order, lookAhead)
+}
+
+// startBy is startAll by other orders.
+func startBy(t *testing.T, z *zonetest.Zone, nodes []*zonetest.Node, order, lookAhead placement.OrderLimits) []time.Duration {
+	t.Helper()
 	took := make([]time.Duration, len(nodes))
 	var wg sync.WaitGroup
 	for k, n := range nodes {

@@ -104,7 +104,7 @@ func TestRollingRestart(t *testing.T) {
 				// each change two nodes may take themselves for the owner of a block.
 				most, _, _ := z.OriginMost()
 				t.Logf("a block was read %d times at most", most)
-				checkOrigin(t, z, sized(3, 4), warm+z.Len()/2)
+				checkOrigin(t, z, 3, warm+z.Len()/2)
 				rate := 1 - float64(again)/float64(l.reads.Load())
 				t.Logf("%d reads, %d failed, %d of %d blocks read from the origin again, slowest %v",
 					l.reads.Load(), l.failed.Load(), again, z.Len(), time.Duration(l.slowest.Load()))
