@@ -14,6 +14,7 @@ import (
 	"connectrpc.com/grpchealth"
 
 	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/sparse"
 )
 
 // An AuthRequest is what a caller shows of who it is.
@@ -37,7 +38,7 @@ type Authenticator func(AuthRequest) (Caller, error)
 type guard struct {
 	authenticate Authenticator
 	log          *slog.Logger
-	complain     complaints
+	complain     sparse.Gate
 	errors       *connect.ErrorWriter
 }
 
@@ -59,7 +60,7 @@ func (g *guard) caller(authorization []string, state *tls.ConnectionState, peer 
 		err = kindError{errors.New("the caller is of no tenant"), ErrUnauthenticated}
 	}
 	if err != nil {
-		g.complain.warn(g.log, "a caller was refused", "peer", peer.String(), "error", err)
+		g.complain.Warn(g.log, "a caller was refused", "peer", peer.String(), "error", err)
 		return Caller{}, err
 	}
 	return c, nil

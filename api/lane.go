@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/zonecache/cached/sparse"
 )
 
 // laneTick is how often the lane looks after its connections, and so how
@@ -66,7 +68,7 @@ type lane struct {
 
 	tick     atomic.Int64
 	dateNow  atomic.Pointer[string]
-	complain complaints
+	complain sparse.Gate
 	records  *sync.Pool // for recordConns
 	draining atomic.Bool
 	closing  sync.Once
@@ -167,7 +169,7 @@ func (l *lane) refuse(why Refusal, message string, args ...any) {
 	if l.options.refused != nil {
 		l.options.refused(why)
 	}
-	l.complain.warn(l.options.log, message, args...)
+	l.complain.Warn(l.options.log, message, args...)
 }
 
 func (l *lane) forget(c *laneConn) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/placement"
+	"github.com/zonecache/cached/sparse"
 )
 
 // PeerClientOptions are a Peers'; the zero value is sensible on loopback.
@@ -67,7 +68,7 @@ type Peers struct {
 	records *sync.Pool   // for recordConns
 	idle    atomic.Int64 // connections kept for later
 
-	complain complaints
+	complain sparse.Gate
 
 	mu     sync.Mutex
 	closed bool

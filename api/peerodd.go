@@ -46,7 +46,7 @@ func (f *fetch) odd(kind Oddity, err error) {
 	if kind == OddEndless {
 		message = "a peer's answer has no end"
 	}
-	f.peers.complain.warn(f.peers.options.Logger, message, "peer", f.to.Name, "address", f.to.Address, "block", f.request.id.Short(), "error", err)
+	f.peers.complain.Warn(f.peers.options.Logger, message, "peer", f.to.Name, "address", f.to.Address, "block", f.request.id.Short(), "error", err)
 }
 
 // unanswered makes an oddity of a new connection's end before the first byte. A

@@ -14,6 +14,7 @@ import (
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/block/blocktest"
 	"github.com/zonecache/cached/placement"
+	"github.com/zonecache/cached/sparse"
 )
 
 // oddities counts them.
@@ -82,7 +83,7 @@ func TestEmptyAndEndlessAnswersAreLoggedAndCounted(t *testing.T) {
 				t.Errorf("counted %s, want %s", &odd, want)
 			}
 			lines := strings.Count(log.b.String(), "a peer's answer")
-			if most := 1 + int(time.Since(began)/complaintGap); lines < 1 || lines > most || !log.has(tt.want) || !log.has("peer=server address="+to.Address) {
+			if most := 1 + int(time.Since(began)/sparse.DefaultGap); lines < 1 || lines > most || !log.has(tt.want) || !log.has("peer=server address="+to.Address) {
 				t.Errorf("%d lines: %s", lines, log.b.String())
 			}
 		})

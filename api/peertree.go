@@ -15,6 +15,7 @@ import (
 	"github.com/zonecache/cached/api/cachedv1/cachedv1connect"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/placement"
+	"github.com/zonecache/cached/sparse"
 )
 
 // PeerTrees seats nodes in the trees of images (zone.distribution: tree). node is
@@ -53,7 +54,7 @@ type peerService struct {
 	trees    PeerTrees
 	zone     string
 	log      *slog.Logger
-	complain complaints
+	complain sparse.Gate
 }
 
 var _ cachedv1connect.PeerServiceHandler = (*peerService)(nil)
@@ -95,7 +96,7 @@ func (s *peerService) asker(ctx context.Context, zone, node string) (string, err
 		node = known
 	}
 	if zone != "" && s.zone != "" && zone != s.zone {
-		s.complain.warn(s.log, "a node of another zone asked for a seat in a tree", "node", node, "zone", zone, "own_zone", s.zone)
+		s.complain.Warn(s.log, "a node of another zone asked for a seat in a tree", "node", node, "zone", zone, "own_zone", s.zone)
 		return "", fmt.Errorf("zone %q is not %q, which this node serves: %w", zone, s.zone, ErrDenied)
 	}
 	if node == "" {

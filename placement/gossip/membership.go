@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/zonecache/cached/placement"
+	"github.com/zonecache/cached/sparse"
 )
 
 // A Membership is this node's part in the zone.
@@ -25,7 +26,7 @@ type Membership struct {
 	said   saying
 	news   memberlist.TransmitLimitedQueue // notices on their way
 	gate   gate
-	lines  throttle
+	lines  sparse.Gate
 	ring   atomic.Pointer[placement.Ring]
 	asking singleflight.Group // whether nodes live
 	twin   string             // label of a zone of this name with the other kind of encryption
@@ -56,7 +57,7 @@ func Open(ctx context.Context, opt Options) (*Membership, error) {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
 	m := &Membership{
-		opt: opt, table: newTable(opt.Node), brood: newBrood(),
+		opt: opt, lines: sparse.Gate{Gap: quiet}, table: newTable(opt.Node), brood: newBrood(),
 		wake: make(chan struct{}, 1), jobs: make(chan func(), 256), nudge: make(chan struct{}, 1),
 		rates: make(chan struct{}, 1), publish: make(chan publication), stop: make(chan struct{}),
 	}

@@ -97,25 +97,3 @@ func TestNoticesThatCannotBeRead(t *testing.T) {
 		t.Errorf("a newer node's notice: %+v, %v", n, err)
 	}
 }
-
-func TestThrottle(t *testing.T) {
-	var g throttle
-	now := time.Now()
-	if _, ok := g.pass("a", now); !ok {
-		t.Error("the first one")
-	}
-	for range 3 {
-		if _, ok := g.pass("a", now.Add(quiet-1)); ok {
-			t.Error("too soon")
-		}
-	}
-	if missed, ok := g.pass("a", now.Add(quiet)); !ok || missed != 3 {
-		t.Errorf("missed %d, %v", missed, ok)
-	}
-	for i := range 10 * maxQuiet {
-		g.pass(fmt.Sprint(i), now)
-	}
-	if len(g.keys) > maxQuiet {
-		t.Errorf("%d keys", len(g.keys))
-	}
-}

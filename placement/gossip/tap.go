@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -92,43 +91,13 @@ func firstWords(s string) string {
 	return s[:end]
 }
 
-const (
-	quiet    = 10 * time.Second // between two log lines of one key
-	maxQuiet = 512              // keys remembered
-)
-
-// A throttle lets one event of a key pass in a while.
-type throttle struct {
-	mu   sync.Mutex
-	keys map[string]throttled
-}
-
-type throttled struct {
-	last   time.Time
-	missed int // since then
-}
-
-// pass says whether the event may pass, and how many did not since the last one.
-func (t *throttle) pass(key string, now time.Time) (int, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	k, ok := t.keys[key]
-	if ok && now.Sub(k.last) < quiet {
-		k.missed++
-		t.keys[key] = k
-		return 0, false
-	}
-	if t.keys == nil || len(t.keys) >= maxQuiet {
-		t.keys = map[string]throttled{} // whoever makes up keys gains one line each
-	}
-	t.keys[key] = throttled{last: now}
-	return k.missed, true
-}
+// quiet lies between two log lines of one key.
+const quiet = 10 * time.Second
 
 // say logs a line soon, at most one of a key in a while. It never waits: it may be
 // called with memberlist's locks held.
 func (m *Membership) say(level slog.Level, key, text string, args ...any) {
-	missed, ok := m.lines.pass(key, time.Now())
+	missed, ok := m.lines.Pass(key, time.Now())
 	if !ok {
 		return
 	}

@@ -46,27 +46,6 @@ func TestForgedRedirectsEnd(t *testing.T) {
 	}
 }
 
-func TestComplaintsAreSparse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var c complaints
-		var log bytes.Buffer
-		to := slog.New(slog.NewTextHandler(&log, nil))
-		for range 25 {
-			c.warn(to, "one kind", "peer", "b")
-			c.warn(to, "another", "peer", "b")
-			_ = rest(t.Context(), complaintGap/10)
-		}
-		for _, kind := range []string{`"one kind"`, "another"} {
-			if n := strings.Count(log.String(), "msg="+kind); n != 3 {
-				t.Errorf("%d lines about %s, want 3:\n%s", n, kind, &log)
-			}
-		}
-		if n := strings.Count(log.String(), "not_logged=9"); n != 4 {
-			t.Errorf("%d lines say how many were left out, want 4:\n%s", n, &log)
-		}
-	})
-}
-
 func TestGoneFromEverybodyEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone(t, "a", "b", "c", "d")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/placement"
+	"github.com/zonecache/cached/sparse"
 )
 
 // Defaults of [Options].
@@ -128,7 +129,7 @@ type Tier struct {
 	rate     rate
 	pulls    chan struct{} // of replicas, under way
 	stats    stats
-	says     complaints
+	says     sparse.Gate
 	origin   originTimes
 
 	ending context.Context //nolint:containedctx // ends with the tier; what the tier does on its own behalf hangs on it

@@ -184,7 +184,7 @@ func (w *walk) redirected(s step, to string) (step, error) {
 	known := ok && to != w.opts.Node && to != s.to.Name && !slices.Contains(w.visited, to)
 	if !known {
 		w.stats.misled.Add(1)
-		w.says.warn(w.opts.Logger, "redirect leads nowhere", "peer", s.to.Name, "to", to, "block", w.reception.id.Short(), "hops", w.hops)
+		w.says.Warn(w.opts.Logger, "redirect leads nowhere", "peer", s.to.Name, "to", to, "block", w.reception.id.Short(), "hops", w.hops)
 	}
 	enough := uint8(placement.MaxHops)
 	if w.lost != "" {
@@ -192,7 +192,7 @@ func (w *walk) redirected(s step, to string) (step, error) {
 	}
 	switch {
 	case s.owner && w.hops > enough && (!known || w.hops > 2*placement.MaxHops):
-		w.says.warn(w.opts.Logger, "owner of a block redirects without end", "peer", s.to.Name, "to", to, "block", w.reception.id.Short(), "hops", w.hops)
+		w.says.Warn(w.opts.Logger, "owner of a block redirects without end", "peer", s.to.Name, "to", to, "block", w.reception.id.Short(), "hops", w.hops)
 		w.distrust(w.peers.get(s.to.Name), faint, "redirects without end", fmt.Errorf("%d redirects", w.hops))
 		return w.pass(s, "")
 	case known && !slices.Contains(w.passed, to) && w.mayAsk(to):
@@ -225,7 +225,7 @@ func (w *walk) gone(ctx context.Context, s step, reply placement.Reply) (step, e
 		w.catchUp(ctx, owner)
 	case reply.Epoch == w.ring.Epoch() && !known:
 		w.stats.misled.Add(1)
-		w.says.warn(w.opts.Logger, "peer names an owner that its own ring has not", "peer", s.to.Name, "owner", owner, "block", w.reception.id.Short())
+		w.says.Warn(w.opts.Logger, "peer names an owner that its own ring has not", "peer", s.to.Name, "owner", owner, "block", w.reception.id.Short())
 		w.distrust(w.peers.get(s.to.Name), light, "names an owner that is none", fmt.Errorf("%q owns %s", owner, w.reception.id.Short()))
 	}
 	return w.pass(s, owner)
