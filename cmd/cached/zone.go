@@ -166,9 +166,16 @@ func (z *zone) serve(ctx context.Context, l net.Listener, failed chan<- error, l
 	return nil
 }
 
-// changed takes a new ring. Connections to who is gone are of no use.
+// changed takes a new ring. Connections to who is gone are of no use, and who is
+// back is asked again.
 func (z *zone) changed(ring *placement.Ring) {
-	for _, was := range z.ring.Swap(ring).Members() {
+	former := z.ring.Swap(ring)
+	for _, m := range ring.Members() {
+		if _, ok := former.Member(m.Name); !ok && m.Name != z.cfg.Node {
+			z.tier.Returned(m.Name)
+		}
+	}
+	for _, was := range former.Members() {
 		if is, ok := ring.Member(was.Name); was.Address != "" && (!ok || is.Address != was.Address) {
 			z.peers.Forget(was.Address)
 		}

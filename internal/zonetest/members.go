@@ -117,9 +117,22 @@ func (m *members) now(name string) {
 	if names, ok := m.pinned[name]; ok {
 		seen = names
 	}
-	ring := m.ringLocked(seen)
+	ring, former := m.ringLocked(seen), m.views[name]
 	m.views[name] = ring
 	m.mu.Unlock()
+	i := slices.IndexFunc(m.zone.nodes, func(n *Node) bool { return n.Name == name })
+	if former == nil || i < 0 {
+		return
+	}
+	p := m.zone.nodes[i].current()
+	if p == nil || p.l3 == nil { // it is down, or begins
+		return
+	}
+	for _, other := range ring.Members() {
+		if _, ok := former.Member(other.Name); !ok && other.Name != name {
+			p.l3.Returned(other.Name)
+		}
+	}
 }
 
 // sees returns which nodes one can know to be there.

@@ -55,6 +55,7 @@ func (n *naive) SetLocal(local block.Reader) { n.Local = local }
 func (n *naive) SetPull(block.Reader)        {}
 func (n *naive) Admit(block.Block) bool      { return true }
 func (n *naive) Suspect(string, string)      {}
+func (n *naive) Returned(string)             {}
 func (n *naive) Close() error                { return nil }
 
 func (n *naive) Origin(next block.Reader) block.Reader { return next }

@@ -20,6 +20,7 @@ type l3 interface {
 	Owns(id block.ID) bool
 	Admit(b block.Block) bool
 	Suspect(node, reason string)
+	Returned(node string)
 	Close() error
 }
 

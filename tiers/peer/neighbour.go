@@ -126,6 +126,14 @@ func (n *neighbour) hurry() {
 	}
 }
 
+// Returned says that a node is in the ring again, as after a partition: it is asked
+// at once, since others read the origin for its blocks meanwhile. Its failures count
+// on until it has sent a block, so that the next one ends that.
+func (t *Tier) Returned(node string) {
+	t.peers.get(node).breaker.answered()
+	t.peers.silent.end(node)
+}
+
 // Suspect says that others hold the node for dead: it is passed by for a moment,
 // and reads under way from it that make no progress go elsewhere. What this node
 // has heard itself counts more than what others did not.

@@ -100,3 +100,31 @@ func TestANodeThatLivesAndOnlyStalls(t *testing.T) {
 		}
 	})
 }
+
+// A node that left the ring and is back in it is asked at once; what it failed before
+// counts until it has sent a block.
+func TestANodeThatReturnsIsAskedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b", "c")
+		a := z.nodes["a"]
+		first, second := z.block(1, 1000, "b", "c"), z.block(2, 1000, "b", "c")
+		z.fault = func(x asking) fault { return fault{hang: x.from == "a" && x.to == "b"} }
+		a.mustRead(first)
+		if h := a.tier.Health(); h[0].State != Open {
+			t.Fatalf("b is not passed by: %+v", h)
+		}
+		z.fault = nil
+		a.tier.Returned("b")
+		if h := a.tier.Health(); h[0].State != Closed || h[0].Row == 0 {
+			t.Errorf("b: %+v", h)
+		}
+		a.mustRead(second)
+		asks := z.asked(second.ID())
+		if n := z.originReads(second); n != 1 || asks[0].to != "b" || asks[0].Kind != placement.Want {
+			t.Errorf("%d reads of the origin, asks %+v", n, asks)
+		}
+		if h := a.tier.Health(); h[0].Row != 0 {
+			t.Errorf("after a block: %+v", h)
+		}
+	})
+}
