@@ -11,71 +11,50 @@ import (
 	"github.com/zonecache/cached/placement"
 )
 
-// A connection that stalls to an owner who lives, as where TCP waits to send lost
-// packets again, is no death: the owner is asked again, the zone is told nothing, and
-// nobody reads the origin in the owner's place.
-func TestAStallOfANodeThatLives(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+// A connection to an owner who lives that stalls, as where TCP waits to send lost
+// packets again, or that does not come to be in time, is no death: the owner is asked
+// again, the zone is told nothing, and nobody reads the origin in the owner's place.
+func TestATroubledConnectionToANodeThatLives(t *testing.T) {
+	for name, trouble := range map[string]fault{
+		"stalls":     {hang: true},
+		"not dialed": {refuse: fmt.Errorf("dial: %w: %w", os.ErrDeadlineExceeded, block.ErrUnavailable)},
+	} {
 		for _, lives := range []bool{true, false} {
-			z := newZone(t, "a", "b", "c")
-			told := 0
-			a := z.start("a", Options{
-				Alive:   func(node string) bool { return lives && node == "b" },
-				Suspect: func(string, string) { told++ },
+			t.Run(fmt.Sprintf("%s, lives %v", name, lives), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					z := newZone(t, "a", "b", "c")
+					told := 0
+					a := z.start("a", Options{
+						Alive:   func(node string) bool { return lives && node == "b" },
+						Suspect: func(string, string) { told++ },
+					})
+					b := z.block(1, 100_000, "b", "c")
+					z.nodes["b"].mustRead(b) // as the origin was read for another node before
+					first := true
+					z.fault = func(x asking) fault {
+						if x.from == "a" && x.to == "b" && first {
+							first = false
+							return trouble
+						}
+						return fault{}
+					}
+					began := time.Now()
+					a.mustRead(b)
+					if took := time.Since(began); took > a.tier.opts.Budget {
+						t.Errorf("took %v", took)
+					}
+					if reads := z.originReads(b); lives && (reads != 1 || told != 0) || !lives && told == 0 {
+						t.Errorf("%d reads of the origin, the zone was told %d times", reads, told)
+					}
+					for i, x := range z.asked(b.ID()) {
+						if x.from == "a" && lives && (x.to != "b" || x.Lost != "" || x.Kind != placement.Want) {
+							t.Errorf("ask %d: %+v", i, x)
+						}
+					}
+				})
 			})
-			b := z.block(1, 100_000, "b", "c")
-			z.nodes["b"].mustRead(b) // as the origin was read for another node before
-			first := true
-			z.fault = func(x asking) fault {
-				if x.from == "a" && x.to == "b" && first {
-					first = false
-					return fault{hang: true}
-				}
-				return fault{}
-			}
-			began := time.Now()
-			a.mustRead(b)
-			if took := time.Since(began); took > a.tier.opts.Budget {
-				t.Errorf("lives %v: took %v", lives, took)
-			}
-			if reads := z.originReads(b); lives && (reads != 1 || told != 0) || !lives && told == 0 {
-				t.Errorf("lives %v: %d reads of the origin, the zone was told %d times", lives, reads, told)
-			}
-			for i, x := range z.asked(b.ID()) {
-				if x.from == "a" && lives && (x.to != "b" || x.Lost != "" || x.Kind != placement.Want) {
-					t.Errorf("ask %d: %+v", i, x)
-				}
-			}
 		}
-	})
-}
-
-// The same where no connection to it comes to be in time.
-func TestANodeThatLivesAndIsHardToReach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for _, lives := range []bool{true, false} {
-			z := newZone(t, "a", "b", "c")
-			told := 0
-			a := z.start("a", Options{
-				Alive:   func(node string) bool { return lives && node == "b" },
-				Suspect: func(string, string) { told++ },
-			})
-			b := z.block(1, 100_000, "b", "c")
-			z.nodes["b"].mustRead(b)
-			first := true
-			z.fault = func(x asking) fault {
-				if x.from == "a" && x.to == "b" && first {
-					first = false
-					return fault{refuse: fmt.Errorf("dial: %w: %w", os.ErrDeadlineExceeded, block.ErrUnavailable)}
-				}
-				return fault{}
-			}
-			a.mustRead(b)
-			if reads := z.originReads(b); lives && (reads != 1 || told != 0) || !lives && told == 0 {
-				t.Errorf("lives %v: %d reads of the origin, the zone was told %d times", lives, reads, told)
-			}
-		}
-	})
+	}
 }
 
 // A node that stalls again and again is left, whatever it says of itself.
