@@ -22,8 +22,8 @@ var errEndless = errors.New("says wait, and nothing comes")
 // make a slow origin slower for all, until every node reads every block. So what a
 // read waits by order does not count, as long as it has lost no source: then it may
 // be faults that make others wait. Behind a partition nobody has noticed it is the
-// same, see silences. Whoever says "wait" is believed as long as this node's own
-// reads of the origin take, and never beyond most: where the origin is fast, so that
+// same, see silences. Whoever says "wait" is believed as long as reads of the origin
+// take, see originTimes, and never beyond most: where the origin is fast, so that
 // the word cannot be true, a read takes a budget.
 type patience struct {
 	budget, most time.Duration

@@ -292,6 +292,7 @@ func (w *walk) finish(into *block.Arrival, from placement.Member, reply placemen
 	if err == nil {
 		b.Release()
 		w.peers.get(from.Name).verified()
+		w.origin.proved(from.Name, w.arrivals.waited(w.reception), time.Now())
 		if reply.Hot {
 			w.hot.add(into.ID(), time.Now())
 		}
