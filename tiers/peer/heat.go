@@ -3,7 +3,7 @@ package peer
 import (
 	"context"
 	"hash/maphash"
-	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,15 +40,23 @@ type warmth struct {
 	offered       bool
 }
 
-// hashes is a set of up to 256 hashes, exact enough for some dozen readers.
-type hashes [4]uint64
+// hashes is a small set of nodes' names.
+type hashes []uint64
 
-func (s *hashes) add(h uint64) { s[h/64%4] |= 1 << (h % 64) }
+// add keeps up to most.
+func (s *hashes) add(h uint64, most int) {
+	if len(*s) < most && !slices.Contains(*s, h) {
+		*s = append(*s, h)
+	}
+}
 
 // both returns how many hashes are in one of the sets.
-func (s *hashes) both(o *hashes) (n int) {
-	for i := range s {
-		n += bits.OnesCount64(s[i] | o[i])
+func (s hashes) both(o hashes) int {
+	n := len(s)
+	for _, h := range o {
+		if !slices.Contains(s, h) {
+			n++
+		}
 	}
 	return n
 }
@@ -59,8 +67,8 @@ func (h *heat) asked(id block.ID, node string, after int, now time.Time) (newly 
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w := h.warmthLocked(id, now)
-	w.asking.add(maphash.String(h.seed, node))
-	if w.offered || w.asking.both(&w.asked) < after {
+	w.asking.add(maphash.String(h.seed, node), after)
+	if w.offered || w.asking.both(w.asked) < after {
 		return false
 	}
 	w.offered = true
@@ -73,8 +81,8 @@ func (h *heat) served(id block.ID, node string, after int, now time.Time) (hot b
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w := h.warmthLocked(id, now)
-	w.reading.add(maphash.String(h.seed, node))
-	return w.reading.both(&w.read) >= after
+	w.reading.add(maphash.String(h.seed, node), after)
+	return w.reading.both(w.read) >= after
 }
 
 func (h *heat) warmthLocked(id block.ID, now time.Time) *warmth {
@@ -94,9 +102,9 @@ func (h *heat) warmthLocked(id block.ID, now time.Time) *warmth {
 	if age := now.Sub(w.since); age >= heatWindow/2 {
 		w.asked, w.read = w.asking, w.reading
 		if age >= heatWindow {
-			w.asked, w.read, w.offered = hashes{}, hashes{}, false
+			w.asked, w.read, w.offered = nil, nil, false
 		}
-		w.asking, w.reading, w.since = hashes{}, hashes{}, now
+		w.asking, w.reading, w.since = nil, nil, now
 	}
 	return w
 }
