@@ -1,4 +1,9 @@
-// Package prefetch reads blocks before a program asks for them.
+// Package prefetch learns what starts read, and reads blocks before a program asks
+// for them.
+//
+// A [Recorder] notes the first touches of each start: a [Trace]. [Merge] makes a
+// [Profile] of the last traces of a workload: which blocks its starts share, and
+// when they read them. Another version of the image takes it over ([Profile.CarryOver]).
 //
 // A [ReadAhead] runs ahead of those who read whole images: for each opened one a
 // [Run] reads the blocks that follow what has been read, through the same reader

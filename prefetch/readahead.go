@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/zonecache/cached/block"
@@ -107,7 +106,7 @@ type ReadAhead struct {
 	reader block.Reader
 	opts   Options
 	reads  sync.WaitGroup
-	watch  atomic.Pointer[map[string][]*Run] // by name of the image; nil: nobody reads ahead
+	watch  watch
 
 	mu     sync.Mutex
 	runs   []*Run
@@ -131,7 +130,7 @@ func (a *ReadAhead) Start(ctx context.Context, image Image, call block.Call) *Ru
 	open := !a.closed && len(r.blocks) > 0
 	if open {
 		a.runs = append(a.runs, r)
-		a.publishLocked()
+		a.watch.add(r, r.names)
 	}
 	a.mu.Unlock()
 	if !open {
@@ -167,8 +166,8 @@ func (a *ReadAhead) Runs() int {
 func (a *ReadAhead) forget(r *Run) {
 	a.mu.Lock()
 	a.runs = slices.DeleteFunc(a.runs, func(other *Run) bool { return other == r })
-	a.publishLocked()
 	a.mu.Unlock()
+	a.watch.remove(r, r.names)
 	a.share()
 }
 
@@ -182,30 +181,5 @@ func (a *ReadAhead) share() {
 	}
 }
 
-func (a *ReadAhead) publishLocked() {
-	if len(a.runs) == 0 {
-		a.watch.Store(nil)
-		return
-	}
-	names := map[string][]*Run{}
-	for _, r := range a.runs {
-		for _, name := range r.names {
-			names[name] = append(names[name], r)
-		}
-	}
-	a.watch.Store(&names)
-}
-
 // Watch returns next, and tells the runs of an image what programs read of it.
-func (a *ReadAhead) Watch(next block.Reader) block.Reader {
-	return block.ReaderFunc(func(ctx context.Context, id block.ID) (block.Block, error) {
-		if names := a.watch.Load(); names != nil {
-			if call := block.CallFrom(ctx); call.Cause == block.Demand {
-				for _, r := range (*names)[call.Image] {
-					r.Touched(id)
-				}
-			}
-		}
-		return next.ReadBlock(ctx, id)
-	})
-}
+func (a *ReadAhead) Watch(next block.Reader) block.Reader { return a.watch.reader(next) }

@@ -13,12 +13,12 @@ import (
 // A Run reads ahead of those who read one image.
 type Run struct {
 	*ReadAhead
-	names   []string
-	blocks  []Block          // each once, where it comes first
-	index   map[block.ID]int // into blocks
-	touched []atomic.Bool
-	ctx     context.Context //nolint:containedctx // of the reads, which nobody calls
-	cancel  context.CancelFunc
+	names  []string
+	blocks []Block          // each once, where it comes first
+	index  map[block.ID]int // into blocks
+	seen   []atomic.Bool
+	ctx    context.Context //nolint:containedctx // of the reads, which nobody calls
+	cancel context.CancelFunc
 
 	mu       sync.Mutex
 	others   *placement.Order
@@ -44,7 +44,7 @@ func newRun(a *ReadAhead, image Image) *Run {
 			r.blocks = append(r.blocks, b)
 		}
 	}
-	r.touched, r.read = make([]atomic.Bool, len(r.blocks)), make([]bool, len(r.blocks))
+	r.seen, r.read = make([]atomic.Bool, len(r.blocks)), make([]bool, len(r.blocks))
 	r.left = len(r.blocks)
 	others, own := a.opts.orders(r.mean())
 	r.others = placement.NewOrder(len(r.blocks), a.opts.Seed, others)
@@ -67,10 +67,13 @@ func (r *Run) mean() int {
 	return total / max(1, len(r.blocks))
 }
 
+// touched implements listener.
+func (r *Run) touched(_ string, id block.ID) { r.Touched(id) }
+
 // Touched says that a program asks for a block. It does not wait for anything.
 func (r *Run) Touched(id block.ID) {
 	i, ok := r.index[id]
-	if !ok || r.touched[i].Load() || r.touched[i].Swap(true) {
+	if !ok || r.seen[i].Load() || r.seen[i].Swap(true) {
 		return
 	}
 	r.mu.Lock()
@@ -144,12 +147,12 @@ func (r *Run) readBlock(i int, order *placement.Order) {
 
 // failedLocked counts a failure. The block is left to whoever needs it.
 func (r *Run) failedLocked(i int, err error) {
-	if r.read[i] && !r.touched[i].Load() {
+	if r.read[i] && !r.seen[i].Load() {
 		r.ahead -= int64(r.blocks[i].Length)
 	}
 	r.read[i] = false
 	r.left++ // it is not here: a program that asks for it counts it out
-	if r.touched[i].Load() {
+	if r.seen[i].Load() {
 		r.left--
 	}
 	if r.ctx.Err() != nil || errors.Is(err, context.Canceled) {
