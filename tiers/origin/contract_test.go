@@ -22,6 +22,7 @@ func testContract(t *testing.T, fresh func(t *testing.T) string) {
 	t.Run("an empty block", func(t *testing.T) { testEmptyBlock(t, open(t, Options{}, fresh(t))) })
 	t.Run("manifests", func(t *testing.T) { testManifests(t, open(t, Options{}, fresh(t))) })
 	t.Run("refs", func(t *testing.T) { testRefs(t, open(t, Options{}, fresh(t))) })
+	t.Run("what starts read", func(t *testing.T) { testStarts(t, open(t, Options{}, fresh(t))) })
 	t.Run("an object too large is corrupt", func(t *testing.T) { testTooLarge(t, open(t, Options{}, fresh(t))) })
 	t.Run("a dead context is its error", func(t *testing.T) { testDeadContext(t, open(t, Options{}, fresh(t))) })
 }

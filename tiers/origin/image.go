@@ -29,11 +29,7 @@ type Ref struct {
 
 // Manifest returns the bytes of the manifest id, verified.
 func (s *Single) Manifest(ctx context.Context, id block.ID) ([]byte, error) {
-	var p []byte
-	_, err := s.medium.get(ctx, manifestKey(id), MaxManifest, func(n int) []byte {
-		p = make([]byte, n)
-		return p
-	})
+	p, _, err := s.object(ctx, manifestKey(id), MaxManifest)
 	if err == nil && block.Sum(p) != id {
 		err = fmt.Errorf("%w: its %d bytes have another digest", block.ErrCorrupt, len(p))
 	}
@@ -68,11 +64,7 @@ func (s *Single) Ref(ctx context.Context, name string) (Ref, error) {
 }
 
 func (s *Single) ref(ctx context.Context, name string) (Ref, error) {
-	var text []byte
-	updated, err := s.medium.get(ctx, refKey(name), maxRef, func(n int) []byte {
-		text = make([]byte, n)
-		return text
-	})
+	text, updated, err := s.object(ctx, refKey(name), maxRef)
 	if err != nil {
 		return Ref{}, err
 	}
@@ -140,6 +132,15 @@ func (s *Single) Refs(ctx context.Context) ([]Ref, error) {
 		}
 	}
 	return all, nil
+}
+
+// object returns an object's bytes, as they are.
+func (s *Single) object(ctx context.Context, key string, limit int64) (p []byte, modified time.Time, err error) {
+	modified, err = s.medium.get(ctx, key, limit, func(n int) []byte {
+		p = make([]byte, n)
+		return p
+	})
+	return p, modified, err
 }
 
 func manifestKey(id block.ID) string { return "manifests/" + id.Hex() }

@@ -91,3 +91,54 @@ func (o *Origin) Refs(ctx context.Context) ([]Ref, error) {
 	slices.SortFunc(all, func(a, b Ref) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
+
+// What is learned about starts is kept in the first origin only, too.
+
+// PutTrace is [Single.PutTrace] of the first origin.
+func (o *Origin) PutTrace(ctx context.Context, w Workload, name string, p []byte) error {
+	return o.singles[0].PutTrace(ctx, w, name, p)
+}
+
+// Traces is [Single.Traces] of the first origin.
+func (o *Origin) Traces(ctx context.Context, w Workload) ([]string, error) {
+	return o.singles[0].Traces(ctx, w)
+}
+
+// Trace is [Single.Trace] of the first origin.
+func (o *Origin) Trace(ctx context.Context, w Workload, name string) ([]byte, error) {
+	return o.singles[0].Trace(ctx, w, name)
+}
+
+// DeleteTrace is [Single.DeleteTrace] of the first origin.
+func (o *Origin) DeleteTrace(ctx context.Context, w Workload, name string) error {
+	return o.singles[0].DeleteTrace(ctx, w, name)
+}
+
+// PutProfile is [Single.PutProfile] of the first origin.
+func (o *Origin) PutProfile(ctx context.Context, w Workload, merged block.ID, names []string) error {
+	return o.singles[0].PutProfile(ctx, w, merged, names)
+}
+
+// DeleteProfile is [Single.DeleteProfile] of the first origin.
+func (o *Origin) DeleteProfile(ctx context.Context, w Workload) error {
+	return o.singles[0].DeleteProfile(ctx, w)
+}
+
+// Profiles is [Single.Profiles] of the first origin.
+func (o *Origin) Profiles(ctx context.Context, manifest block.ID) ([]block.ID, error) {
+	return o.singles[0].Profiles(ctx, manifest)
+}
+
+// Profile returns what the first origin that has a profile of the workload says.
+func (o *Origin) Profile(ctx context.Context, w Workload) (block.ID, error) {
+	return firstAnswer(ctx, &o.failover, func(i int) (block.ID, error) { return o.singles[i].Profile(ctx, w) })
+}
+
+// NamedProfile returns what the first origin that has a profile by the name says.
+func (o *Origin) NamedProfile(ctx context.Context, name, workload string) (manifest, merged block.ID, err error) {
+	both, err := firstAnswer(ctx, &o.failover, func(i int) ([2]block.ID, error) {
+		manifest, merged, err := o.singles[i].NamedProfile(ctx, name, workload)
+		return [2]block.ID{manifest, merged}, err
+	})
+	return both[0], both[1], err
+}
