@@ -123,8 +123,18 @@ func NewReadAhead(reader block.Reader, opts Options) *ReadAhead {
 // run outlives the caller only as long as ctx: give it the daemon's, not a
 // request's. After Close it is a run that has ended.
 func (a *ReadAhead) Start(ctx context.Context, image Image, call block.Call) *Run {
+	return a.start(ctx, newRun(a, image), call)
+}
+
+// StartLearned begins to read the blocks of the image that starts of a workload
+// are expected to read, in that order: their indexes, as of [Profile.Essential].
+// The run goes on until it is stopped, so that its outcome is known.
+func (a *ReadAhead) StartLearned(ctx context.Context, image Image, order []uint32, call block.Call) *Run {
+	return a.start(ctx, newLearnedRun(a, image, order), call)
+}
+
+func (a *ReadAhead) start(ctx context.Context, r *Run, call block.Call) *Run {
 	call.Cause = block.Prefetch
-	r := newRun(a, image)
 	r.ctx, r.cancel = context.WithCancel(block.WithCall(ctx, call))
 	a.mu.Lock()
 	open := !a.closed && len(r.blocks) > 0

@@ -15,12 +15,18 @@ type Run struct {
 	*ReadAhead
 	names  []string
 	blocks []Block          // each once, where it comes first
-	index  map[block.ID]int // into blocks
+	index  map[block.ID]int // into blocks, or beyond: those the run does not read
 	seen   []atomic.Bool
 	ctx    context.Context //nolint:containedctx // of the reads, which nobody calls
 	cancel context.CancelFunc
 
+	// learned: the blocks are what starts are expected to read, the likeliest order
+	// first. The run goes on until it is stopped, so that its outcome is known, and
+	// trusts its list as far as programs confirm it.
+	learned bool
+
 	mu       sync.Mutex
+	tally    tally
 	others   *placement.Order
 	own      *placement.Order
 	read     []bool // this run has begun to read it
@@ -39,11 +45,42 @@ type Run struct {
 func newRun(a *ReadAhead, image Image) *Run {
 	r := &Run{ReadAhead: a, names: image.Names, index: make(map[block.ID]int, len(image.Blocks))}
 	for _, b := range image.Blocks {
-		if _, ok := r.index[b.ID]; !ok {
-			r.index[b.ID] = len(r.blocks)
-			r.blocks = append(r.blocks, b)
+		r.list(b)
+	}
+	r.plan()
+	return r
+}
+
+// newLearnedRun returns a run that reads the blocks of the image with these
+// indexes, in this order.
+func newLearnedRun(a *ReadAhead, image Image, order []uint32) *Run {
+	r := &Run{ReadAhead: a, names: image.Names, index: make(map[block.ID]int, len(image.Blocks)), learned: true}
+	for _, i := range order {
+		if int(i) < len(image.Blocks) {
+			r.list(image.Blocks[i])
 		}
 	}
+	r.plan()
+	for _, b := range image.Blocks { // the others are watched only
+		if _, ok := r.index[b.ID]; !ok {
+			r.index[b.ID] = len(r.index)
+		}
+	}
+	r.seen = make([]atomic.Bool, len(r.index))
+	return r
+}
+
+// list has the run read b, once.
+func (r *Run) list(b Block) {
+	if _, ok := r.index[b.ID]; !ok {
+		r.index[b.ID] = len(r.blocks)
+		r.blocks = append(r.blocks, b)
+	}
+}
+
+func (r *Run) plan() {
+	a := r.ReadAhead
+	r.tally.here = make([]bool, len(r.blocks))
 	r.seen, r.read = make([]atomic.Bool, len(r.blocks)), make([]bool, len(r.blocks))
 	r.left = len(r.blocks)
 	others, own := a.opts.orders(r.mean())
@@ -56,7 +93,6 @@ func newRun(a *ReadAhead, image Image) *Run {
 			r.own.Skip(i)
 		}
 	}
-	return r
 }
 
 func (r *Run) mean() int {
@@ -77,9 +113,16 @@ func (r *Run) Touched(id block.ID) {
 		return
 	}
 	r.mu.Lock()
-	if r.read[i] {
+	switch {
+	case i >= len(r.blocks):
+		r.tally.miss()
+		r.mu.Unlock()
+		return
+	case r.read[i]:
+		r.tally.touched(i, r.blocks[i].Length)
 		r.ahead -= int64(r.blocks[i].Length)
-	} else {
+	default:
+		r.tally.miss()
 		r.left--
 	}
 	r.others.Skip(i)
@@ -108,12 +151,13 @@ func (r *Run) setShare(bytes int64) {
 func (r *Run) goOnLocked() {
 	for _, order := range []*placement.Order{r.own, r.others} {
 		// One block may always be ahead, however small the share is.
-		for !r.ended && r.why == "" && r.ctx.Err() == nil && (r.ahead < r.share || r.reading == 0 && r.ahead == 0) {
+		for !r.ended && r.why == "" && r.ctx.Err() == nil && (r.ahead < r.mayLocked() || r.reading == 0 && r.ahead == 0) {
 			i, ok := order.Next()
 			if !ok {
 				break
 			}
 			r.read[i] = true
+			r.tally.began(r.blocks[i].Length)
 			r.ahead += int64(r.blocks[i].Length)
 			r.left--
 			r.reading++
@@ -121,6 +165,22 @@ func (r *Run) goOnLocked() {
 			go r.readBlock(i, order)
 		}
 	}
+}
+
+// What a learned list is trusted with before a program has confirmed any of it, and
+// how much more for each byte that one does: a wrong list costs the first, a right
+// one is soon bounded by the run's share only.
+const (
+	firstTrust = 8 << 20
+	moreTrust  = 4
+)
+
+// mayLocked returns how many bytes may be ahead.
+func (r *Run) mayLocked() int64 {
+	if !r.learned {
+		return r.share
+	}
+	return min(r.share, firstTrust+moreTrust*(r.tally.Used.Bytes+r.tally.Late.Bytes))
 }
 
 // readBlock brings block i into the tiers and keeps nothing of it.
@@ -134,7 +194,7 @@ func (r *Run) readBlock(i int, order *placement.Order) {
 	r.mu.Lock()
 	r.reading--
 	order.Done(i)
-	if err != nil {
+	if r.tally.here[i] = err == nil; err != nil {
 		r.failedLocked(i, err)
 	}
 	r.goOnLocked()
@@ -149,6 +209,7 @@ func (r *Run) readBlock(i int, order *placement.Order) {
 func (r *Run) failedLocked(i int, err error) {
 	if r.read[i] && !r.seen[i].Load() {
 		r.ahead -= int64(r.blocks[i].Length)
+		r.tally.gone(r.blocks[i].Length)
 	}
 	r.read[i] = false
 	r.left++ // it is not here: a program that asks for it counts it out
@@ -165,7 +226,7 @@ func (r *Run) failedLocked(i int, err error) {
 
 // doneLocked reports whether nothing is left to do.
 func (r *Run) doneLocked() bool {
-	return !r.ended && (r.why != "" || r.left == 0 && r.reading == 0)
+	return !r.ended && (r.why != "" || r.left == 0 && r.reading == 0 && !r.learned)
 }
 
 // finish ends a run that has nothing left to do, or gives up.
@@ -192,6 +253,9 @@ func (r *Run) Stop() {
 	r.mu.Lock()
 	was, unwatch, tell := r.ended, r.unwatch, r.onEnd
 	r.ended, r.onEnd = true, nil
+	if !was {
+		r.tally.end()
+	}
 	r.mu.Unlock()
 	if was {
 		return
@@ -229,4 +293,11 @@ func (r *Run) Ended() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ended
+}
+
+// Outcome returns what came of the blocks read ahead so far.
+func (r *Run) Outcome() Outcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tally.Outcome
 }
