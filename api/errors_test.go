@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,9 +20,20 @@ import (
 )
 
 // failing serves the error it is set to.
-type failing struct{ err error }
+type failing struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *failing) set(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
 
 func (f *failing) ReadBlock(context.Context, block.ID) (block.Block, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return block.Block{}, f.err
 }
 
@@ -39,7 +51,7 @@ func TestErrorsCrossTheWire(t *testing.T) {
 	for _, k := range append(kinds[:], internal) {
 		t.Run(k.err.Error(), func(t *testing.T) {
 			text := "the story of " + k.err.Error()
-			service.err = fmt.Errorf("%s: %w", text, k.err)
+			service.set(fmt.Errorf("%s: %w", text, k.err))
 
 			_, err := client.ReadBlock(t.Context(), id)
 			if !errors.Is(err, k.err) || !errors.Is(err, k.reader) || !strings.Contains(err.Error(), text) {

@@ -25,6 +25,7 @@ type Tier struct {
 	cache    *ristretto.Cache[uint64, block.Block]
 	window   window
 	gates    [gateCount]gate
+	moving   sync.Mutex // from the window to ristretto
 	writers  sync.WaitGroup
 	closing  sync.Once
 

@@ -65,6 +65,10 @@ func (t *Tier) admit(g *gate, key uint64, b block.Block) {
 	g.fresh[key] = b
 	g.mu.Unlock()
 	t.window.push(b)
+	// One at a time: what has left the window and is not yet decided about would be
+	// room for others' blocks, which their writers no longer hold.
+	t.moving.Lock()
+	defer t.moving.Unlock()
 	for {
 		oldest, ok := t.window.pop(func() bool { return t.used.Load() > t.capacity })
 		if !ok {
