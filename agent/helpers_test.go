@@ -99,6 +99,7 @@ type daemon struct {
 	t      *testing.T
 	store  block.Reader
 	images api.Images
+	starts api.Starts
 	addr   string
 	client *api.Client
 	server *api.Server
@@ -128,7 +129,7 @@ func (d *daemon) start() {
 		d.t.Fatal(err)
 	}
 	d.addr = l.Addr().String()
-	server := api.NewServer(api.NewHandler(api.Services{Blocks: d.store, Images: d.images}, api.Options{}), api.ServerOptions{})
+	server := api.NewServer(api.NewHandler(api.Services{Blocks: d.store, Images: d.images, Starts: d.starts}, api.Options{}), api.ServerOptions{})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	d.server, d.served = server, served

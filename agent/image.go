@@ -17,7 +17,7 @@ type Image struct {
 	opts    Options
 	id      block.ID
 	stale   bool
-	session string // "": opened without the daemon
+	touches touches
 	call    block.Call
 
 	source  *source
@@ -128,6 +128,7 @@ func (img *Image) block(ctx context.Context, i int) (block.Block, error) {
 	if ahead && err == nil {
 		img.pattern.hit()
 		img.counts.aheadUsed.Add(1)
+		img.touches.add(i)
 	}
 	return b, err
 }
@@ -138,16 +139,28 @@ func (img *Image) CopyRange(ctx context.Context, w io.Writer, off, length int64)
 	return img.reader.CopyRange(block.WithCall(ctx, img.call), w, off, length)
 }
 
+// MarkReady tells the daemon that the program is ready: what it reads from now on
+// is not what its starts need, so that later ones have less to wait for. Without it
+// a start counts as over when nothing new was read for ten seconds.
+func (img *Image) MarkReady(ctx context.Context) error {
+	if img.touches.session == "" {
+		return nil // opened without the daemon
+	}
+	img.touches.flush()
+	return img.opts.Daemon.MarkReady(ctx, img.touches.session)
+}
+
 // Close ends the daemon's session and frees what the image holds. Nobody may be
 // reading any more.
 func (img *Image) Close() error {
 	img.window.close()
+	img.touches.close()
 	img.source.close()
 	err := img.reader.Close()
-	if img.session != "" {
+	if img.touches.session != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 		defer cancel()
-		_ = img.opts.Daemon.CloseSession(ctx, img.session) // a daemon that is gone has forgotten it
+		_ = img.opts.Daemon.CloseSession(ctx, img.touches.session) // a daemon that is gone has forgotten it
 	}
 	return err
 }

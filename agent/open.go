@@ -96,7 +96,7 @@ func fromDaemon(ctx context.Context, o Options, s *source) (*Image, error) {
 	if err == nil {
 		var img *Image
 		if img, err = newImage(o, s, m); err == nil {
-			img.session, img.stale = session, resp.GetStale()
+			img.touches.daemon, img.touches.session, img.stale = o.Daemon, session, resp.GetStale()
 			return img, nil
 		}
 	}

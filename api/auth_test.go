@@ -265,6 +265,8 @@ func TestImagesAndBooksAreForThoseWhoMay(t *testing.T) {
 		"open":   second(nobody.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: "shop"})),
 		"list":   second(nobody.ListImages(ctx)),
 		"close":  nobody.CloseSession(ctx, "x"),
+		"ready":  nobody.MarkReady(ctx, "x"),
+		"touch":  nobody.NoteTouches(ctx, "x", nil),
 		"status": second(nobody.Status(ctx)),
 		"ledger": second(nobody.Ledger(ctx)),
 		"block":  second(nobody.ReadBlock(ctx, block.Sum(nil))),

@@ -37,6 +37,19 @@ func (c *Client) CloseSession(ctx context.Context, session string) error {
 	return c.explain(ctx, "close session", err)
 }
 
+// MarkReady says that the program of a session is ready.
+func (c *Client) MarkReady(ctx context.Context, session string) error {
+	_, err := c.images.MarkReady(ctx, &cachedv1.MarkReadyRequest{SessionId: session})
+	return c.explain(ctx, "mark ready", err)
+}
+
+// NoteTouches says which blocks of a session's image the program asked for that
+// were read ahead.
+func (c *Client) NoteTouches(ctx context.Context, session string, blocks []uint32) error {
+	_, err := c.images.NoteTouches(ctx, &cachedv1.NoteTouchesRequest{SessionId: session, Blocks: blocks})
+	return c.explain(ctx, "note touches", err)
+}
+
 // GetImage implements [Images].
 func (c *Client) GetImage(ctx context.Context, image string) (*cachedv1.GetImageResponse, error) {
 	resp, err := c.images.GetImage(ctx, &cachedv1.GetImageRequest{Image: image})

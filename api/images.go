@@ -91,10 +91,47 @@ func (s *imageService) OpenImage(ctx context.Context, req *cachedv1.OpenImageReq
 func (s *imageService) CloseSession(_ context.Context, req *cachedv1.CloseSessionRequest) (*cachedv1.CloseSessionResponse, error) {
 	was, ok := s.sessions.Peek(req.GetSessionId())
 	if !ok || !s.sessions.Remove(req.GetSessionId()) {
-		return nil, toConnect(notFound("session %.40q is not open: it was closed, or forgotten because many later ones were opened", req.GetSessionId()))
+		return nil, notOpen(req.GetSessionId())
 	}
 	s.log.Debug("session closed", "manifest", was.manifestID, "workload", was.workload, "after", time.Since(was.opened))
 	return &cachedv1.CloseSessionResponse{}, nil
+}
+
+// MarkReady implements [cachedv1connect.ImageServiceHandler].
+func (s *imageService) MarkReady(_ context.Context, req *cachedv1.MarkReadyRequest) (*cachedv1.MarkReadyResponse, error) {
+	was, err := s.session(req.GetSessionId())
+	if err != nil {
+		return nil, err
+	}
+	if s.starts != nil {
+		s.starts.Ready(req.GetSessionId())
+	}
+	s.log.Debug("ready", "manifest", was.manifestID, "workload", was.workload, "after", time.Since(was.opened))
+	return &cachedv1.MarkReadyResponse{}, nil
+}
+
+// NoteTouches implements [cachedv1connect.ImageServiceHandler].
+func (s *imageService) NoteTouches(_ context.Context, req *cachedv1.NoteTouchesRequest) (*cachedv1.NoteTouchesResponse, error) {
+	if _, err := s.session(req.GetSessionId()); err != nil {
+		return nil, err
+	}
+	if s.starts != nil {
+		s.starts.Touched(req.GetSessionId(), req.GetBlocks())
+	}
+	return &cachedv1.NoteTouchesResponse{}, nil
+}
+
+// session returns an open session.
+func (s *imageService) session(id string) (session, error) {
+	was, ok := s.sessions.Peek(id)
+	if !ok {
+		return was, notOpen(id)
+	}
+	return was, nil
+}
+
+func notOpen(id string) error {
+	return toConnect(notFound("session %.40q is not open: it was closed, or forgotten because many later ones were opened", id))
 }
 
 // ListImages implements [cachedv1connect.ImageServiceHandler].

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -111,6 +112,20 @@ type slowStarts struct {
 	began  int
 	open   map[string]bool
 	orphan int // ended without having begun
+	ready  []string
+	blocks []uint32
+}
+
+func (s *slowStarts) Ready(session string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = append(s.ready, session)
+}
+
+func (s *slowStarts) Touched(_ string, blocks []uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blocks = append(s.blocks, blocks...)
 }
 
 func (s *slowStarts) Began(_ context.Context, session string, _ *cachedv1.OpenImageRequest, _ *cachedv1.GetImageResponse) {
@@ -154,6 +169,32 @@ func TestASessionPushedOutWhileItBeginsLeavesNothing(t *testing.T) {
 	defer starts.mu.Unlock()
 	if len(starts.open) != 1 || starts.orphan != 0 {
 		t.Errorf("%d starts go on of one session that may be open, %d ended before they began", len(starts.open), starts.orphan)
+	}
+}
+
+func TestWhatAgentsTellOfAStart(t *testing.T) {
+	starts := &slowStarts{first: make(chan struct{}), goOn: make(chan struct{}), open: map[string]bool{}}
+	close(starts.goOn)
+	image := &cachedv1.GetImageResponse{ManifestId: block.Sum(nil).String(), Manifest: &cachedv1.Manifest{Version: 1}}
+	services := Services{Blocks: blocktest.NewFake(block.Memory), Images: oneImage{"i", image}, Starts: starts}
+	c := connectTo(t, serve(t, services, Options{}), ClientOptions{})
+	opened, err := c.OpenImage(t.Context(), &cachedv1.OpenImageRequest{Image: "i"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := opened.GetSessionId()
+	if err := errors.Join(c.NoteTouches(t.Context(), session, []uint32{7, 3}), c.MarkReady(t.Context(), session), c.CloseSession(t.Context(), session)); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(starts.ready, []string{session}) || !slices.Equal(starts.blocks, []uint32{7, 3}) || len(starts.open) != 0 {
+		t.Errorf("%+v", starts)
+	}
+	for name, err := range map[string]error{
+		"touches": c.NoteTouches(t.Context(), session, nil), "ready": c.MarkReady(t.Context(), session), "of nobody": c.MarkReady(t.Context(), ""),
+	} {
+		if !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

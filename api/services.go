@@ -21,6 +21,11 @@ type Services struct {
 type Starts interface {
 	// Began says that a start has opened image. ctx ends with the request.
 	Began(ctx context.Context, session string, req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse)
+	// Ready says that the start's program is ready.
+	Ready(session string)
+	// Touched says that the program asked for blocks which the agent had read ahead,
+	// by their indexes in the image, which may be beyond its end.
+	Touched(session string, blocks []uint32)
 	// Ended says that the session was closed, or forgotten because too many later
 	// ones were opened.
 	Ended(session string)

@@ -206,6 +206,26 @@ func (l *Library) Learn(ctx context.Context, t *Trace, names []string) error {
 	return nil
 }
 
+// sameBurst is how far apart starts are that have nothing new to tell of each other.
+const sameBurst = time.Minute
+
+// enoughOfABurst is how many traces tell of one.
+const enoughOfABurst = 2
+
+// KnownFrom reports whether other starts of the workload, from about the same time,
+// have been told of already.
+func (l *Library) KnownFrom(ctx context.Context, t *Trace) (bool, error) {
+	names, err := l.opts.Shelf.Traces(ctx, Workload{Manifest: t.Image, Name: t.Workload})
+	n := 0
+	for _, name := range names {
+		var began int64
+		if _, err := fmt.Sscanf(name, "%d-", &began); err == nil && time.UnixMilli(began).Sub(t.Began).Abs() < sameBurst {
+			n++
+		}
+	}
+	return n >= enoughOfABurst, err
+}
+
 // traceName is a name that sorts by age and that no other host gives.
 func traceName(began time.Time) string {
 	var random [6]byte

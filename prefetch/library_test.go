@@ -180,6 +180,21 @@ func TestHostsLearnAtOnce(t *testing.T) {
 	})
 }
 
+func TestWhatABurstHasToldIsKnown(t *testing.T) {
+	s := newShelf(t)
+	l := library(s, nil)
+	for i, want := range []bool{false, false, true, true} {
+		trace := traceOf(time.Duration(i)*time.Second, 1)
+		if known, err := l.KnownFrom(t.Context(), trace); known != want || err != nil {
+			t.Errorf("after %d: %v, %v", i, known, err)
+		}
+		learn(t, l, trace)
+	}
+	if known, err := l.KnownFrom(t.Context(), traceOf(time.Hour, 1)); known || err != nil {
+		t.Errorf("an hour later: %v, %v", known, err)
+	}
+}
+
 func TestOldTracesAreDeleted(t *testing.T) {
 	s := newShelf(t)
 	l := library(s, nil)

@@ -19,9 +19,9 @@ type RecorderOptions struct {
 	// blocks their images have together; default 256 and 262144, which is some 20 MiB.
 	// Others are not recorded.
 	MaxRecordings, MaxBlocks int
-	// Done is given the trace of each start that has read something, by a goroutine
-	// of the recorder, one after the other.
-	Done func(*Trace)
+	// Done is given the trace of each start that has read something, and the names
+	// its image was opened by, by a goroutine of the recorder, one after the other.
+	Done func(t *Trace, names []string)
 	// MaxWaiting is how many traces may wait for Done; default 64. Others are lost.
 	MaxWaiting int
 }
@@ -52,7 +52,7 @@ func (o RecorderOptions) withDefaults() RecorderOptions {
 		o.MaxWaiting = DefaultMaxWaiting
 	}
 	if o.Done == nil {
-		o.Done = func(*Trace) {}
+		o.Done = func(*Trace, []string) {}
 	}
 	return o
 }
@@ -61,7 +61,7 @@ func (o RecorderOptions) withDefaults() RecorderOptions {
 type Recorder struct {
 	opts   RecorderOptions
 	watch  watch
-	traces chan *Trace
+	traces chan finished
 	done   chan struct{} // closed when Done is called no more
 	counts recorderCounts
 
@@ -69,6 +69,11 @@ type Recorder struct {
 	open   map[recorded]*Recording
 	blocks int
 	closed bool
+}
+
+type finished struct {
+	trace *Trace
+	names []string
 }
 
 // recorded names what is recorded once at a time: beside a first container of a
@@ -90,12 +95,12 @@ type RecorderStats struct {
 // NewRecorder returns a recorder, which must be closed.
 func NewRecorder(o RecorderOptions) *Recorder {
 	o = o.withDefaults()
-	r := &Recorder{opts: o, traces: make(chan *Trace, o.MaxWaiting), done: make(chan struct{}), open: map[recorded]*Recording{}}
+	r := &Recorder{opts: o, traces: make(chan finished, o.MaxWaiting), done: make(chan struct{}), open: map[recorded]*Recording{}}
 	go func() {
 		defer close(r.done)
-		for t := range r.traces {
+		for f := range r.traces {
 			r.counts.recorded.Add(1)
-			o.Done(t)
+			o.Done(f.trace, f.names)
 		}
 	}()
 	return r
@@ -166,7 +171,7 @@ func (r *Recorder) forget(rec *Recording, t *Trace) {
 		return
 	}
 	select {
-	case r.traces <- t:
+	case r.traces <- finished{t, rec.names}:
 	default:
 		r.counts.lost.Add(1)
 	}

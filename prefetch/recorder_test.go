@@ -18,7 +18,7 @@ type sink struct {
 	hold   chan struct{} // nil: nothing waits
 }
 
-func (s *sink) done(t *prefetch.Trace) {
+func (s *sink) done(t *prefetch.Trace, _ []string) {
 	if s.hold != nil {
 		<-s.hold
 	}

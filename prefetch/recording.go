@@ -23,6 +23,7 @@ type Recording struct {
 	timer   *time.Timer
 	last    time.Duration // when something new was read
 	ended   bool
+	onEnd   func()
 }
 
 func newRecording(r *Recorder, key recorded, image Image) *Recording {
@@ -35,6 +36,23 @@ func newRecording(r *Recorder, key recorded, image Image) *Recording {
 	}
 	rec.seen = make([]atomic.Uint32, (len(image.Blocks)+31)/32)
 	return rec
+}
+
+// Touched notes that the program asks for a block, whatever the workload of a read.
+func (r *Recording) Touched(id block.ID) { r.touched(r.key.workload, id) }
+
+// OnEnd has f called once when the recording has ended; at once when it has. f must
+// not wait.
+func (r *Recording) OnEnd(f func()) {
+	r.mu.Lock()
+	ended := r.ended
+	if !ended {
+		r.onEnd = f
+	}
+	r.mu.Unlock()
+	if ended {
+		f()
+	}
 }
 
 // touched implements listener. Only the first touch of a block takes a lock.
@@ -83,8 +101,8 @@ func (r *Recording) look() {
 // End ends the recording: the program is ready, or gone. Again it does nothing.
 func (r *Recording) End() {
 	r.mu.Lock()
-	was := r.ended
-	r.ended = true
+	was, tell := r.ended, r.onEnd
+	r.ended, r.onEnd = true, nil
 	if r.timer != nil {
 		r.timer.Stop()
 	}
@@ -93,7 +111,11 @@ func (r *Recording) End() {
 		Blocks: r.blocks, Touches: r.touches,
 	}
 	r.mu.Unlock()
-	if !was {
-		r.recorder.forget(r, t)
+	if was {
+		return
+	}
+	r.recorder.forget(r, t)
+	if tell != nil {
+		tell()
 	}
 }

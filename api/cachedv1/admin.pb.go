@@ -130,7 +130,9 @@ type Ledger struct {
 	// with an empty name.
 	Images []*ImageLedger `protobuf:"bytes,9,rep,name=images,proto3" json:"images,omitempty"`
 	// Why the books do not balance; empty when they do.
-	Imbalance     string `protobuf:"bytes,10,opt,name=imbalance,proto3" json:"imbalance,omitempty"`
+	Imbalance string `protobuf:"bytes,10,opt,name=imbalance,proto3" json:"imbalance,omitempty"`
+	// What came of the blocks that were read ahead of programs.
+	Prefetch      *PrefetchLedger `protobuf:"bytes,11,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -235,6 +237,198 @@ func (x *Ledger) GetImbalance() string {
 	return ""
 }
 
+func (x *Ledger) GetPrefetch() *PrefetchLedger {
+	if x != nil {
+		return x.Prefetch
+	}
+	return nil
+}
+
+// A PrefetchLedger says what came of the blocks that were read ahead of programs:
+// each is in one of the four.
+type PrefetchLedger struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Here when a program asked for them.
+	Used *Count `protobuf:"bytes,1,opt,name=used,proto3" json:"used,omitempty"`
+	// On their way when a program asked for them.
+	Late *Count `protobuf:"bytes,2,opt,name=late,proto3" json:"late,omitempty"`
+	// Never asked for, or not to be had.
+	Wasted *Count `protobuf:"bytes,3,opt,name=wasted,proto3" json:"wasted,omitempty"`
+	// Not asked for so far.
+	Pending *Count `protobuf:"bytes,4,opt,name=pending,proto3" json:"pending,omitempty"`
+	// Blocks that programs asked for before they were read ahead, in starts with a
+	// profile.
+	Missed uint64 `protobuf:"varint,5,opt,name=missed,proto3" json:"missed,omitempty"`
+	// The starts with a profile, by workload: the latest of each.
+	Workloads     []*WorkloadPrefetch `protobuf:"bytes,6,rep,name=workloads,proto3" json:"workloads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrefetchLedger) Reset() {
+	*x = PrefetchLedger{}
+	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrefetchLedger) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrefetchLedger) ProtoMessage() {}
+
+func (x *PrefetchLedger) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrefetchLedger.ProtoReflect.Descriptor instead.
+func (*PrefetchLedger) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PrefetchLedger) GetUsed() *Count {
+	if x != nil {
+		return x.Used
+	}
+	return nil
+}
+
+func (x *PrefetchLedger) GetLate() *Count {
+	if x != nil {
+		return x.Late
+	}
+	return nil
+}
+
+func (x *PrefetchLedger) GetWasted() *Count {
+	if x != nil {
+		return x.Wasted
+	}
+	return nil
+}
+
+func (x *PrefetchLedger) GetPending() *Count {
+	if x != nil {
+		return x.Pending
+	}
+	return nil
+}
+
+func (x *PrefetchLedger) GetMissed() uint64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
+func (x *PrefetchLedger) GetWorkloads() []*WorkloadPrefetch {
+	if x != nil {
+		return x.Workloads
+	}
+	return nil
+}
+
+// A WorkloadPrefetch is what came of reading ahead of a workload by its profile.
+type WorkloadPrefetch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image's name or manifest id, as the start gave it.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// The workload; may be empty.
+	Workload string `protobuf:"bytes,2,opt,name=workload,proto3" json:"workload,omitempty"`
+	// Starts since the daemon's own.
+	Starts uint64 `protobuf:"varint,3,opt,name=starts,proto3" json:"starts,omitempty"`
+	// The share of what was read ahead that the program asked for, in the latest
+	// start that has ended.
+	Precision float64 `protobuf:"fixed64,4,opt,name=precision,proto3" json:"precision,omitempty"`
+	// The share of what the program asked for that was read ahead, or on its way.
+	Recall float64 `protobuf:"fixed64,5,opt,name=recall,proto3" json:"recall,omitempty"`
+	// Whether reading ahead is off for the next starts, because it was wasted.
+	Off           bool `protobuf:"varint,6,opt,name=off,proto3" json:"off,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkloadPrefetch) Reset() {
+	*x = WorkloadPrefetch{}
+	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkloadPrefetch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkloadPrefetch) ProtoMessage() {}
+
+func (x *WorkloadPrefetch) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkloadPrefetch.ProtoReflect.Descriptor instead.
+func (*WorkloadPrefetch) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *WorkloadPrefetch) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *WorkloadPrefetch) GetWorkload() string {
+	if x != nil {
+		return x.Workload
+	}
+	return ""
+}
+
+func (x *WorkloadPrefetch) GetStarts() uint64 {
+	if x != nil {
+		return x.Starts
+	}
+	return 0
+}
+
+func (x *WorkloadPrefetch) GetPrecision() float64 {
+	if x != nil {
+		return x.Precision
+	}
+	return 0
+}
+
+func (x *WorkloadPrefetch) GetRecall() float64 {
+	if x != nil {
+		return x.Recall
+	}
+	return 0
+}
+
+func (x *WorkloadPrefetch) GetOff() bool {
+	if x != nil {
+		return x.Off
+	}
+	return false
+}
+
 // A Count is a number of blocks and their bytes.
 type Count struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -248,7 +442,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	mi := &file_cached_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -260,7 +454,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	mi := &file_cached_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -273,7 +467,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Count) GetBlocks() uint64 {
@@ -305,7 +499,7 @@ type ServedCount struct {
 
 func (x *ServedCount) Reset() {
 	*x = ServedCount{}
-	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	mi := &file_cached_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -317,7 +511,7 @@ func (x *ServedCount) String() string {
 func (*ServedCount) ProtoMessage() {}
 
 func (x *ServedCount) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	mi := &file_cached_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -330,7 +524,7 @@ func (x *ServedCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServedCount.ProtoReflect.Descriptor instead.
 func (*ServedCount) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ServedCount) GetTier() Tier {
@@ -367,7 +561,7 @@ type CauseCount struct {
 
 func (x *CauseCount) Reset() {
 	*x = CauseCount{}
-	mi := &file_cached_v1_admin_proto_msgTypes[5]
+	mi := &file_cached_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -379,7 +573,7 @@ func (x *CauseCount) String() string {
 func (*CauseCount) ProtoMessage() {}
 
 func (x *CauseCount) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[5]
+	mi := &file_cached_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -392,7 +586,7 @@ func (x *CauseCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CauseCount.ProtoReflect.Descriptor instead.
 func (*CauseCount) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CauseCount) GetCause() Cause {
@@ -424,7 +618,7 @@ type TierUsage struct {
 
 func (x *TierUsage) Reset() {
 	*x = TierUsage{}
-	mi := &file_cached_v1_admin_proto_msgTypes[6]
+	mi := &file_cached_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -436,7 +630,7 @@ func (x *TierUsage) String() string {
 func (*TierUsage) ProtoMessage() {}
 
 func (x *TierUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[6]
+	mi := &file_cached_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -449,7 +643,7 @@ func (x *TierUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierUsage.ProtoReflect.Descriptor instead.
 func (*TierUsage) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TierUsage) GetTier() Tier {
@@ -488,7 +682,7 @@ type ImageLedger struct {
 
 func (x *ImageLedger) Reset() {
 	*x = ImageLedger{}
-	mi := &file_cached_v1_admin_proto_msgTypes[7]
+	mi := &file_cached_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -500,7 +694,7 @@ func (x *ImageLedger) String() string {
 func (*ImageLedger) ProtoMessage() {}
 
 func (x *ImageLedger) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[7]
+	mi := &file_cached_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -513,7 +707,7 @@ func (x *ImageLedger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageLedger.ProtoReflect.Descriptor instead.
 func (*ImageLedger) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ImageLedger) GetImage() string {
@@ -546,7 +740,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_cached_v1_admin_proto_msgTypes[8]
+	mi := &file_cached_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +752,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[8]
+	mi := &file_cached_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +765,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 // A GetStatusResponse describes a daemon.
@@ -604,7 +798,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_cached_v1_admin_proto_msgTypes[9]
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -616,7 +810,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[9]
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -629,7 +823,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetStatusResponse) GetVersion() string {
@@ -724,7 +918,7 @@ type ZoneStatus struct {
 
 func (x *ZoneStatus) Reset() {
 	*x = ZoneStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +930,7 @@ func (x *ZoneStatus) String() string {
 func (*ZoneStatus) ProtoMessage() {}
 
 func (x *ZoneStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +943,7 @@ func (x *ZoneStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ZoneStatus.ProtoReflect.Descriptor instead.
 func (*ZoneStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ZoneStatus) GetName() string {
@@ -813,7 +1007,7 @@ type TreeStatus struct {
 
 func (x *TreeStatus) Reset() {
 	*x = TreeStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	mi := &file_cached_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +1019,7 @@ func (x *TreeStatus) String() string {
 func (*TreeStatus) ProtoMessage() {}
 
 func (x *TreeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	mi := &file_cached_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +1032,7 @@ func (x *TreeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeStatus.ProtoReflect.Descriptor instead.
 func (*TreeStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TreeStatus) GetImage() string {
@@ -910,7 +1104,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[12]
+	mi := &file_cached_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1116,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[12]
+	mi := &file_cached_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1129,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PeerStatus) GetName() string {
@@ -1037,7 +1231,7 @@ type OriginStatus struct {
 
 func (x *OriginStatus) Reset() {
 	*x = OriginStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[13]
+	mi := &file_cached_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1243,7 @@ func (x *OriginStatus) String() string {
 func (*OriginStatus) ProtoMessage() {}
 
 func (x *OriginStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[13]
+	mi := &file_cached_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1256,7 @@ func (x *OriginStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OriginStatus.ProtoReflect.Descriptor instead.
 func (*OriginStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OriginStatus) GetUrl() string {
@@ -1093,7 +1287,7 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x15cached/v1/admin.proto\x12\tcached.v1\x1a\x15cached/v1/block.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
 	"\x10GetLedgerRequest\">\n" +
 	"\x11GetLedgerResponse\x12)\n" +
-	"\x06ledger\x18\x01 \x01(\v2\x11.cached.v1.LedgerR\x06ledger\"\xbc\x03\n" +
+	"\x06ledger\x18\x01 \x01(\v2\x11.cached.v1.LedgerR\x06ledger\"\xf3\x03\n" +
 	"\x06Ledger\x120\n" +
 	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12,\n" +
 	"\brequests\x18\x02 \x01(\v2\x10.cached.v1.CountR\brequests\x12.\n" +
@@ -1105,7 +1299,22 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x05tiers\x18\b \x03(\v2\x14.cached.v1.TierUsageR\x05tiers\x12.\n" +
 	"\x06images\x18\t \x03(\v2\x16.cached.v1.ImageLedgerR\x06images\x12\x1c\n" +
 	"\timbalance\x18\n" +
-	" \x01(\tR\timbalance\"5\n" +
+	" \x01(\tR\timbalance\x125\n" +
+	"\bprefetch\x18\v \x01(\v2\x19.cached.v1.PrefetchLedgerR\bprefetch\"\x85\x02\n" +
+	"\x0ePrefetchLedger\x12$\n" +
+	"\x04used\x18\x01 \x01(\v2\x10.cached.v1.CountR\x04used\x12$\n" +
+	"\x04late\x18\x02 \x01(\v2\x10.cached.v1.CountR\x04late\x12(\n" +
+	"\x06wasted\x18\x03 \x01(\v2\x10.cached.v1.CountR\x06wasted\x12*\n" +
+	"\apending\x18\x04 \x01(\v2\x10.cached.v1.CountR\apending\x12\x16\n" +
+	"\x06missed\x18\x05 \x01(\x04R\x06missed\x129\n" +
+	"\tworkloads\x18\x06 \x03(\v2\x1b.cached.v1.WorkloadPrefetchR\tworkloads\"\xa4\x01\n" +
+	"\x10WorkloadPrefetch\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1a\n" +
+	"\bworkload\x18\x02 \x01(\tR\bworkload\x12\x16\n" +
+	"\x06starts\x18\x03 \x01(\x04R\x06starts\x12\x1c\n" +
+	"\tprecision\x18\x04 \x01(\x01R\tprecision\x12\x16\n" +
+	"\x06recall\x18\x05 \x01(\x01R\x06recall\x12\x10\n" +
+	"\x03off\x18\x06 \x01(\bR\x03off\"5\n" +
 	"\x05Count\x12\x16\n" +
 	"\x06blocks\x18\x01 \x01(\x04R\x06blocks\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\x82\x01\n" +
@@ -1189,59 +1398,67 @@ func file_cached_v1_admin_proto_rawDescGZIP() []byte {
 	return file_cached_v1_admin_proto_rawDescData
 }
 
-var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_cached_v1_admin_proto_goTypes = []any{
 	(*GetLedgerRequest)(nil),      // 0: cached.v1.GetLedgerRequest
 	(*GetLedgerResponse)(nil),     // 1: cached.v1.GetLedgerResponse
 	(*Ledger)(nil),                // 2: cached.v1.Ledger
-	(*Count)(nil),                 // 3: cached.v1.Count
-	(*ServedCount)(nil),           // 4: cached.v1.ServedCount
-	(*CauseCount)(nil),            // 5: cached.v1.CauseCount
-	(*TierUsage)(nil),             // 6: cached.v1.TierUsage
-	(*ImageLedger)(nil),           // 7: cached.v1.ImageLedger
-	(*GetStatusRequest)(nil),      // 8: cached.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 9: cached.v1.GetStatusResponse
-	(*ZoneStatus)(nil),            // 10: cached.v1.ZoneStatus
-	(*TreeStatus)(nil),            // 11: cached.v1.TreeStatus
-	(*PeerStatus)(nil),            // 12: cached.v1.PeerStatus
-	(*OriginStatus)(nil),          // 13: cached.v1.OriginStatus
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(Tier)(0),                     // 15: cached.v1.Tier
-	(Cause)(0),                    // 16: cached.v1.Cause
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
+	(*PrefetchLedger)(nil),        // 3: cached.v1.PrefetchLedger
+	(*WorkloadPrefetch)(nil),      // 4: cached.v1.WorkloadPrefetch
+	(*Count)(nil),                 // 5: cached.v1.Count
+	(*ServedCount)(nil),           // 6: cached.v1.ServedCount
+	(*CauseCount)(nil),            // 7: cached.v1.CauseCount
+	(*TierUsage)(nil),             // 8: cached.v1.TierUsage
+	(*ImageLedger)(nil),           // 9: cached.v1.ImageLedger
+	(*GetStatusRequest)(nil),      // 10: cached.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),     // 11: cached.v1.GetStatusResponse
+	(*ZoneStatus)(nil),            // 12: cached.v1.ZoneStatus
+	(*TreeStatus)(nil),            // 13: cached.v1.TreeStatus
+	(*PeerStatus)(nil),            // 14: cached.v1.PeerStatus
+	(*OriginStatus)(nil),          // 15: cached.v1.OriginStatus
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(Tier)(0),                     // 17: cached.v1.Tier
+	(Cause)(0),                    // 18: cached.v1.Cause
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
 }
 var file_cached_v1_admin_proto_depIdxs = []int32{
 	2,  // 0: cached.v1.GetLedgerResponse.ledger:type_name -> cached.v1.Ledger
-	14, // 1: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
-	3,  // 2: cached.v1.Ledger.requests:type_name -> cached.v1.Count
-	4,  // 3: cached.v1.Ledger.served:type_name -> cached.v1.ServedCount
-	5,  // 4: cached.v1.Ledger.errors:type_name -> cached.v1.CauseCount
-	3,  // 5: cached.v1.Ledger.origin_reads:type_name -> cached.v1.Count
-	6,  // 6: cached.v1.Ledger.tiers:type_name -> cached.v1.TierUsage
-	7,  // 7: cached.v1.Ledger.images:type_name -> cached.v1.ImageLedger
-	15, // 8: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
-	16, // 9: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
-	3,  // 10: cached.v1.ServedCount.count:type_name -> cached.v1.Count
-	16, // 11: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
-	15, // 12: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
-	4,  // 13: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
-	17, // 14: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
-	6,  // 15: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
-	13, // 16: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
-	10, // 17: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
-	12, // 18: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
-	11, // 19: cached.v1.ZoneStatus.trees:type_name -> cached.v1.TreeStatus
-	3,  // 20: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
-	3,  // 21: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
-	0,  // 22: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
-	8,  // 23: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
-	1,  // 24: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
-	9,  // 25: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
-	24, // [24:26] is the sub-list for method output_type
-	22, // [22:24] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	16, // 1: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
+	5,  // 2: cached.v1.Ledger.requests:type_name -> cached.v1.Count
+	6,  // 3: cached.v1.Ledger.served:type_name -> cached.v1.ServedCount
+	7,  // 4: cached.v1.Ledger.errors:type_name -> cached.v1.CauseCount
+	5,  // 5: cached.v1.Ledger.origin_reads:type_name -> cached.v1.Count
+	8,  // 6: cached.v1.Ledger.tiers:type_name -> cached.v1.TierUsage
+	9,  // 7: cached.v1.Ledger.images:type_name -> cached.v1.ImageLedger
+	3,  // 8: cached.v1.Ledger.prefetch:type_name -> cached.v1.PrefetchLedger
+	5,  // 9: cached.v1.PrefetchLedger.used:type_name -> cached.v1.Count
+	5,  // 10: cached.v1.PrefetchLedger.late:type_name -> cached.v1.Count
+	5,  // 11: cached.v1.PrefetchLedger.wasted:type_name -> cached.v1.Count
+	5,  // 12: cached.v1.PrefetchLedger.pending:type_name -> cached.v1.Count
+	4,  // 13: cached.v1.PrefetchLedger.workloads:type_name -> cached.v1.WorkloadPrefetch
+	17, // 14: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
+	18, // 15: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
+	5,  // 16: cached.v1.ServedCount.count:type_name -> cached.v1.Count
+	18, // 17: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
+	17, // 18: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
+	6,  // 19: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
+	19, // 20: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	8,  // 21: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
+	15, // 22: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
+	12, // 23: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
+	14, // 24: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
+	13, // 25: cached.v1.ZoneStatus.trees:type_name -> cached.v1.TreeStatus
+	5,  // 26: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
+	5,  // 27: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
+	0,  // 28: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
+	10, // 29: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
+	1,  // 30: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
+	11, // 31: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
+	30, // [30:32] is the sub-list for method output_type
+	28, // [28:30] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_admin_proto_init() }
@@ -1256,7 +1473,7 @@ func file_cached_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_admin_proto_rawDesc), len(file_cached_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

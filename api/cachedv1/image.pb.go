@@ -347,6 +347,182 @@ func (*CloseSessionResponse) Descriptor() ([]byte, []int) {
 	return file_cached_v1_image_proto_rawDescGZIP(), []int{3}
 }
 
+// A MarkReadyRequest names a session.
+type MarkReadyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As returned by OpenImage.
+	SessionId     string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkReadyRequest) Reset() {
+	*x = MarkReadyRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkReadyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkReadyRequest) ProtoMessage() {}
+
+func (x *MarkReadyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkReadyRequest.ProtoReflect.Descriptor instead.
+func (*MarkReadyRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MarkReadyRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// A MarkReadyResponse is empty.
+type MarkReadyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkReadyResponse) Reset() {
+	*x = MarkReadyResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkReadyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkReadyResponse) ProtoMessage() {}
+
+func (x *MarkReadyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkReadyResponse.ProtoReflect.Descriptor instead.
+func (*MarkReadyResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{5}
+}
+
+// A NoteTouchesRequest says what a program asked for. Agents send one about twice
+// a second while there is something to tell.
+type NoteTouchesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As returned by OpenImage.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The blocks' indexes in the manifest, each the first time only.
+	Blocks        []uint32 `protobuf:"varint,2,rep,packed,name=blocks,proto3" json:"blocks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NoteTouchesRequest) Reset() {
+	*x = NoteTouchesRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NoteTouchesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NoteTouchesRequest) ProtoMessage() {}
+
+func (x *NoteTouchesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NoteTouchesRequest.ProtoReflect.Descriptor instead.
+func (*NoteTouchesRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *NoteTouchesRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *NoteTouchesRequest) GetBlocks() []uint32 {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
+// A NoteTouchesResponse is empty.
+type NoteTouchesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NoteTouchesResponse) Reset() {
+	*x = NoteTouchesResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NoteTouchesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NoteTouchesResponse) ProtoMessage() {}
+
+func (x *NoteTouchesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NoteTouchesResponse.ProtoReflect.Descriptor instead.
+func (*NoteTouchesResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{7}
+}
+
 // A ListImagesRequest is empty.
 type ListImagesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -356,7 +532,7 @@ type ListImagesRequest struct {
 
 func (x *ListImagesRequest) Reset() {
 	*x = ListImagesRequest{}
-	mi := &file_cached_v1_image_proto_msgTypes[4]
+	mi := &file_cached_v1_image_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -368,7 +544,7 @@ func (x *ListImagesRequest) String() string {
 func (*ListImagesRequest) ProtoMessage() {}
 
 func (x *ListImagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[4]
+	mi := &file_cached_v1_image_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -381,7 +557,7 @@ func (x *ListImagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListImagesRequest.ProtoReflect.Descriptor instead.
 func (*ListImagesRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{4}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{8}
 }
 
 // A ListImagesResponse lists images by name.
@@ -395,7 +571,7 @@ type ListImagesResponse struct {
 
 func (x *ListImagesResponse) Reset() {
 	*x = ListImagesResponse{}
-	mi := &file_cached_v1_image_proto_msgTypes[5]
+	mi := &file_cached_v1_image_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -407,7 +583,7 @@ func (x *ListImagesResponse) String() string {
 func (*ListImagesResponse) ProtoMessage() {}
 
 func (x *ListImagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[5]
+	mi := &file_cached_v1_image_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -420,7 +596,7 @@ func (x *ListImagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListImagesResponse.ProtoReflect.Descriptor instead.
 func (*ListImagesResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{5}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListImagesResponse) GetImages() []*ImageEntry {
@@ -456,7 +632,7 @@ type ImageEntry struct {
 
 func (x *ImageEntry) Reset() {
 	*x = ImageEntry{}
-	mi := &file_cached_v1_image_proto_msgTypes[6]
+	mi := &file_cached_v1_image_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +644,7 @@ func (x *ImageEntry) String() string {
 func (*ImageEntry) ProtoMessage() {}
 
 func (x *ImageEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[6]
+	mi := &file_cached_v1_image_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +657,7 @@ func (x *ImageEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageEntry.ProtoReflect.Descriptor instead.
 func (*ImageEntry) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{6}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ImageEntry) GetName() string {
@@ -551,7 +727,7 @@ type GetImageRequest struct {
 
 func (x *GetImageRequest) Reset() {
 	*x = GetImageRequest{}
-	mi := &file_cached_v1_image_proto_msgTypes[7]
+	mi := &file_cached_v1_image_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -563,7 +739,7 @@ func (x *GetImageRequest) String() string {
 func (*GetImageRequest) ProtoMessage() {}
 
 func (x *GetImageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[7]
+	mi := &file_cached_v1_image_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -576,7 +752,7 @@ func (x *GetImageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetImageRequest.ProtoReflect.Descriptor instead.
 func (*GetImageRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{7}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetImageRequest) GetImage() string {
@@ -601,7 +777,7 @@ type GetImageResponse struct {
 
 func (x *GetImageResponse) Reset() {
 	*x = GetImageResponse{}
-	mi := &file_cached_v1_image_proto_msgTypes[8]
+	mi := &file_cached_v1_image_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +789,7 @@ func (x *GetImageResponse) String() string {
 func (*GetImageResponse) ProtoMessage() {}
 
 func (x *GetImageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[8]
+	mi := &file_cached_v1_image_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +802,7 @@ func (x *GetImageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetImageResponse.ProtoReflect.Descriptor instead.
 func (*GetImageResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{8}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetImageResponse) GetManifestId() string {
@@ -671,7 +847,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_cached_v1_image_proto_msgTypes[9]
+	mi := &file_cached_v1_image_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +859,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[9]
+	mi := &file_cached_v1_image_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +872,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{9}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Manifest) GetVersion() uint32 {
@@ -758,7 +934,7 @@ type BlockRef struct {
 
 func (x *BlockRef) Reset() {
 	*x = BlockRef{}
-	mi := &file_cached_v1_image_proto_msgTypes[10]
+	mi := &file_cached_v1_image_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +946,7 @@ func (x *BlockRef) String() string {
 func (*BlockRef) ProtoMessage() {}
 
 func (x *BlockRef) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[10]
+	mi := &file_cached_v1_image_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +959,7 @@ func (x *BlockRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockRef.ProtoReflect.Descriptor instead.
 func (*BlockRef) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{10}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BlockRef) GetId() []byte {
@@ -834,7 +1010,16 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\x13CloseSessionRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\"\x16\n" +
-	"\x14CloseSessionResponse\"\x13\n" +
+	"\x14CloseSessionResponse\"1\n" +
+	"\x10MarkReadyRequest\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\"\x13\n" +
+	"\x11MarkReadyResponse\"K\n" +
+	"\x12NoteTouchesRequest\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x16\n" +
+	"\x06blocks\x18\x02 \x03(\rR\x06blocks\"\x15\n" +
+	"\x13NoteTouchesResponse\"\x13\n" +
 	"\x11ListImagesRequest\"C\n" +
 	"\x12ListImagesResponse\x12-\n" +
 	"\x06images\x18\x01 \x03(\v2\x15.cached.v1.ImageEntryR\x06images\"\xfd\x01\n" +
@@ -880,10 +1065,12 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fENCODING_RAW\x10\x01\x12\x11\n" +
-	"\rENCODING_ZSTD\x10\x022\xc1\x02\n" +
+	"\rENCODING_ZSTD\x10\x022\xd7\x03\n" +
 	"\fImageService\x12F\n" +
 	"\tOpenImage\x12\x1b.cached.v1.OpenImageRequest\x1a\x1c.cached.v1.OpenImageResponse\x12O\n" +
-	"\fCloseSession\x12\x1e.cached.v1.CloseSessionRequest\x1a\x1f.cached.v1.CloseSessionResponse\x12N\n" +
+	"\fCloseSession\x12\x1e.cached.v1.CloseSessionRequest\x1a\x1f.cached.v1.CloseSessionResponse\x12F\n" +
+	"\tMarkReady\x12\x1b.cached.v1.MarkReadyRequest\x1a\x1c.cached.v1.MarkReadyResponse\x12L\n" +
+	"\vNoteTouches\x12\x1d.cached.v1.NoteTouchesRequest\x1a\x1e.cached.v1.NoteTouchesResponse\x12N\n" +
 	"\n" +
 	"ListImages\x12\x1c.cached.v1.ListImagesRequest\x1a\x1d.cached.v1.ListImagesResponse\"\x03\x90\x02\x01\x12H\n" +
 	"\bGetImage\x12\x1a.cached.v1.GetImageRequest\x1a\x1b.cached.v1.GetImageResponse\"\x03\x90\x02\x01B3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
@@ -901,7 +1088,7 @@ func file_cached_v1_image_proto_rawDescGZIP() []byte {
 }
 
 var file_cached_v1_image_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cached_v1_image_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_cached_v1_image_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_cached_v1_image_proto_goTypes = []any{
 	(ReadAhead)(0),                // 0: cached.v1.ReadAhead
 	(Encoding)(0),                 // 1: cached.v1.Encoding
@@ -909,35 +1096,43 @@ var file_cached_v1_image_proto_goTypes = []any{
 	(*OpenImageResponse)(nil),     // 3: cached.v1.OpenImageResponse
 	(*CloseSessionRequest)(nil),   // 4: cached.v1.CloseSessionRequest
 	(*CloseSessionResponse)(nil),  // 5: cached.v1.CloseSessionResponse
-	(*ListImagesRequest)(nil),     // 6: cached.v1.ListImagesRequest
-	(*ListImagesResponse)(nil),    // 7: cached.v1.ListImagesResponse
-	(*ImageEntry)(nil),            // 8: cached.v1.ImageEntry
-	(*GetImageRequest)(nil),       // 9: cached.v1.GetImageRequest
-	(*GetImageResponse)(nil),      // 10: cached.v1.GetImageResponse
-	(*Manifest)(nil),              // 11: cached.v1.Manifest
-	(*BlockRef)(nil),              // 12: cached.v1.BlockRef
-	nil,                           // 13: cached.v1.Manifest.AnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*MarkReadyRequest)(nil),      // 6: cached.v1.MarkReadyRequest
+	(*MarkReadyResponse)(nil),     // 7: cached.v1.MarkReadyResponse
+	(*NoteTouchesRequest)(nil),    // 8: cached.v1.NoteTouchesRequest
+	(*NoteTouchesResponse)(nil),   // 9: cached.v1.NoteTouchesResponse
+	(*ListImagesRequest)(nil),     // 10: cached.v1.ListImagesRequest
+	(*ListImagesResponse)(nil),    // 11: cached.v1.ListImagesResponse
+	(*ImageEntry)(nil),            // 12: cached.v1.ImageEntry
+	(*GetImageRequest)(nil),       // 13: cached.v1.GetImageRequest
+	(*GetImageResponse)(nil),      // 14: cached.v1.GetImageResponse
+	(*Manifest)(nil),              // 15: cached.v1.Manifest
+	(*BlockRef)(nil),              // 16: cached.v1.BlockRef
+	nil,                           // 17: cached.v1.Manifest.AnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_cached_v1_image_proto_depIdxs = []int32{
 	0,  // 0: cached.v1.OpenImageRequest.read_ahead:type_name -> cached.v1.ReadAhead
-	11, // 1: cached.v1.OpenImageResponse.manifest:type_name -> cached.v1.Manifest
-	8,  // 2: cached.v1.ListImagesResponse.images:type_name -> cached.v1.ImageEntry
-	14, // 3: cached.v1.ImageEntry.updated:type_name -> google.protobuf.Timestamp
-	11, // 4: cached.v1.GetImageResponse.manifest:type_name -> cached.v1.Manifest
-	12, // 5: cached.v1.Manifest.blocks:type_name -> cached.v1.BlockRef
-	13, // 6: cached.v1.Manifest.annotations:type_name -> cached.v1.Manifest.AnnotationsEntry
+	15, // 1: cached.v1.OpenImageResponse.manifest:type_name -> cached.v1.Manifest
+	12, // 2: cached.v1.ListImagesResponse.images:type_name -> cached.v1.ImageEntry
+	18, // 3: cached.v1.ImageEntry.updated:type_name -> google.protobuf.Timestamp
+	15, // 4: cached.v1.GetImageResponse.manifest:type_name -> cached.v1.Manifest
+	16, // 5: cached.v1.Manifest.blocks:type_name -> cached.v1.BlockRef
+	17, // 6: cached.v1.Manifest.annotations:type_name -> cached.v1.Manifest.AnnotationsEntry
 	1,  // 7: cached.v1.BlockRef.encoding:type_name -> cached.v1.Encoding
 	2,  // 8: cached.v1.ImageService.OpenImage:input_type -> cached.v1.OpenImageRequest
 	4,  // 9: cached.v1.ImageService.CloseSession:input_type -> cached.v1.CloseSessionRequest
-	6,  // 10: cached.v1.ImageService.ListImages:input_type -> cached.v1.ListImagesRequest
-	9,  // 11: cached.v1.ImageService.GetImage:input_type -> cached.v1.GetImageRequest
-	3,  // 12: cached.v1.ImageService.OpenImage:output_type -> cached.v1.OpenImageResponse
-	5,  // 13: cached.v1.ImageService.CloseSession:output_type -> cached.v1.CloseSessionResponse
-	7,  // 14: cached.v1.ImageService.ListImages:output_type -> cached.v1.ListImagesResponse
-	10, // 15: cached.v1.ImageService.GetImage:output_type -> cached.v1.GetImageResponse
-	12, // [12:16] is the sub-list for method output_type
-	8,  // [8:12] is the sub-list for method input_type
+	6,  // 10: cached.v1.ImageService.MarkReady:input_type -> cached.v1.MarkReadyRequest
+	8,  // 11: cached.v1.ImageService.NoteTouches:input_type -> cached.v1.NoteTouchesRequest
+	10, // 12: cached.v1.ImageService.ListImages:input_type -> cached.v1.ListImagesRequest
+	13, // 13: cached.v1.ImageService.GetImage:input_type -> cached.v1.GetImageRequest
+	3,  // 14: cached.v1.ImageService.OpenImage:output_type -> cached.v1.OpenImageResponse
+	5,  // 15: cached.v1.ImageService.CloseSession:output_type -> cached.v1.CloseSessionResponse
+	7,  // 16: cached.v1.ImageService.MarkReady:output_type -> cached.v1.MarkReadyResponse
+	9,  // 17: cached.v1.ImageService.NoteTouches:output_type -> cached.v1.NoteTouchesResponse
+	11, // 18: cached.v1.ImageService.ListImages:output_type -> cached.v1.ListImagesResponse
+	14, // 19: cached.v1.ImageService.GetImage:output_type -> cached.v1.GetImageResponse
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
 	8,  // [8:8] is the sub-list for extension extendee
 	0,  // [0:8] is the sub-list for field type_name
@@ -954,7 +1149,7 @@ func file_cached_v1_image_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_image_proto_rawDesc), len(file_cached_v1_image_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   12,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

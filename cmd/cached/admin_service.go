@@ -19,6 +19,7 @@ type adminService struct {
 	node    *node
 	health  *health
 	door    *door
+	starts  *starts
 	started time.Time
 	listen  string
 	admin   string
@@ -37,6 +38,7 @@ func (a *adminService) Ledger(context.Context) (*cachedv1.Ledger, error) {
 		OriginReads:    countProto(s.Origin.Reads),
 		DistinctBlocks: uint64(s.Origin.DistinctBlocks),
 		Tiers:          a.tiers(),
+		Prefetch:       a.starts.proto(),
 	}
 	if err := a.node.ledger.Check(); err != nil {
 		l.Imbalance = err.Error()

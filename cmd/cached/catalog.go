@@ -93,6 +93,19 @@ func (c *catalog) open(ctx context.Context, nameOrID string) (image.Entry, error
 	return image.Entry{Ref: image.Ref(last), Manifest: old.Manifest, Stale: true}, nil
 }
 
+// blocks returns the blocks of an image in order.
+func (c *catalog) blocks(ctx context.Context, manifest block.ID) ([]block.ID, error) {
+	e, err := c.Open(ctx, manifest.String())
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]block.ID, len(e.Manifest.Blocks))
+	for i, ref := range e.Manifest.Blocks {
+		ids[i] = ref.ID
+	}
+	return ids, nil
+}
+
 // Refs implements [image.Index].
 func (c *catalog) Refs(ctx context.Context) ([]image.Ref, error) { return c.origin.Refs(ctx) }
 

@@ -32,6 +32,7 @@ type Config struct {
 	Auth          AuthConfig `yaml:"auth"`
 	Insecure      bool       `yaml:"insecure"`       // plain text beyond loopback
 	InsecureAdmin bool       `yaml:"insecure-admin"` // --admin may be reached from beyond this host
+	Prefetch      bool       `yaml:"prefetch"`       // learn what starts read, and read ahead of them
 	Limits        Limits     `yaml:"limits"`
 	Log           Log        `yaml:"log"`
 	Shutdown      Shutdown   `yaml:"shutdown"`
@@ -77,6 +78,7 @@ func Default() Config {
 		L1:       L1Config{Size: 256 << 20},
 		L2:       L2Config{Size: 4 << 30, MinFree: 1 << 30},
 		Zone:     defaultZone(),
+		Prefetch: true,
 		Limits:   Limits{OriginReads: 64, InFlight: 1024},
 		Log:      Log{Level: "info", Format: "text"},
 		Shutdown: Shutdown{DrainTimeout: 30 * time.Second},

@@ -32,6 +32,7 @@ func bindFlags(fs *pflag.FlagSet, c *Config) {
 	fs.StringVar(&c.L2.Dir, "l2-dir", c.L2.Dir, "`DIR` of the disk cache (default: l2 in the data directory)")
 	fs.Var(&c.L2.MinFree, "l2-min-free", "free space L2 leaves on its file system")
 	fs.Var(&c.L2.WriteBudgetPerDay, "l2-write-budget-per-day", "bytes L2 may write a day, to spare the flash; 0: no limit")
+	fs.BoolVar(&c.Prefetch, "prefetch", c.Prefetch, "learn what starts read of their images, keep that in the origin, and read ahead of later starts")
 	bindAuthFlags(fs, c)
 	bindZoneFlags(fs, &c.Zone)
 	fs.IntVar(&c.Limits.OriginReads, "origin-reads", c.Limits.OriginReads, "reads of the origin in progress at most; fewer while it is slow")

@@ -20,6 +20,7 @@ import (
 type daemon struct {
 	door   *door
 	zone   *zone // nil when the node has no peers
+	starts *starts
 	rpc    *api.Server
 	admin  *http.Server
 	health *health
@@ -34,11 +35,13 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 		return nil, err
 	}
 	books := &adminService{node: n, health: d.health, door: door, started: time.Now(), listen: listenAddr, admin: adminAddr}
+	starts := newStarts(n.ahead, n.recorder, n.library, log)
+	books.starts = starts
 	handler := api.NewHandler(
-		api.Services{Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: newStarts(n.ahead, log)},
+		api.Services{Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts},
 		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Authenticate: door.authenticator(), Logger: log},
 	)
-	d.door = door
+	d.door, d.starts = door, starts
 	d.rpc = api.NewServer(handler, api.ServerOptions{TLS: door.tls(), Logger: log})
 
 	gauges := account.Gauges{Tiers: n.sizes()}
@@ -84,6 +87,7 @@ func (d *daemon) drain(timeout time.Duration) error {
 		d.zone.leave(timeout / leaveShare)
 	}
 	err := d.rpc.Shutdown(ctx)
+	d.starts.close()
 	if d.zone != nil {
 		err = errors.Join(err, d.zone.stop(ctx))
 	}

@@ -29,8 +29,19 @@ type node struct {
 
 	zone *zone // nil when the node has no peers
 
-	ahead  *prefetch.ReadAhead
-	reader block.Reader // what this host's containers ask
+	ahead    *prefetch.ReadAhead
+	recorder *prefetch.Recorder // nil, like the two below, where nothing is learned
+	library  *prefetch.Library
+	learner  *learner
+	reader   block.Reader // what this host's containers ask
+}
+
+// hosts returns how many nodes the zone has.
+func (n *node) hosts() int {
+	if n.zone == nil {
+		return 1
+	}
+	return max(1, n.zone.ring.Load().Len())
 }
 
 func (n *node) open(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
@@ -72,6 +83,10 @@ func (n *node) open(ctx context.Context, cfg Config, log *slog.Logger) (err erro
 // has accepted is written out.
 func (n *node) close() error {
 	var errs []error
+	if n.recorder != nil {
+		n.learner.end() // what it learns last must be quick
+		errs = append(errs, n.recorder.Close(), n.learner.close())
+	}
 	if n.ahead != nil {
 		errs = append(errs, n.ahead.Close())
 	}

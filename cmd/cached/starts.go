@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
@@ -13,93 +17,317 @@ import (
 )
 
 // maxAhead is the largest image, in blocks, that is read ahead of, and of how many
-// blocks the images of all runs together may be: a run keeps some hundred bytes
-// for each. maxRuns bounds runs of small images.
+// blocks the images of all starts under way together may be: each takes some
+// hundred bytes a block. maxStarts bounds those of small images.
 const (
-	maxAhead = 1 << 18
-	maxRuns  = 256
+	maxAhead  = 1 << 18
+	maxStarts = 256
 )
 
-// starts reads ahead of the starts that say they read a whole image. A start that
-// never ends, or a thousand of them, cost nothing once everything has been read:
-// a run is forgotten when it ends, and the oldest is ended when there are too many.
+// findProfile bounds how long a start waits for its profile. It reads meanwhile.
+const findProfile = 10 * time.Second
+
+// maxWorkloads is how many workloads have books of their own.
+const maxWorkloads = 1024
+
+// starts has what is read ahead of starts, and what is learned from them. A start
+// that says it reads a whole image is read ahead of in order; any other by the
+// profile of its workload, and is recorded. A start is forgotten when nothing of it
+// goes on, and the oldest when there are too many.
 type starts struct {
-	ahead *prefetch.ReadAhead
-	log   *slog.Logger
+	ahead    *prefetch.ReadAhead
+	recorder *prefetch.Recorder // nil: nothing is learned, and no profile used
+	library  *prefetch.Library
+	log      *slog.Logger
+
+	busy sync.WaitGroup // starts that begin, or look for their profile
 
 	mu     sync.Mutex
-	runs   map[string]*prefetch.Run // by session
-	order  []string                 // the sessions of runs, the oldest first
-	blocks int                      // of the images of runs
+	closed bool
+	open   map[string]*start // by session
+	order  []string          // the sessions of open, the oldest first
+	blocks int               // of the images of open
+	ended  prefetch.Outcome  // of runs that have ended
+	books  *lru.Cache[prefetch.Workload, *workloadBook]
+}
+
+// A start is what goes on for one session.
+type start struct {
+	image     prefetch.Image
+	workload  prefetch.Workload
+	name      string // as the start gave it
+	recording *prefetch.Recording
+	run       *prefetch.Run
+	over      context.CancelFunc
+}
+
+// A workloadBook is what became of reading ahead of a workload by its profile.
+type workloadBook struct {
+	image  string
+	starts int64
+	trust  prefetch.Trust
+	last   prefetch.Outcome
 }
 
 var _ api.Starts = (*starts)(nil)
 
-func newStarts(ahead *prefetch.ReadAhead, log *slog.Logger) *starts {
-	return &starts{ahead: ahead, log: log, runs: map[string]*prefetch.Run{}}
+func newStarts(ahead *prefetch.ReadAhead, recorder *prefetch.Recorder, library *prefetch.Library, log *slog.Logger) *starts {
+	books, err := lru.New[prefetch.Workload, *workloadBook](maxWorkloads)
+	if err != nil { // only for a size below one
+		panic(err)
+	}
+	return &starts{ahead: ahead, recorder: recorder, library: library, log: log, open: map[string]*start{}, books: books}
 }
 
 // Began implements [api.Starts].
 func (s *starts) Began(ctx context.Context, session string, req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) {
-	if req.GetReadAhead() != cachedv1.ReadAhead_READ_AHEAD_IMAGE {
+	whole := req.GetReadAhead() == cachedv1.ReadAhead_READ_AHEAD_IMAGE
+	if !whole && s.recorder == nil {
 		return
 	}
-	refs := image.GetManifest().GetBlocks()
-	if len(refs) > maxAhead {
-		s.log.Warn("an image is too large to be read ahead", "image", req.GetImage(), "blocks", len(refs), "limit", maxAhead)
+	if n := len(image.GetManifest().GetBlocks()); n > maxAhead {
+		s.log.Warn("an image is too large to be read ahead", "image", req.GetImage(), "blocks", n, "limit", maxAhead)
 		return
 	}
-	img := prefetch.Image{Names: []string{req.GetImage()}, Blocks: make([]prefetch.Block, len(refs))}
-	if id := image.GetManifestId(); id != req.GetImage() {
-		img.Names = append(img.Names, id)
-	}
-	for i, ref := range refs {
-		img.Blocks[i].Length = int(ref.GetStoredLength())
-		copy(img.Blocks[i].ID[:], ref.GetId())
+	st, err := newStart(req, image)
+	if err != nil {
+		s.log.Error("a start is not read ahead of", "image", req.GetImage(), "error", err)
+		return
 	}
 	call := block.Call{Image: req.GetImage(), Workload: req.GetWorkload(), Tenant: block.CallFrom(ctx).Tenant}
-	run := s.ahead.Start(context.WithoutCancel(ctx), img, call) // until Ended, or the daemon's end
-	for _, old := range s.add(session, run) {
-		s.log.Info("an image is not read ahead of any more: there are many later ones", "limit_runs", maxRuns, "limit_blocks", maxAhead)
-		old.Stop()
+	ctx, st.over = context.WithCancel(context.WithoutCancel(ctx)) // until Ended, or the daemon's end
+	if !whole {
+		// Two starts of a workload at once read the same blocks: one is enough.
+		if st.recording = s.recorder.Start(st.workload.Manifest, st.workload.Name, st.image); st.recording == nil {
+			st.over()
+			return
+		}
 	}
-	run.OnEnd(func() { s.forget(session) }) // at once when it has ended meanwhile
+	if !s.add(session, st) {
+		s.finish(st)
+		return
+	}
+	defer s.busy.Done()
+	if whole {
+		s.run(session, st, s.ahead.Start(ctx, st.image, call))
+		return
+	}
+	st.recording.OnEnd(func() { s.Ended(session) }) // at once when it has ended meanwhile
+	s.busy.Go(func() { s.prefetch(ctx, session, st, call) })
 }
 
-// add notes a run, and returns those that must end for it.
-func (s *starts) add(session string, run *prefetch.Run) (old []*prefetch.Run) {
+func newStart(req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) (*start, error) {
+	id, err := block.ParseID(image.GetManifestId())
+	if err != nil {
+		return nil, err
+	}
+	refs := image.GetManifest().GetBlocks()
+	st := &start{
+		name:     req.GetImage(),
+		workload: prefetch.Workload{Manifest: id, Name: req.GetWorkload()},
+		image:    prefetch.Image{Names: []string{req.GetImage()}, Blocks: make([]prefetch.Block, len(refs))},
+	}
+	if id := image.GetManifestId(); id != req.GetImage() {
+		st.image.Names = append(st.image.Names, id)
+	}
+	for i, ref := range refs {
+		st.image.Blocks[i].Length = int(ref.GetStoredLength())
+		copy(st.image.Blocks[i].ID[:], ref.GetId())
+	}
+	return st, nil
+}
+
+// prefetch reads ahead of a start by the profile of its workload, if there is one
+// and it has been worth it.
+func (s *starts) prefetch(ctx context.Context, session string, st *start, call block.Call) {
+	finding, cancel := context.WithTimeout(ctx, findProfile)
+	defer cancel()
+	name := st.name
+	if isID(name) {
+		name = ""
+	}
+	profile, err := s.library.Profile(finding, st.workload, name)
+	if err != nil {
+		if !errors.Is(err, block.ErrNotFound) && ctx.Err() == nil {
+			s.log.Warn("a start goes on without its profile", "image", st.name, "workload", st.workload.Name, "error", err)
+		}
+		return
+	}
+	least, ok := s.trust(st)
+	if !ok {
+		s.log.Info("a start is not read ahead of: too much of it was wasted in the last ones", "image", st.name, "workload", st.workload.Name)
+		return
+	}
+	order := profile.Essential(least)
+	s.log.Debug("reading ahead of a start", "image", st.name, "workload", st.workload.Name, "blocks", len(order), "starts", profile.Starts, "carried_over", !profile.From.IsZero())
+	s.run(session, st, s.ahead.StartLearned(ctx, st.image, order, call))
+}
+
+// trust returns which share of starts must have read what is read ahead.
+func (s *starts) trust(st *start) (share float64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.runs[session] = run
+	return s.bookLocked(st).trust.Next()
+}
+
+func (s *starts) bookLocked(st *start) *workloadBook {
+	b, ok := s.books.Get(st.workload)
+	if !ok {
+		b = &workloadBook{}
+		s.books.Add(st.workload, b)
+	}
+	b.image = st.name
+	return b
+}
+
+// run notes the run of a start, which may be over.
+func (s *starts) run(session string, st *start, run *prefetch.Run) {
+	s.mu.Lock()
+	st.run = run
+	gone := s.open[session] != st
+	s.mu.Unlock()
+	if gone {
+		s.finish(st)
+		return
+	}
+	run.OnEnd(func() { s.runEnded(session, st) }) // at once when it has ended meanwhile
+}
+
+// runEnded forgets a start of whose run there is no more, unless it is recorded.
+func (s *starts) runEnded(session string, st *start) {
+	if st.recording == nil {
+		s.Ended(session)
+	}
+}
+
+// add notes a start, which is busy then, and ends those that must go for it; false
+// once starts is closed.
+func (s *starts) add(session string, st *start) bool {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return false
+	}
+	s.busy.Add(1)
+	var old []*start
+	s.open[session] = st
 	s.order = append(s.order, session)
-	s.blocks += run.Blocks()
-	for len(s.order) > 1 && (len(s.order) > maxRuns || s.blocks > maxAhead) {
+	s.blocks += len(st.image.Blocks)
+	for len(s.order) > 1 && (len(s.order) > maxStarts || s.blocks > maxAhead) {
 		old = append(old, s.forgetLocked(s.order[0]))
 	}
-	return old
+	s.mu.Unlock()
+	for _, st := range old {
+		s.log.Info("an image is not read ahead of any more: there are many later ones", "image", st.name, "limit_starts", maxStarts, "limit_blocks", maxAhead)
+		s.finish(st)
+	}
+	return true
 }
 
-// forget takes out the session's run, which may be none.
-func (s *starts) forget(session string) *prefetch.Run {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.forgetLocked(session)
-}
-
-func (s *starts) forgetLocked(session string) *prefetch.Run {
-	run := s.runs[session]
-	if run == nil {
+// forgetLocked takes out the session's start, which may be none.
+func (s *starts) forgetLocked(session string) *start {
+	st := s.open[session]
+	if st == nil {
 		return nil
 	}
-	delete(s.runs, session)
+	delete(s.open, session)
 	s.order = slices.DeleteFunc(s.order, func(other string) bool { return other == session })
-	s.blocks -= run.Blocks()
-	return run
+	s.blocks -= len(st.image.Blocks)
+	return st
+}
+
+// Ready implements [api.Starts]. What is read ahead of a whole image goes on.
+func (s *starts) Ready(session string) {
+	s.mu.Lock()
+	st := s.open[session]
+	s.mu.Unlock()
+	if st != nil && st.recording != nil {
+		st.recording.End()
+	}
+}
+
+// Touched implements [api.Starts].
+func (s *starts) Touched(session string, blocks []uint32) {
+	s.mu.Lock()
+	st := s.open[session]
+	var run *prefetch.Run
+	if st != nil {
+		run = st.run
+	}
+	s.mu.Unlock()
+	if st == nil {
+		return
+	}
+	for _, i := range blocks {
+		if int(i) >= len(st.image.Blocks) {
+			continue
+		}
+		if id := st.image.Blocks[i].ID; st.recording != nil {
+			st.recording.Touched(id)
+			if run != nil {
+				run.Touched(id)
+			}
+		}
+	}
 }
 
 // Ended implements [api.Starts].
 func (s *starts) Ended(session string) {
-	if run := s.forget(session); run != nil {
-		run.Stop()
+	s.mu.Lock()
+	st := s.forgetLocked(session)
+	s.mu.Unlock()
+	if st != nil {
+		s.finish(st)
 	}
+}
+
+// finish ends everything of a start that was forgotten, and books its outcome.
+func (s *starts) finish(st *start) {
+	st.over()
+	if st.recording != nil {
+		st.recording.End()
+	}
+	s.mu.Lock()
+	run := st.run
+	st.run = nil
+	s.mu.Unlock()
+	if run == nil {
+		return
+	}
+	run.Stop()
+	o := run.Outcome()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = s.ended.Plus(o)
+	if st.recording != nil {
+		b := s.bookLocked(st)
+		b.starts++
+		b.last = o
+		b.trust.Ended(o)
+	}
+}
+
+// close ends all starts and waits for them.
+func (s *starts) close() {
+	s.mu.Lock()
+	s.closed = true
+	sessions := slices.Clone(s.order)
+	s.mu.Unlock()
+	for _, session := range sessions {
+		s.Ended(session)
+	}
+	s.busy.Wait()
+}
+
+// outcome returns what came of everything that was read ahead.
+func (s *starts) outcome() prefetch.Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.ended
+	for _, st := range s.open {
+		if st.run != nil {
+			all = all.Plus(st.run.Outcome())
+		}
+	}
+	return all
 }

@@ -18,7 +18,7 @@ func aheadOf(t *testing.T, reader block.Reader) (*starts, func(session string, n
 	t.Helper()
 	ahead := prefetch.NewReadAhead(reader, prefetch.Options{})
 	t.Cleanup(func() { ahead.Close() })
-	s := newStarts(ahead, slog.New(slog.DiscardHandler))
+	s := newStarts(ahead, nil, nil, slog.New(slog.DiscardHandler))
 	return s, func(session string, n int) {
 		manifest := &cachedv1.Manifest{}
 		for i := range n {
@@ -26,7 +26,7 @@ func aheadOf(t *testing.T, reader block.Reader) (*starts, func(session string, n
 			manifest.Blocks = append(manifest.Blocks, &cachedv1.BlockRef{Id: id[:], StoredLength: 1})
 		}
 		s.Began(t.Context(), session, &cachedv1.OpenImageRequest{Image: "i", ReadAhead: cachedv1.ReadAhead_READ_AHEAD_IMAGE},
-			&cachedv1.GetImageResponse{Manifest: manifest})
+			&cachedv1.GetImageResponse{ManifestId: block.Sum([]byte(session)).String(), Manifest: manifest})
 	}
 }
 
@@ -39,7 +39,7 @@ var never = block.ReaderFunc(func(ctx context.Context, _ block.ID) (block.Block,
 func (s *starts) sizes() (runs, order, blocks int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.runs), len(s.order), s.blocks
+	return len(s.open), len(s.order), s.blocks
 }
 
 // A tenant that opens images and never closes them does not fill the heap with
@@ -68,25 +68,25 @@ func TestStartsThatNeverCloseLeaveNoFinishedRunBehind(t *testing.T) {
 // oldest ends.
 func TestManyStartsEndTheOldestRun(t *testing.T) {
 	s, begin := aheadOf(t, never)
-	for i := range maxRuns + 10 {
+	for i := range maxStarts + 10 {
 		begin(fmt.Sprint("s", i), 2)
 	}
 	runs, order, blocks := s.sizes()
-	if runs != maxRuns || order != maxRuns || blocks != 2*maxRuns || s.ahead.Runs() != maxRuns {
-		t.Errorf("%d runs, %d in order, %d blocks, %d run: want %d", runs, order, blocks, s.ahead.Runs(), maxRuns)
+	if runs != maxStarts || order != maxStarts || blocks != 2*maxStarts || s.ahead.Runs() != maxStarts {
+		t.Errorf("%d runs, %d in order, %d blocks, %d run: want %d", runs, order, blocks, s.ahead.Runs(), maxStarts)
 	}
-	if s.runs["s9"] != nil || s.runs["s10"] == nil {
+	if s.open["s9"] != nil || s.open["s10"] == nil {
 		t.Error("not the oldest ended")
 	}
 	s.Ended("s10")
 	s.Ended("s10")
 	s.Ended("unknown")
 	begin("large", maxAhead-2)
-	if runs, _, blocks := s.sizes(); runs != 2 || blocks != maxAhead || s.runs["large"] == nil || s.ahead.Runs() != 2 {
+	if runs, _, blocks := s.sizes(); runs != 2 || blocks != maxAhead || s.open["large"] == nil || s.ahead.Runs() != 2 {
 		t.Errorf("%d runs of %d blocks go on beside one of the largest image", runs, blocks)
 	}
 	begin("too large", maxAhead+1)
-	if s.runs["too large"] != nil {
+	if s.open["too large"] != nil {
 		t.Error("an image that is too large is read ahead of")
 	}
 }

@@ -65,10 +65,29 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 // new blocks, since the other half may come from elsewhere meanwhile.
 const aheadShare = 8
 
-// serve makes all what this host's programs ask, and what is read ahead of them.
+// serve makes all what this host's programs ask, what is read ahead of them, and
+// what is learned from them.
 func (n *node) serve(all block.Reader, ahead prefetch.Options, cfg Config, log *slog.Logger) {
 	requests := n.ledger.Requests(all)
 	ahead.Budget, ahead.Logger = max(int64(cfg.L1.Size)/aheadShare, 1), log
 	n.ahead = prefetch.NewReadAhead(requests, ahead)
 	n.reader = n.ahead.Watch(requests)
+	if !cfg.Prefetch {
+		return
+	}
+	n.library = prefetch.NewLibrary(prefetch.LibraryOptions{
+		Shelf: originShelf{n.origin}, Reader: asPrefetch(requests), Blocks: n.catalog.blocks, Logger: log,
+	})
+	n.learner = newLearner(n.library, n.hosts, log)
+	n.recorder = prefetch.NewRecorder(prefetch.RecorderOptions{Done: n.learner.learn})
+	n.reader = n.recorder.Watch(n.reader)
+}
+
+// asPrefetch returns next for reads that no program waits for.
+func asPrefetch(next block.Reader) block.Reader {
+	return block.ReaderFunc(func(ctx context.Context, id block.ID) (block.Block, error) {
+		call := block.CallFrom(ctx)
+		call.Cause = block.Prefetch
+		return next.ReadBlock(block.WithCall(ctx, call), id)
+	})
 }

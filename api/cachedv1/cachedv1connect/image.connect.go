@@ -38,6 +38,11 @@ const (
 	// ImageServiceCloseSessionProcedure is the fully-qualified name of the ImageService's CloseSession
 	// RPC.
 	ImageServiceCloseSessionProcedure = "/cached.v1.ImageService/CloseSession"
+	// ImageServiceMarkReadyProcedure is the fully-qualified name of the ImageService's MarkReady RPC.
+	ImageServiceMarkReadyProcedure = "/cached.v1.ImageService/MarkReady"
+	// ImageServiceNoteTouchesProcedure is the fully-qualified name of the ImageService's NoteTouches
+	// RPC.
+	ImageServiceNoteTouchesProcedure = "/cached.v1.ImageService/NoteTouches"
 	// ImageServiceListImagesProcedure is the fully-qualified name of the ImageService's ListImages RPC.
 	ImageServiceListImagesProcedure = "/cached.v1.ImageService/ListImages"
 	// ImageServiceGetImageProcedure is the fully-qualified name of the ImageService's GetImage RPC.
@@ -53,6 +58,13 @@ type ImageServiceClient interface {
 	// CloseSession ends a start's session. NOT_FOUND when the session is not open,
 	// or was forgotten because too many later ones were opened.
 	CloseSession(context.Context, *cachedv1.CloseSessionRequest) (*cachedv1.CloseSessionResponse, error)
+	// MarkReady says that the program of a start is ready: what it reads from now on
+	// is not what its starts need. NOT_FOUND as for CloseSession.
+	MarkReady(context.Context, *cachedv1.MarkReadyRequest) (*cachedv1.MarkReadyResponse, error)
+	// NoteTouches tells of blocks a program asked for that the agent had read ahead
+	// on its own, with the cause CAUSE_PREFETCH: the daemon has not seen a program ask
+	// for them, and learns from it. NOT_FOUND as for CloseSession.
+	NoteTouches(context.Context, *cachedv1.NoteTouchesRequest) (*cachedv1.NoteTouchesResponse, error)
 	// ListImages returns all named images, by name.
 	ListImages(context.Context, *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error)
 	// GetImage returns one image's manifest without opening a session.
@@ -82,6 +94,18 @@ func NewImageServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(imageServiceMethods.ByName("CloseSession")),
 			connect.WithClientOptions(opts...),
 		),
+		markReady: connect.NewClient[cachedv1.MarkReadyRequest, cachedv1.MarkReadyResponse](
+			httpClient,
+			baseURL+ImageServiceMarkReadyProcedure,
+			connect.WithSchema(imageServiceMethods.ByName("MarkReady")),
+			connect.WithClientOptions(opts...),
+		),
+		noteTouches: connect.NewClient[cachedv1.NoteTouchesRequest, cachedv1.NoteTouchesResponse](
+			httpClient,
+			baseURL+ImageServiceNoteTouchesProcedure,
+			connect.WithSchema(imageServiceMethods.ByName("NoteTouches")),
+			connect.WithClientOptions(opts...),
+		),
 		listImages: connect.NewClient[cachedv1.ListImagesRequest, cachedv1.ListImagesResponse](
 			httpClient,
 			baseURL+ImageServiceListImagesProcedure,
@@ -103,6 +127,8 @@ func NewImageServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 type imageServiceClient struct {
 	openImage    *connect.Client[cachedv1.OpenImageRequest, cachedv1.OpenImageResponse]
 	closeSession *connect.Client[cachedv1.CloseSessionRequest, cachedv1.CloseSessionResponse]
+	markReady    *connect.Client[cachedv1.MarkReadyRequest, cachedv1.MarkReadyResponse]
+	noteTouches  *connect.Client[cachedv1.NoteTouchesRequest, cachedv1.NoteTouchesResponse]
 	listImages   *connect.Client[cachedv1.ListImagesRequest, cachedv1.ListImagesResponse]
 	getImage     *connect.Client[cachedv1.GetImageRequest, cachedv1.GetImageResponse]
 }
@@ -119,6 +145,24 @@ func (c *imageServiceClient) OpenImage(ctx context.Context, req *cachedv1.OpenIm
 // CloseSession calls cached.v1.ImageService.CloseSession.
 func (c *imageServiceClient) CloseSession(ctx context.Context, req *cachedv1.CloseSessionRequest) (*cachedv1.CloseSessionResponse, error) {
 	response, err := c.closeSession.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// MarkReady calls cached.v1.ImageService.MarkReady.
+func (c *imageServiceClient) MarkReady(ctx context.Context, req *cachedv1.MarkReadyRequest) (*cachedv1.MarkReadyResponse, error) {
+	response, err := c.markReady.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// NoteTouches calls cached.v1.ImageService.NoteTouches.
+func (c *imageServiceClient) NoteTouches(ctx context.Context, req *cachedv1.NoteTouchesRequest) (*cachedv1.NoteTouchesResponse, error) {
+	response, err := c.noteTouches.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -152,6 +196,13 @@ type ImageServiceHandler interface {
 	// CloseSession ends a start's session. NOT_FOUND when the session is not open,
 	// or was forgotten because too many later ones were opened.
 	CloseSession(context.Context, *cachedv1.CloseSessionRequest) (*cachedv1.CloseSessionResponse, error)
+	// MarkReady says that the program of a start is ready: what it reads from now on
+	// is not what its starts need. NOT_FOUND as for CloseSession.
+	MarkReady(context.Context, *cachedv1.MarkReadyRequest) (*cachedv1.MarkReadyResponse, error)
+	// NoteTouches tells of blocks a program asked for that the agent had read ahead
+	// on its own, with the cause CAUSE_PREFETCH: the daemon has not seen a program ask
+	// for them, and learns from it. NOT_FOUND as for CloseSession.
+	NoteTouches(context.Context, *cachedv1.NoteTouchesRequest) (*cachedv1.NoteTouchesResponse, error)
 	// ListImages returns all named images, by name.
 	ListImages(context.Context, *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error)
 	// GetImage returns one image's manifest without opening a session.
@@ -177,6 +228,18 @@ func NewImageServiceHandler(svc ImageServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(imageServiceMethods.ByName("CloseSession")),
 		connect.WithHandlerOptions(opts...),
 	)
+	imageServiceMarkReadyHandler := connect.NewUnaryHandlerSimple(
+		ImageServiceMarkReadyProcedure,
+		svc.MarkReady,
+		connect.WithSchema(imageServiceMethods.ByName("MarkReady")),
+		connect.WithHandlerOptions(opts...),
+	)
+	imageServiceNoteTouchesHandler := connect.NewUnaryHandlerSimple(
+		ImageServiceNoteTouchesProcedure,
+		svc.NoteTouches,
+		connect.WithSchema(imageServiceMethods.ByName("NoteTouches")),
+		connect.WithHandlerOptions(opts...),
+	)
 	imageServiceListImagesHandler := connect.NewUnaryHandlerSimple(
 		ImageServiceListImagesProcedure,
 		svc.ListImages,
@@ -197,6 +260,10 @@ func NewImageServiceHandler(svc ImageServiceHandler, opts ...connect.HandlerOpti
 			imageServiceOpenImageHandler.ServeHTTP(w, r)
 		case ImageServiceCloseSessionProcedure:
 			imageServiceCloseSessionHandler.ServeHTTP(w, r)
+		case ImageServiceMarkReadyProcedure:
+			imageServiceMarkReadyHandler.ServeHTTP(w, r)
+		case ImageServiceNoteTouchesProcedure:
+			imageServiceNoteTouchesHandler.ServeHTTP(w, r)
 		case ImageServiceListImagesProcedure:
 			imageServiceListImagesHandler.ServeHTTP(w, r)
 		case ImageServiceGetImageProcedure:
@@ -216,6 +283,14 @@ func (UnimplementedImageServiceHandler) OpenImage(context.Context, *cachedv1.Ope
 
 func (UnimplementedImageServiceHandler) CloseSession(context.Context, *cachedv1.CloseSessionRequest) (*cachedv1.CloseSessionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.CloseSession is not implemented"))
+}
+
+func (UnimplementedImageServiceHandler) MarkReady(context.Context, *cachedv1.MarkReadyRequest) (*cachedv1.MarkReadyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.MarkReady is not implemented"))
+}
+
+func (UnimplementedImageServiceHandler) NoteTouches(context.Context, *cachedv1.NoteTouchesRequest) (*cachedv1.NoteTouchesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.NoteTouches is not implemented"))
 }
 
 func (UnimplementedImageServiceHandler) ListImages(context.Context, *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error) {
