@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/zonecache/cached/agent"
+	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/internal/figure"
+)
+
+// eventually calls look until it says that it is so.
+func eventually(t *testing.T, what string, look func() bool) {
+	t.Helper()
+	for late := time.After(20 * time.Second); !look(); {
+		select {
+		case <-late:
+			t.Fatalf("it never is so: %s", what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// A program that reads the same places of an image at each start.
+type reading struct {
+	workload string
+	offsets  []int64
+}
+
+func newReading(workload string, seed uint64, size, n int) reading {
+	r := reading{workload: workload}
+	rng := rand.New(rand.NewPCG(seed, 1))
+	for range n {
+		r.offsets = append(r.offsets, rng.Int64N(int64(size-100)))
+	}
+	return r
+}
+
+// start runs the program once, beginning when begin says so, and returns what
+// became of reading ahead, once it is over.
+func (r reading) start(t *testing.T, d *demoDaemon, image string, want []byte, begin func(*cachedv1.PrefetchLedger) bool) *cachedv1.PrefetchLedger {
+	t.Helper()
+	img, err := openImage(t.Context(), agent.Options{Image: image, Workload: r.workload, Daemon: d.client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the program may begin", func() bool { return begin(prefetchLedger(t, d.client)) })
+	p := make([]byte, 100)
+	for _, off := range r.offsets {
+		if _, err := img.ReadAtContext(t.Context(), p, off); err != nil || !bytes.Equal(p, want[off:off+100]) {
+			t.Fatalf("100 bytes at %d: %v", off, err)
+		}
+	}
+	if err := img.MarkReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := img.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return prefetchLedger(t, d.client)
+}
+
+func prefetchLedger(t *testing.T, client *api.Client) *cachedv1.PrefetchLedger {
+	t.Helper()
+	l, err := client.Ledger(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.GetPrefetch()
+}
+
+func atOnce(*cachedv1.PrefetchLedger) bool { return true }
+
+// pending says that so many blocks have been read ahead.
+func pending(n uint64) func(*cachedv1.PrefetchLedger) bool {
+	return func(p *cachedv1.PrefetchLedger) bool { return p.GetPending().GetBlocks() >= n }
+}
+
+// What a start has read on one host is read ahead of the next one on another.
+func TestAFreshHostReadsAheadWhatAnotherHasLearned(t *testing.T) {
+	dir := t.TempDir()
+	origin := filepath.Join(dir, "origin")
+	const size = 40_000_000
+	want := publishFile(t, origin, "app", size)
+	serve := func(name string, args ...string) *demoDaemon {
+		return startTestDaemon(t, append([]string{"--data-dir", filepath.Join(dir, name), "--origin", "file://" + origin, "--l2-size", "0", "--l1-size", "256MiB"}, args...)...)
+	}
+	program := newReading("serve", 1, size, 40)
+	first := serve("first")
+	if p := program.start(t, first, "app", want, atOnce); p.GetUsed().GetBlocks()+p.GetWasted().GetBlocks() != 0 {
+		t.Errorf("the first start: %v", p)
+	}
+	profiles := filepath.Join(origin, "profiles", "named", "app")
+	eventually(t, "the profile is in the origin", func() bool {
+		all, _ := filepath.Glob(filepath.Join(profiles, "*"))
+		return len(all) == 1
+	})
+
+	second := serve("second")
+	p := program.start(t, second, "app", want, pending(20))
+	decided := p.GetUsed().GetBlocks() + p.GetLate().GetBlocks() + p.GetWasted().GetBlocks()
+	if len(p.GetWorkloads()) != 1 {
+		t.Fatalf("%v", p)
+	}
+	w := p.GetWorkloads()[0]
+	figure.Report(t, "serve.learned.recall", w.GetRecall(), "share")
+	figure.Report(t, "serve.learned.precision", w.GetPrecision(), "share")
+	if decided < 20 || w.GetRecall() < 0.95 || w.GetPrecision() < 0.95 || p.GetPending().GetBlocks() != 0 || w.GetWorkload() != "serve" || w.GetImage() != "app" {
+		t.Errorf("the second start: %v", p)
+	}
+	if r := checkBooks(t, second.client); r.ReadsPerBlock != 1 {
+		t.Errorf("%.3f origin reads per block", r.ReadsPerBlock)
+	}
+
+	// Another program in the same image has nothing to go by.
+	other := newReading("migrate", 2, size, 10)
+	if after := other.start(t, second, "app", want, atOnce); len(after.GetWorkloads()) != 1 {
+		t.Errorf("another workload: %v", after)
+	}
+	// A daemon that is told not to does neither.
+	off := serve("off", "--prefetch=false")
+	if p := program.start(t, off, "app", want, atOnce); len(p.GetWorkloads()) != 0 {
+		t.Errorf("switched off: %v", p)
+	}
+}
+
+// A profile of another program's reads is given up after two starts.
+func TestAWrongProfileSwitchesItselfOff(t *testing.T) {
+	dir := t.TempDir()
+	origin := filepath.Join(dir, "origin")
+	const size = 40_000_000
+	want := publishFile(t, origin, "app", size)
+	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--origin", "file://"+origin, "--l2-size", "0", "--l1-size", "256MiB")
+	for seed := range uint64(2) {
+		newReading("serve", seed, size, 60).start(t, d, "app", want, atOnce)
+	}
+	eventually(t, "both starts are in the profile", func() bool {
+		all, _ := filepath.Glob(filepath.Join(origin, "traces", "*", "*", "*"))
+		return len(all) == 2
+	})
+	var p *cachedv1.PrefetchLedger
+	for seed := range uint64(2) {
+		p = reading{"serve", newReading("", 100+seed, size, 1).offsets}.start(t, d, "app", want, pending(1))
+	}
+	if len(p.GetWorkloads()) != 1 || !p.GetWorkloads()[0].GetOff() || p.GetWasted().GetBlocks() < 32 {
+		t.Errorf("%v", p)
+	}
+}
