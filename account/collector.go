@@ -34,20 +34,24 @@ type Gauges struct {
 	Tiers map[block.Tier]Size
 	// Zone is the node's part in L3; nil when it has no peers.
 	Zone Zone
+	// Ahead says what came of what was read ahead; nil shows nothing.
+	Ahead func() Ahead
 }
 
 // Collector returns the ledger as Prometheus series, each of which is there from
 // the start. The values are read when a registry collects them.
 func (l *Ledger) Collector(g Gauges) prometheus.Collector {
-	return &collector{ledger: l, tiers: g.Tiers, zone: g.Zone, series: newSeries(), zoneDescs: newZoneDescs()}
+	return &collector{ledger: l, tiers: g.Tiers, zone: g.Zone, ahead: g.Ahead, series: newSeries(), zoneDescs: newZoneDescs(), aheadDescs: newAheadDescs()}
 }
 
 type collector struct {
 	ledger *Ledger
 	tiers  map[block.Tier]Size
 	zone   Zone
+	ahead  func() Ahead
 	series
 	zoneDescs
+	aheadDescs
 }
 
 type series struct {
@@ -106,7 +110,10 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		out <- d
 	}
 	if c.zone != nil {
-		c.describe(out)
+		c.zoneDescs.describe(out)
+	}
+	if c.ahead != nil {
+		c.aheadDescs.describe(out)
 	}
 }
 
@@ -119,7 +126,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	c.collectOrigin(sink(out), s.Origin)
 	if c.zone != nil {
-		c.collect(sink(out), c.zone)
+		c.zoneDescs.collect(sink(out), c.zone)
+	}
+	if c.ahead != nil {
+		c.aheadDescs.collect(sink(out), c.ahead())
 	}
 }
 

@@ -44,7 +44,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	d.door, d.starts = door, starts
 	d.rpc = api.NewServer(handler, api.ServerOptions{TLS: door.tls(), Logger: log})
 
-	gauges := account.Gauges{Tiers: n.sizes()}
+	gauges := account.Gauges{Tiers: n.sizes(), Ahead: starts.totals}
 	if n.zone != nil {
 		gauges.Zone = zoneMetrics{n.zone}
 	}

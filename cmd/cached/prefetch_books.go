@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/zonecache/cached/account"
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/prefetch"
 )
@@ -27,4 +28,17 @@ func (s *starts) proto() *cachedv1.PrefetchLedger {
 
 func aheadProto(c prefetch.Count) *cachedv1.Count {
 	return &cachedv1.Count{Blocks: uint64(c.Blocks), Bytes: uint64(c.Bytes)}
+}
+
+// totals shows the same to the collector.
+func (s *starts) totals() account.Ahead {
+	o := s.outcome()
+	a := account.Ahead{
+		Used: account.Count(o.Used), Late: account.Count(o.Late), Wasted: account.Count(o.Wasted), Pending: account.Count(o.Pending), Missed: o.Missed,
+	}
+	if s.recorder != nil {
+		r := s.recorder.Stats()
+		a.Recorded, a.Refused, a.Lost = r.Recorded, r.Refused, r.Lost
+	}
+	return a
 }

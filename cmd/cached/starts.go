@@ -47,7 +47,8 @@ type starts struct {
 	open   map[string]*start // by session
 	order  []string          // the sessions of open, the oldest first
 	blocks int               // of the images of open
-	ended  prefetch.Outcome  // of runs that have ended
+	runs   map[*prefetch.Run]struct{}
+	ended  prefetch.Outcome // of runs that are no longer among them
 	books  *lru.Cache[prefetch.Workload, *workloadBook]
 }
 
@@ -76,7 +77,7 @@ func newStarts(ahead *prefetch.ReadAhead, recorder *prefetch.Recorder, library *
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &starts{ahead: ahead, recorder: recorder, library: library, log: log, open: map[string]*start{}, books: books}
+	return &starts{ahead: ahead, recorder: recorder, library: library, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
 }
 
 // Began implements [api.Starts].
@@ -184,6 +185,7 @@ func (s *starts) bookLocked(st *start) *workloadBook {
 func (s *starts) run(session string, st *start, run *prefetch.Run) {
 	s.mu.Lock()
 	st.run = run
+	s.runs[run] = struct{}{}
 	gone := s.open[session] != st
 	s.mu.Unlock()
 	if gone {
@@ -289,7 +291,6 @@ func (s *starts) finish(st *start) {
 	}
 	s.mu.Lock()
 	run := st.run
-	st.run = nil
 	s.mu.Unlock()
 	if run == nil {
 		return
@@ -298,6 +299,10 @@ func (s *starts) finish(st *start) {
 	o := run.Outcome()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, ok := s.runs[run]; !ok {
+		return // booked before
+	}
+	delete(s.runs, run) // at once with what follows: sums never fall
 	s.ended = s.ended.Plus(o)
 	if st.recording != nil {
 		b := s.bookLocked(st)
@@ -324,10 +329,8 @@ func (s *starts) outcome() prefetch.Outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.ended
-	for _, st := range s.open {
-		if st.run != nil {
-			all = all.Plus(st.run.Outcome())
-		}
+	for run := range s.runs {
+		all = all.Plus(run.Outcome())
 	}
 	return all
 }

@@ -26,7 +26,9 @@ it and the cause of the read, in blocks and in bytes.
 
 The hit rate is the share of demand reads that did not go to the origin; so are the
 rows by image. What was read ahead of a program is shown as prefetch, and the
-program's own read then as a hit.`,
+program's own read then as a hit; below, whether programs asked for it (used: it was
+there; late: on its way; wasted: never), and by workload how much of it was right
+(precision) and how much of what the last start asked for it was (recall).`,
 		Args: cobra.NoArgs,
 	}
 	server := addServerFlag(cmd)
@@ -62,6 +64,7 @@ type statsReport struct {
 	ReadsPerBlock float64    `json:"origin_reads_per_distinct_block"`
 	Tiers         []usageRow `json:"tiers"`
 	Images        []imageRow `json:"images"`
+	Prefetch      aheadRow   `json:"prefetch"`
 	Imbalance     string     `json:"imbalance,omitempty"`
 }
 
@@ -98,6 +101,7 @@ func newStatsReport(l *cachedv1.Ledger) statsReport {
 		OriginBytes: l.GetOriginReads().GetBytes(),
 		Distinct:    l.GetDistinctBlocks(),
 		Imbalance:   l.GetImbalance(),
+		Prefetch:    newAheadRow(l.GetPrefetch()),
 		Rows:        []statsRow{}, Tiers: []usageRow{}, Images: []imageRow{},
 	}
 	for _, e := range l.GetErrors() {
@@ -177,6 +181,9 @@ func (r statsReport) print(w io.Writer) error {
 		if u.Capacity > 0 {
 			fmt.Fprintf(w, "%s holds                          %s of %s\n", u.Tier, humanize.IBytes(u.Used), humanize.IBytes(u.Capacity))
 		}
+	}
+	if err := r.Prefetch.print(w); err != nil {
+		return err
 	}
 	if len(r.Images) > 0 {
 		fmt.Fprintln(w)
