@@ -3,6 +3,7 @@ package prefetch_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"reflect"
@@ -126,6 +127,31 @@ func TestEncodeRefusesWhatIsNoTrace(t *testing.T) {
 		tr := traceOf(0, 3, 2, 1)
 		edit(tr)
 		if _, err := tr.Encode(); !errors.Is(err, prefetch.ErrTrace) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTraceAsJSON(t *testing.T) {
+	want := traceOf(0, 5, 4, 999, 0)
+	p, err := json.Marshal(want)
+	if err != nil || !strings.Contains(string(p), `"touches":[{"block":5,"ms":0},{"block":4,"ms":10}`) {
+		t.Fatalf("%s, %v", p, err)
+	}
+	var got prefetch.Trace
+	if err := json.Unmarshal(p, &got); err != nil || !reflect.DeepEqual(&got, want) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for name, edit := range map[string][2]string{
+		"past the end": {`"block":999`, `"block":1000`}, "twice": {`"block":4,`, `"block":5,`}, "no id": {`"blake3:`, `"sha256:`},
+		"an unknown field": {`"workload"`, `"function"`}, "before the start": {`"ms":0`, `"ms":-1`}, "no number": {`"block":5`, `"block":-5`},
+		"in a thousand years": {`"ms":30`, `"ms":9223372036854775807`},
+	} {
+		bad := strings.Replace(string(p), edit[0], edit[1], 1)
+		if bad == string(p) {
+			t.Fatalf("%s: nothing is edited", name)
+		}
+		if err := json.Unmarshal([]byte(bad), &got); !errors.Is(err, prefetch.ErrTrace) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

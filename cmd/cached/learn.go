@@ -80,10 +80,9 @@ func (l *learner) stagger(hosts int) {
 }
 
 // close waits for what is being learned, not for long.
-func (l *learner) close() error {
+func (l *learner) close() {
 	l.end()
 	l.work.Wait()
-	return nil
 }
 
 // An originShelf is an origin in the words of package prefetch.

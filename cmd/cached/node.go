@@ -85,7 +85,8 @@ func (n *node) close() error {
 	var errs []error
 	if n.recorder != nil {
 		n.learner.end() // what it learns last must be quick
-		errs = append(errs, n.recorder.Close(), n.learner.close())
+		errs = append(errs, n.recorder.Close())
+		n.learner.close()
 	}
 	if n.ahead != nil {
 		errs = append(errs, n.ahead.Close())

@@ -51,6 +51,7 @@ func newLab(t *testing.T, names ...string) *lab {
 	l.zone = zone.Start(t, zone.Options{
 		Programs: l.programs, Nodes: 2, Link: netlab.Link{Rate: netlab.Gbit}, OriginLink: netlab.Link{Rate: 200 * netlab.Mbit},
 		Spread: zone.Redirect, L1: "2GiB", L2: "8GiB",
+		Flags: []string{"--prefetch=false"}, // every start is the first of its workload
 		Front: func(s *zone.Store) string {
 			l.front.host = s.Host
 			l.front.before(t, frontStorePort, s.Host.Address(storePort))
