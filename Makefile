@@ -97,6 +97,10 @@ prove-zone: build tools ## measure every goal of the zone at full size (root; mo
 prove-host: build tools ## measure every goal of the host at full size (root; half an hour): table, results/host.json, status 1 on a miss
 	go run ./loadtest/prove host
 
+.PHONY: prove-prefetch
+prove-prefetch: build tools ## measure every goal of what is learned from starts at full size (root; half an hour): table, results/prefetch.json, status 1 on a miss
+	go run ./loadtest/prove prefetch
+
 ##@ generate
 
 buf = PATH="$(TOOLS):$$PATH" $(TOOLS)/buf

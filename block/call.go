@@ -55,6 +55,9 @@ type Call struct {
 	// It is a hint to whoever reads on the reader's behalf after its context was
 	// left behind, as a shared read does.
 	Until time.Time
+	// Urgency is set where a read is shared: somebody may wait for it later than it
+	// began. nil: nobody will.
+	Urgency *Urgency
 }
 
 type callKey struct{}

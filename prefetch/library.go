@@ -47,7 +47,7 @@ type LibraryOptions struct {
 	Reader block.Reader
 	// Blocks returns the blocks of an image in order, for profiles of earlier
 	// versions.
-	Blocks func(ctx context.Context, manifest block.ID) ([]block.ID, error)
+	Blocks func(ctx context.Context, manifest block.ID) ([]Block, error)
 	// Fresh is how long a profile is used before the shelf is asked for a newer one;
 	// default a minute.
 	Fresh time.Duration
@@ -261,10 +261,10 @@ func (l *Library) rebuild(ctx context.Context, w Workload, names []string) error
 		if err != nil {
 			return err
 		}
+		l.known.Add(w, known{profile: profile, bundle: block.Sum(bundle), asked: time.Now()})
 		if err := l.opts.Shelf.PutProfile(ctx, w, bundle, names); err != nil {
 			return err
 		}
-		l.known.Add(w, known{profile: profile, bundle: block.Sum(bundle), asked: time.Now()})
 		for _, old := range all[:len(all)-len(latest)] {
 			if err := l.opts.Shelf.DeleteTrace(ctx, w, old); err != nil {
 				return err

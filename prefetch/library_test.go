@@ -108,10 +108,10 @@ func (s *shelf) PutProfile(ctx context.Context, w prefetch.Workload, bundle []by
 
 var serve = prefetch.Workload{Manifest: manifest, Name: "serve"}
 
-func library(s *shelf, blocks map[block.ID][]block.ID) *prefetch.Library {
+func library(s *shelf, blocks map[block.ID][]prefetch.Block) *prefetch.Library {
 	return prefetch.NewLibrary(prefetch.LibraryOptions{
 		Shelf: s, Reader: s,
-		Blocks: func(_ context.Context, m block.ID) ([]block.ID, error) {
+		Blocks: func(_ context.Context, m block.ID) ([]prefetch.Block, error) {
 			if blocks[m] == nil {
 				return nil, block.ErrNotFound
 			}
@@ -208,14 +208,14 @@ func TestOldTracesAreDeleted(t *testing.T) {
 
 func TestALaterVersionTakesTheProfileOver(t *testing.T) {
 	s := newShelf(t)
-	ids := func(from int) (all []block.ID) {
+	ids := func(from int) (all []prefetch.Block) {
 		for i := range 1000 {
-			all = append(all, block.Sum(fmt.Append(nil, from+i)))
+			all = append(all, prefetch.Block{ID: block.Sum(fmt.Append(nil, from+i))})
 		}
 		return all
 	}
 	v2 := prefetch.Workload{Manifest: block.Sum([]byte("v2")), Name: "serve"}
-	l := library(s, map[block.ID][]block.ID{manifest: ids(0), v2.Manifest: ids(100)})
+	l := library(s, map[block.ID][]prefetch.Block{manifest: ids(0), v2.Manifest: ids(100)})
 	learn(t, l, traceOf(0, 500, 50, 300))
 	p, err := l.Profile(t.Context(), v2, "app")
 	if err != nil || !slices.Equal(p.Essential(1), []uint32{400, 200}) || p.From != manifest {
@@ -227,7 +227,7 @@ func TestALaterVersionTakesTheProfileOver(t *testing.T) {
 		}
 	}
 	// The version it was made of is gone.
-	if p, err := library(s, map[block.ID][]block.ID{v2.Manifest: ids(100)}).Profile(t.Context(), v2, "app"); !errors.Is(err, block.ErrNotFound) {
+	if p, err := library(s, map[block.ID][]prefetch.Block{v2.Manifest: ids(100)}).Profile(t.Context(), v2, "app"); !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

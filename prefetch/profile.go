@@ -119,21 +119,21 @@ func (p *Profile) Essential(share float64) []uint32 {
 // blocks that are in both. was and is are the blocks of the two versions in order;
 // moved may tell where in the new one to find what was in a block that is not
 // there any more, and may be nil.
-func (p *Profile) CarryOver(image block.ID, was, is []block.ID, moved func(old uint32) []uint32) (*Profile, error) {
+func (p *Profile) CarryOver(image block.ID, was, is []Block, moved func(old uint32) []uint32) (*Profile, error) {
 	if len(was) != int(p.Blocks) {
 		return nil, fmt.Errorf("%w: profile of an image of %d blocks, not %d", ErrTrace, p.Blocks, len(was))
 	}
 	at := make(map[block.ID]uint32, len(is))
-	for i, id := range is {
-		if _, ok := at[id]; !ok {
-			at[id] = uint32(i)
+	for i, b := range is {
+		if _, ok := at[b.ID]; !ok {
+			at[b.ID] = uint32(i)
 		}
 	}
 	next := &Profile{Image: image, Workload: p.Workload, Updated: p.Updated, Starts: p.Starts, Blocks: uint32(len(is)), From: p.Image}
 	seen := make(map[uint32]bool, len(p.Entries))
 	for _, e := range p.Entries {
 		to := []uint32{}
-		if i, ok := at[was[e.Block]]; ok {
+		if i, ok := at[was[e.Block].ID]; ok {
 			to = append(to, i)
 		} else if moved != nil {
 			to = moved(e.Block)

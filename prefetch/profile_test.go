@@ -88,11 +88,17 @@ func TestMergeRefuses(t *testing.T) {
 
 func TestCarryOver(t *testing.T) {
 	id := func(s string) block.ID { return block.Sum([]byte(s)) }
+	of := func(names ...string) (blocks []prefetch.Block) {
+		for _, name := range names {
+			blocks = append(blocks, prefetch.Block{ID: id(name)})
+		}
+		return blocks
+	}
 	old := traceOf(0, 2, 0, 1)
 	old.Blocks = 4
 	p := merge(t, old)
-	was := []block.ID{id("a"), id("b"), id("c"), id("d")}
-	is := []block.ID{id("new"), id("c"), id("b"), id("c")}
+	was := of("a", "b", "c", "d")
+	is := of("new", "c", "b", "c")
 	next, err := p.CarryOver(id("v2"), was, is, nil)
 	if err != nil {
 		t.Fatal(err)

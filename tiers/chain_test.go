@@ -3,6 +3,7 @@ package tiers_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -131,6 +132,51 @@ func TestLimitBoundsReadsAndPrefersDemand(t *testing.T) {
 			if order[i] != want[i] {
 				t.Fatalf("order %v, want %v", order, want)
 			}
+		}
+	})
+}
+
+// Blocks that are read ahead stand in line behind each other, until a program asks
+// for one: then it is next, also where two flights lie between them.
+func TestAPrefetchThatAProgramJoinsGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		blocks := blocktest.Blocks(t, 1, 6, 100)
+		byID := map[block.ID]int{}
+		for i, b := range blocks {
+			byID[b.ID()] = i
+		}
+		gate := make(chan struct{})
+		var mu sync.Mutex
+		var order []int
+		next := block.ReaderFunc(func(_ context.Context, id block.ID) (block.Block, error) {
+			mu.Lock()
+			order = append(order, byID[id])
+			mu.Unlock()
+			<-gate
+			return blocks[byID[id]].Retain(), nil
+		})
+		r := tiers.Flight(tiers.Flight(tiers.Limit(next, 1)))
+		var wg sync.WaitGroup
+		start := func(i int, c block.Cause) {
+			wg.Go(func() {
+				b, err := r.ReadBlock(block.WithCall(t.Context(), block.Call{Cause: c}), blocks[i].ID())
+				if err != nil {
+					t.Error(err)
+				}
+				b.Release()
+			})
+			synctest.Wait()
+		}
+		for i := range 5 {
+			start(i, block.Prefetch)
+		}
+		start(3, block.Prefetch) // nobody waits for this one, either
+		start(5, block.Demand)
+		start(4, block.Demand)
+		close(gate)
+		wg.Wait()
+		if want := []int{0, 5, 4, 1, 2, 3}; !slices.Equal(order, want) {
+			t.Errorf("order %v, want %v", order, want)
 		}
 	})
 }

@@ -27,6 +27,7 @@ type flights struct {
 // done is closed each remaining reader owns one reference to result.
 type flight struct {
 	cancel  context.CancelFunc
+	urgency *block.Urgency // nil: somebody has waited from the start
 	readers int
 	landed  bool
 
@@ -58,24 +59,42 @@ func (f *flights) join(ctx context.Context, id block.ID) *flight {
 	defer f.mu.Unlock()
 	if fl, ok := f.open[id]; ok {
 		fl.readers++
+		if fl.urgency != nil {
+			fl.hurry(block.CallFrom(ctx))
+		}
 		return fl
 	}
 	detached, cancel := context.WithCancel(detach(ctx))
-	fl := &flight{cancel: cancel, readers: 1, done: make(chan struct{})}
+	fl := &flight{cancel: cancel, readers: 1, done: make(chan struct{}), urgency: block.CallFrom(detached).Urgency}
 	f.open[id] = fl
 	go f.fly(detached, id, fl)
 	return fl
+}
+
+// hurry makes a flight urgent for one who joins it and waits, or may later.
+func (fl *flight) hurry(call block.Call) {
+	if call.Cause == block.Demand {
+		fl.urgency.Raise()
+	} else {
+		call.Urgency.Raises(fl.urgency)
+	}
 }
 
 // detach returns a context for a read that others may join.
 func detach(ctx context.Context) context.Context {
 	until, ok := block.Deadline(ctx)
 	ctx = context.WithoutCancel(ctx)
-	if !ok {
+	call := block.CallFrom(ctx)
+	mayHurry := call.Cause != block.Demand && call.Urgency == nil
+	if !ok && !mayHurry {
 		return ctx
 	}
-	call := block.CallFrom(ctx)
-	call.Until = until
+	if ok {
+		call.Until = until
+	}
+	if mayHurry {
+		call.Urgency = new(block.Urgency)
+	}
 	return block.WithCall(ctx, call)
 }
 

@@ -3,6 +3,7 @@ package tiers
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 
 // Limit returns a Reader that lets at most n reads into next at a time. Those who
 // wait are let in by cause, demand before prefetch before repair, and in order of
-// arrival within a cause. n must be positive.
+// arrival within a cause; a read that becomes urgent while it waits is a demand from
+// then on. n must be positive.
 func Limit(next block.Reader, n int) block.Reader {
 	return &limit{next: next, places: n}
 }
@@ -53,7 +55,8 @@ func (l *limit) ReadBlock(ctx context.Context, id block.ID) (block.Block, error)
 }
 
 func (l *limit) enter(ctx context.Context) error {
-	cause := min(int(block.CallFrom(ctx).Cause), len(block.Causes)-1)
+	call := block.CallFrom(ctx)
+	cause := min(int(call.Cause), len(block.Causes)-1)
 	l.mu.Lock()
 	if l.inside < l.places {
 		l.inside++
@@ -68,18 +71,36 @@ func (l *limit) enter(ctx context.Context) error {
 	case <-turn:
 		return nil
 	case <-ctx.Done():
-	}
-	l.mu.Lock()
-	for i, w := range l.waiting[cause] {
-		if w == turn {
-			l.waiting[cause] = append(l.waiting[cause][:i], l.waiting[cause][i+1:]...)
-			l.mu.Unlock()
-			return ctx.Err()
+	case <-call.Urgency.Raised():
+		l.mu.Lock()
+		if l.takeOutLocked(cause, turn) {
+			cause = int(block.Demand)
+			l.waiting[cause] = append(l.waiting[cause], turn)
+		}
+		l.mu.Unlock()
+		select {
+		case <-turn:
+			return nil
+		case <-ctx.Done():
 		}
 	}
+	l.mu.Lock()
+	gone := l.takeOutLocked(cause, turn)
 	l.mu.Unlock()
-	l.exit(func() {}) // our turn came at the same moment: pass it on
+	if !gone {
+		l.exit(func() {}) // our turn came at the same moment: pass it on
+	}
 	return ctx.Err()
+}
+
+// takeOutLocked ends a wait; false when its turn has come.
+func (l *limit) takeOutLocked(cause int, turn chan struct{}) bool {
+	i := slices.Index(l.waiting[cause], turn)
+	if i < 0 {
+		return false
+	}
+	l.waiting[cause] = slices.Delete(l.waiting[cause], i, i+1)
+	return true
 }
 
 // exit gives a place back, after learn has said how many there are now, and lets

@@ -11,6 +11,7 @@ import (
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/image"
+	"github.com/zonecache/cached/prefetch"
 	"github.com/zonecache/cached/tiers/origin"
 )
 
@@ -94,16 +95,16 @@ func (c *catalog) open(ctx context.Context, nameOrID string) (image.Entry, error
 }
 
 // blocks returns the blocks of an image in order.
-func (c *catalog) blocks(ctx context.Context, manifest block.ID) ([]block.ID, error) {
+func (c *catalog) blocks(ctx context.Context, manifest block.ID) ([]prefetch.Block, error) {
 	e, err := c.Open(ctx, manifest.String())
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]block.ID, len(e.Manifest.Blocks))
+	blocks := make([]prefetch.Block, len(e.Manifest.Blocks))
 	for i, ref := range e.Manifest.Blocks {
-		ids[i] = ref.ID
+		blocks[i] = prefetch.Block{ID: ref.ID, Length: int(ref.Stored)}
 	}
-	return ids, nil
+	return blocks, nil
 }
 
 // Refs implements [image.Index].

@@ -35,7 +35,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 		return nil, err
 	}
 	books := &adminService{node: n, health: d.health, door: door, started: time.Now(), listen: listenAddr, admin: adminAddr}
-	starts := newStarts(n.ahead, n.recorder, n.library, log)
+	starts := newStarts(n, log)
 	books.starts = starts
 	handler := api.NewHandler(
 		api.Services{Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts},

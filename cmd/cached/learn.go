@@ -25,6 +25,7 @@ const (
 // A learner adds what starts read to their workloads' profiles.
 type learner struct {
 	library *prefetch.Library
+	packer  *packer
 	hosts   func() int // of the zone
 	log     *slog.Logger
 	ending  context.Context //nolint:containedctx // of the daemon
@@ -33,8 +34,8 @@ type learner struct {
 	work    sync.WaitGroup
 }
 
-func newLearner(library *prefetch.Library, hosts func() int, log *slog.Logger) *learner {
-	l := &learner{library: library, hosts: hosts, log: log, slots: make(chan struct{}, maxLearning)}
+func newLearner(library *prefetch.Library, packer *packer, hosts func() int, log *slog.Logger) *learner {
+	l := &learner{library: library, packer: packer, hosts: hosts, log: log, slots: make(chan struct{}, maxLearning)}
 	l.ending, l.end = context.WithCancel(context.Background())
 	return l
 }
@@ -60,6 +61,9 @@ func (l *learner) learn(t *prefetch.Trace, names []string) {
 		if err != nil {
 			l.log.Warn("what a start read is known to this host only", "image", names, "workload", t.Workload, "error", err)
 			return
+		}
+		if err := l.packer.update(ctx, prefetch.Workload{Manifest: t.Image, Name: t.Workload}); err != nil {
+			l.log.Warn("what a start read is not laid together", "image", names, "workload", t.Workload, "error", err)
 		}
 		l.log.Debug("learned what a start read", "image", names, "workload", t.Workload, "blocks", len(t.Touches))
 	})

@@ -30,11 +30,16 @@ type node struct {
 	zone *zone // nil when the node has no peers
 
 	ahead    *prefetch.ReadAhead
-	recorder *prefetch.Recorder // nil, like the two below, where nothing is learned
+	packs    *prefetch.Packs
+	recorder *prefetch.Recorder // nil, like the three below, where nothing is learned
 	library  *prefetch.Library
+	packer   *packer
 	learner  *learner
 	reader   block.Reader // what this host's containers ask
 }
+
+// holds reports whether a block is in the caches of this host.
+func (n *node) holds(id block.ID) bool { return n.l1.Has(id) || n.l2 != nil && n.l2.Has(id) }
 
 // hosts returns how many nodes the zone has.
 func (n *node) hosts() int {
@@ -90,6 +95,9 @@ func (n *node) close() error {
 	}
 	if n.ahead != nil {
 		errs = append(errs, n.ahead.Close())
+	}
+	if n.packs != nil {
+		errs = append(errs, n.packs.Close())
 	}
 	if n.zone != nil {
 		errs = append(errs, n.zone.close())

@@ -38,6 +38,8 @@ type starts struct {
 	ahead    *prefetch.ReadAhead
 	recorder *prefetch.Recorder // nil: nothing is learned, and no profile used
 	library  *prefetch.Library
+	packer   *packer
+	packs    *prefetch.Packs
 	log      *slog.Logger
 
 	busy sync.WaitGroup // starts that begin, or look for their profile
@@ -60,6 +62,7 @@ type start struct {
 	recording *prefetch.Recording
 	run       *prefetch.Run
 	over      context.CancelFunc
+	shut      func() // of its pack; nil: it has none
 }
 
 // A workloadBook is what became of reading ahead of a workload by its profile.
@@ -72,12 +75,12 @@ type workloadBook struct {
 
 var _ api.Starts = (*starts)(nil)
 
-func newStarts(ahead *prefetch.ReadAhead, recorder *prefetch.Recorder, library *prefetch.Library, log *slog.Logger) *starts {
+func newStarts(n *node, log *slog.Logger) *starts {
 	books, err := lru.New[prefetch.Workload, *workloadBook](maxWorkloads)
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &starts{ahead: ahead, recorder: recorder, library: library, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
+	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
 }
 
 // Began implements [api.Starts].
@@ -160,8 +163,28 @@ func (s *starts) prefetch(ctx context.Context, session string, st *start, call b
 		return
 	}
 	order := profile.Essential(least)
-	s.log.Debug("reading ahead of a start", "image", st.name, "workload", st.workload.Name, "blocks", len(order), "starts", profile.Starts, "carried_over", !profile.From.IsZero())
+	pack, err := s.packer.find(finding, st.workload, len(st.image.Blocks))
+	if err == nil {
+		s.unpack(session, st, pack)
+	} else if !errors.Is(err, block.ErrNotFound) && ctx.Err() == nil {
+		s.log.Warn("a start is read ahead of block by block", "image", st.name, "workload", st.workload.Name, "error", err)
+	}
+	s.log.Debug("reading ahead of a start", "image", st.name, "workload", st.workload.Name, "blocks", len(order), "starts", profile.Starts, "carried_over", !profile.From.IsZero(), "packed", pack != nil)
 	s.run(session, st, s.ahead.StartLearned(ctx, st.image, order, call))
+}
+
+// unpack has what is read ahead of a start come from its pack.
+func (s *starts) unpack(session string, st *start, pack *prefetch.Pack) {
+	shut := s.packs.Open(pack, st.image.Blocks)
+	s.mu.Lock()
+	gone := s.open[session] != st
+	if !gone {
+		st.shut = shut
+	}
+	s.mu.Unlock()
+	if gone {
+		shut()
+	}
 }
 
 // trust returns which share of starts must have read what is read ahead.
@@ -290,8 +313,12 @@ func (s *starts) finish(st *start) {
 		st.recording.End()
 	}
 	s.mu.Lock()
-	run := st.run
+	run, shut := st.run, st.shut
+	st.shut = nil
 	s.mu.Unlock()
+	if shut != nil {
+		shut()
+	}
 	if run == nil {
 		return
 	}

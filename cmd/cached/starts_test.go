@@ -18,7 +18,7 @@ func aheadOf(t *testing.T, reader block.Reader) (*starts, func(session string, n
 	t.Helper()
 	ahead := prefetch.NewReadAhead(reader, prefetch.Options{})
 	t.Cleanup(func() { ahead.Close() })
-	s := newStarts(ahead, nil, nil, slog.New(slog.DiscardHandler))
+	s := newStarts(&node{ahead: ahead}, slog.New(slog.DiscardHandler))
 	return s, func(session string, n int) {
 		manifest := &cachedv1.Manifest{}
 		for i := range n {

@@ -30,13 +30,20 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 
 	// caches puts this host's tiers above next. The flight fills L1 before it ends;
 	// the Fallback outside of it lets a hit take off without one.
+	// What starts are expected to read is there in large parts, too, see prefetch.Packs.
+	var parts block.Reader
+	n.packs = prefetch.NewPacks(prefetch.PacksOptions{Held: n.holds, Logger: log, Reader: block.ReaderFunc(
+		func(ctx context.Context, id block.ID) (block.Block, error) { return parts.ReadBlock(ctx, id) },
+	)})
 	caches := func(next block.Reader, admit tiers.Admit) block.Reader {
+		next = tiers.Fallback(n.packs, next)
 		if n.l2 != nil {
 			next = tiers.ReadThrough(n.ledger.Store(block.Disk, n.l2), next, admit)
 		}
 		return tiers.Fallback(l1, tiers.Flight(tiers.ReadThrough(n.l1, next, tiers.Always)))
 	}
 	if cfg.Zone.Name == "" {
+		parts = l4
 		n.serve(caches(l4, tiers.Always), prefetch.Options{}, cfg, log)
 		return n, nil
 	}
@@ -53,7 +60,9 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	// Owned blocks: the origin is read for the whole zone, unless the next holder
 	// has the block. Others: their owner is asked; the origin is the last resort.
 	local := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3.Heirs()), l3.Origin(l4)), tiers.Always)
-	remote := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3), local), n.zone.admit)
+	peers := tiers.Fallback(n.ledger.Reader(block.Peer, l3), local)
+	remote := caches(peers, n.zone.admit)
+	parts = tiers.Choose(l3.Owns, local, peers) // kept by their owners only
 	all := tiers.Choose(l3.Owns, local, remote)
 	l3.SetLocal(local) // what peers may have of a block this node owns; it never asks a peer's owner again
 	l3.SetPull(all)
@@ -78,7 +87,8 @@ func (n *node) serve(all block.Reader, ahead prefetch.Options, cfg Config, log *
 	n.library = prefetch.NewLibrary(prefetch.LibraryOptions{
 		Shelf: originShelf{n.origin}, Reader: asPrefetch(requests), Blocks: n.catalog.blocks, Logger: log,
 	})
-	n.learner = newLearner(n.library, n.hosts, log)
+	n.packer = newPacker(n, asPrefetch(requests), log)
+	n.learner = newLearner(n.library, n.packer, n.hosts, log)
 	n.recorder = prefetch.NewRecorder(prefetch.RecorderOptions{Done: n.learner.learn})
 	n.reader = n.recorder.Watch(n.reader)
 }

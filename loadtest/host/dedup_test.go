@@ -17,7 +17,7 @@ import (
 // the first, and what other images bring beyond the files that are new.
 func TestProveHostDedup(t *testing.T) {
 	full(t)
-	measureDedup(t, newLab(t, imageNames()...))
+	measureDedup(t, newLab(t, forgetful, imageNames()...))
 }
 
 func measureDedup(t *testing.T, l *lab) {

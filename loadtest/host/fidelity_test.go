@@ -17,7 +17,7 @@ import (
 // mounted with the image: content, modes, owners, times, attributes, links, devices.
 func TestProveHostFidelity(t *testing.T) {
 	full(t)
-	measureFidelity(t, newLab(t, imageNames()...))
+	measureFidelity(t, newLab(t, forgetful, imageNames()...))
 }
 
 func measureFidelity(t *testing.T, l *lab) {

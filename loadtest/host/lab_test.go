@@ -40,8 +40,16 @@ type lab struct {
 	mounts map[string]mounted // that stand, by directory
 }
 
+// A memory says what the daemons of a lab do with what starts read.
+type memory bool
+
+const (
+	forgetful memory = false // every start is the first of its workload
+	learning  memory = true  // they learn from starts, and read ahead of later ones
+)
+
 // newLab starts a lab in which these images are published.
-func newLab(t *testing.T, names ...string) *lab {
+func newLab(t *testing.T, m memory, names ...string) *lab {
 	t.Helper()
 	needHost(t)
 	l := &lab{tools: findTools(t), dir: t.TempDir(), mounts: map[string]mounted{}}
@@ -51,7 +59,7 @@ func newLab(t *testing.T, names ...string) *lab {
 	l.zone = zone.Start(t, zone.Options{
 		Programs: l.programs, Nodes: 2, Link: netlab.Link{Rate: netlab.Gbit}, OriginLink: netlab.Link{Rate: 200 * netlab.Mbit},
 		Spread: zone.Redirect, L1: "2GiB", L2: "8GiB",
-		Flags: []string{"--prefetch=false"}, // every start is the first of its workload
+		Flags: []string{fmt.Sprintf("--prefetch=%v", m)},
 		Front: func(s *zone.Store) string {
 			l.front.host = s.Host
 			l.front.before(t, frontStorePort, s.Host.Address(storePort))

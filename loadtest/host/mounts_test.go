@@ -60,10 +60,11 @@ func (l *lab) tryMount(t *testing.T, node *zone.Node, image string, flags ...str
 }
 
 // mountBundle mounts an image with a writable layer, for runc.
-func (l *lab) mountBundle(t *testing.T, node *zone.Node, image string) mounted {
+func (l *lab) mountBundle(t *testing.T, node *zone.Node, image string, flags ...string) mounted {
 	t.Helper()
 	dir := l.room(t, "bundle")
-	m := l.mount(t, node, image, "--runtime-bundle", filepath.Join(dir, "b"), "--overlay", filepath.Join(dir, "upper"), "--host-network")
+	flags = append(flags, "--runtime-bundle", filepath.Join(dir, "b"), "--overlay", filepath.Join(dir, "upper"), "--host-network")
+	m := l.mount(t, node, image, flags...)
 	m.bundle = filepath.Join(dir, "b")
 	return m
 }

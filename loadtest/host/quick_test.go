@@ -11,7 +11,7 @@ func TestHost(t *testing.T) {
 	if figure.Full() {
 		t.Skip("at small size only; at full size each measurement runs alone, in a lab of its own")
 	}
-	l := newLab(t, imageNames()...)
+	l := newLab(t, forgetful, imageNames()...)
 	for _, m := range []struct {
 		name    string
 		measure func(*testing.T, *lab)
@@ -26,4 +26,12 @@ func TestHost(t *testing.T) {
 			return // what comes next would find a lab in trouble
 		}
 	}
+}
+
+// TestLearned is a small version of what daemons that learn are measured by.
+func TestLearned(t *testing.T) {
+	if figure.Full() {
+		t.Skip("at small size only")
+	}
+	measureLearned(t, newLab(t, learning, imageNames()...))
 }

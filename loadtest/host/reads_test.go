@@ -21,7 +21,7 @@ import (
 // those of the same file on the local disk and through a plain FUSE server.
 func TestProveHostReads(t *testing.T) {
 	full(t)
-	measureReads(t, newLab(t))
+	measureReads(t, newLab(t, forgetful))
 }
 
 // A pattern is how a file is read.

@@ -25,7 +25,7 @@ import (
 // mounts while programs read.
 func TestProveHostRobust(t *testing.T) {
 	full(t)
-	measureRobust(t, newLab(t, imageNames()[0]))
+	measureRobust(t, newLab(t, forgetful, imageNames()[0]))
 }
 
 // anothers is the number of descriptors of a daemon that is not compared with others.

@@ -15,7 +15,7 @@ import (
 // a local directory, and on a second host.
 func TestProveHostStarts(t *testing.T) {
 	full(t)
-	measureStarts(t, newLab(t, imageNames()...))
+	measureStarts(t, newLab(t, forgetful, imageNames()...))
 }
 
 // far is how long the first byte of a far origin takes.

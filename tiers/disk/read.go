@@ -46,6 +46,21 @@ func (t *Tier) ReadBlock(ctx context.Context, id block.ID) (block.Block, error) 
 	return b, nil
 }
 
+// Has reports whether the tier holds the block, as far as its index knows. It does
+// not read the block.
+func (t *Tier) Has(id block.ID) bool {
+	if !t.gate.enter() {
+		return false
+	}
+	defer t.gate.leave()
+	if b, ok := t.queue.lookup(id); ok {
+		b.Release()
+		return true
+	}
+	_, ok, err := t.index.get(id)
+	return ok && err == nil
+}
+
 // search finds id wherever the writer may be moving it.
 func (t *Tier) search(id block.ID) (block.Block, error) {
 	b, err := t.find(id)

@@ -134,6 +134,21 @@ func (t *Tier) ReadBlock(_ context.Context, id block.ID) (block.Block, error) {
 	return b.WithFrom(block.Memory), nil
 }
 
+// Has reports whether the tier holds the block, without counting as a use of it.
+// Of blocks whose ids begin alike it may mean another one.
+func (t *Tier) Has(id block.ID) bool {
+	key := keyOf(id)
+	g := t.gateOf(key)
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closed {
+		return false
+	}
+	_, fresh := g.fresh[key]
+	_, held := t.cache.GetTTL(key)
+	return fresh || held
+}
+
 // WriteBlock implements [block.Writer]. When it returns, the block is readable
 // or was declined, except where another call is offering the same block: then
 // it returns at once and leaves the matter to that call. It never fails.

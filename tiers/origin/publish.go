@@ -124,6 +124,16 @@ func (o *Origin) DeleteProfile(ctx context.Context, w Workload) error {
 	return o.singles[0].DeleteProfile(ctx, w)
 }
 
+// PutPack is [Single.PutPack] of the first origin.
+func (o *Origin) PutPack(ctx context.Context, w Workload, id block.ID) error {
+	return o.singles[0].PutPack(ctx, w, id)
+}
+
+// Pack returns what the first origin that has a pack of the workload says.
+func (o *Origin) Pack(ctx context.Context, w Workload) (block.ID, error) {
+	return firstAnswer(ctx, &o.failover, func(i int) (block.ID, error) { return o.singles[i].Pack(ctx, w) })
+}
+
 // Profiles is [Single.Profiles] of the first origin.
 func (o *Origin) Profiles(ctx context.Context, manifest block.ID) ([]block.ID, error) {
 	return o.singles[0].Profiles(ctx, manifest)

@@ -28,6 +28,8 @@ func (w Workload) digest() string {
 func (w Workload) traces() string  { return "traces/" + w.Manifest.Hex() + "/" + w.digest() + "/" }
 func (w Workload) profile() string { return profiles(w.Manifest) + w.digest() }
 
+func (w Workload) pack() string { return "packs/" + w.Manifest.Hex() + "/" + w.digest() }
+
 func profiles(manifest block.ID) string { return "profiles/" + manifest.Hex() + "/" }
 
 // named is where the profile of the latest version of an image with a name is.
@@ -118,9 +120,14 @@ func (s *Single) PutProfile(ctx context.Context, w Workload, merged block.ID, na
 	return s.wrap("write profile", w.String(), err)
 }
 
-// DeleteProfile removes the workload's profile; a missing one is no error.
+// DeleteProfile removes the workload's profile and its pack; missing ones are no
+// error.
 func (s *Single) DeleteProfile(ctx context.Context, w Workload) error {
-	return s.wrap("delete profile", w.String(), s.medium.remove(ctx, w.profile()))
+	err := s.medium.remove(ctx, w.profile())
+	if err == nil {
+		err = s.medium.remove(ctx, w.pack())
+	}
+	return s.wrap("delete profile", w.String(), err)
 }
 
 // NamedProfile returns which version of an image with this name was started last,
@@ -135,6 +142,21 @@ func (s *Single) NamedProfile(ctx context.Context, name, workload string) (manif
 		return manifest, merged, s.wrap("read profile", fmt.Sprintf("of %s %q", name, workload), err)
 	}
 	return ids[0], ids[1], nil
+}
+
+// Pack returns the block that says what the workload's pack consists of.
+func (s *Single) Pack(ctx context.Context, w Workload) (block.ID, error) {
+	ids, err := s.ids(ctx, w.pack(), 1)
+	if err != nil {
+		return block.ID{}, s.wrap("read pack", w.String(), err)
+	}
+	return ids[0], nil
+}
+
+// PutPack makes a block, which the caller has stored with all that it names, the
+// workload's pack.
+func (s *Single) PutPack(ctx context.Context, w Workload, id block.ID) error {
+	return s.wrap("write pack", w.String(), s.medium.put(ctx, w.pack(), []byte(id.String()+"\n"), byName))
 }
 
 // ids reads an object that consists of so many ids, one a line.

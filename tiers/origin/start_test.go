@@ -72,7 +72,19 @@ func testStarts(t *testing.T, o *Origin) {
 	if _, err := o.Profile(ctx, w); !errors.Is(err, block.ErrCorrupt) {
 		t.Fatal(err)
 	}
+	if _, err := o.Pack(ctx, w); !errors.Is(err, block.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if err := o.PutPack(ctx, w, merged); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := o.Pack(ctx, w); err != nil || id != merged {
+		t.Fatalf("%s, %v", id, err)
+	}
 	if err := o.DeleteProfile(ctx, w); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Pack(ctx, w); !errors.Is(err, block.ErrNotFound) {
 		t.Fatal(err)
 	}
 	if _, err := o.Profile(ctx, w); !errors.Is(err, block.ErrNotFound) {

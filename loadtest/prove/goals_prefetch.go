@@ -1,0 +1,53 @@
+package main
+
+import "slices"
+
+// The commands behind the goals of prefetch. They need root, as those of the host.
+const (
+	prefetchStarts = hostTest + "TestProvePrefetchStarts ./loadtest/host"
+	prefetchUnits  = goTest + "./prefetch"
+	prefetchDaemon = goTest + "-run 'Learned|FreshHost|WrongProfile|Traces|Starts' ./cmd/cached"
+	prefetchAgent  = goTest + "-run Hears ./agent"
+)
+
+// prefetchGoals are the goals of what is learned from starts.
+var prefetchGoals = slices.Concat(
+	learnedGoals("flask", "a web service in Python"),
+	learnedGoals("pyml", "an inference with scikit-learn"),
+	learnedGoals("chrome", "headless Chromium"),
+	[]goal{
+		{name: "traces, profiles, runs: codecs, merging, hosts that learn at once, damage, outcomes, trust", command: prefetchUnits},
+		{name: "daemons: a fresh host knows what another has learned, a wrong profile is trusted once, traces in and out", command: prefetchDaemon},
+		{name: "agents: the daemon hears of all that a program reads", command: prefetchAgent},
+	},
+)
+
+// learnedGoals are the goals of one image's starts.
+func learnedGoals(image, about string) []goal {
+	g := func(name, figure, unit string) goal {
+		return goal{name: image + ": " + name, figure: "prefetch.start." + image + "." + figure, unit: unit, command: prefetchStarts}
+	}
+	want := func(x goal, o op, bound float64) goal {
+		x.op, x.bound = o, bound
+		return x
+	}
+	return []goal{
+		g(about+": pull, unpack, start; origin link of 200 Mbit/s, 30 ms to the first byte", "pull_s", "s"),
+		g("lazy, cold, the first start of its workload", "first_s", "s"),
+		g("cold, with the profile of earlier starts", "profile_s", "s"),
+		g("stored bytes of the essential set", "essential_mb", "MB"),
+		g("those over the link, and the program's own start from the page cache", "bound_s", "s"),
+		g("cold host in a zone where another has started it, with the profile", "zone_s", "s"),
+		g("warm L2", "l2_s", "s"),
+		g("warm L1", "l1_s", "s"),
+		g("cold, with the profile of a program that reads something else", "wrong_s", "s"),
+		want(g("with the profile, faster than the first start by", "first_by_profile", "x"), atLeast, 4),
+		want(g("with the profile, by the essential bytes over the link and the program's own start", "profile_by_bound", "x"), atMost, 1.3),
+		want(g("cold host in a warm zone, faster than the pull by", "pull_by_zone", "x"), atLeast, 20),
+		g("second start: recall", "recall_2", "share"),
+		g("second start: share of the bytes read ahead that was wasted", "wasted_2", "share"),
+		want(g("third start: recall", "recall_3", "share"), atLeast, 0.95),
+		want(g("third start: share of the bytes read ahead that was wasted", "wasted_3", "share"), atMost, 0.1),
+		want(g("with a wrong profile, by the first start", "wrong_by_first", "x"), atMost, 1.05),
+	}
+}
