@@ -80,8 +80,13 @@ func (l *lab) learnedStartsOf(t *testing.T, img images.Built) {
 	}
 	essential := l.essential(t, img, "serve")
 	for i := range rounds {
+		trace := wrong(l.trace(t, img, "serve"), i)
+		if len(trace.Touches) == 0 {
+			t.Log("the program reads all of its image: no profile is wrong")
+			break
+		}
 		workload := fmt.Sprintf("wrong-%d", i)
-		l.teach(t, img, workload, wrong(t, l.trace(t, img, "serve"), i))
+		l.teach(t, img, workload, trace)
 		l.coldStart(t, w, "wrong", img, workload)
 	}
 
@@ -94,7 +99,9 @@ func (l *lab) learnedStartsOf(t *testing.T, img images.Built) {
 	figure.Report(t, name+".first_by_profile", w.median("first", seconds)/w.median("profile", seconds), "x")
 	figure.Report(t, name+".profile_by_bound", w.median("profile", seconds)/bound, "x")
 	figure.Report(t, name+".pull_by_zone", w.median("pull", seconds)/w.median("zone", seconds), "x")
-	figure.Report(t, name+".wrong_by_first", w.median("wrong", seconds)/w.median("first", seconds), "x")
+	if len(w["wrong"]) > 0 {
+		figure.Report(t, name+".wrong_by_first", w.median("wrong", seconds)/w.median("first", seconds), "x")
+	}
 }
 
 // coldStart starts a workload on a host whose caches are empty, and returns what
@@ -215,8 +222,7 @@ func (l *lab) teach(t *testing.T, img images.Built, workload string, trace *pref
 
 // wrong is the trace of a program that reads as much as another one, and nothing of
 // what that reads.
-func wrong(t *testing.T, right *prefetch.Trace, seed int) *prefetch.Trace {
-	t.Helper()
+func wrong(right *prefetch.Trace, seed int) *prefetch.Trace {
 	touched := map[uint32]bool{}
 	for _, touch := range right.Touches {
 		touched[touch.Block] = true
@@ -229,9 +235,6 @@ func wrong(t *testing.T, right *prefetch.Trace, seed int) *prefetch.Trace {
 			touched[b] = true
 			w.Touches = append(w.Touches, prefetch.Touch{Block: b})
 		}
-	}
-	if len(w.Touches) == 0 {
-		t.Fatal("the program reads all of its image")
 	}
 	slices.SortFunc(w.Touches, func(a, b prefetch.Touch) int { return int(a.Block) - int(b.Block) })
 	return &w
