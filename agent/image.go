@@ -18,11 +18,13 @@ type Image struct {
 	id      block.ID
 	stale   bool
 	touches touches
+	expect  expect
 	call    block.Call
 
 	source  *source
 	reader  *image.Reader
 	window  *window
+	seen    []atomic.Uint32 // a bit for each block that was asked for
 	pattern *pattern
 	counts  counts
 }
@@ -39,6 +41,7 @@ func newImage(o Options, s *source, m *image.Manifest) (*Image, error) {
 	if img.id, err = m.ID(); err != nil {
 		return nil, err
 	}
+	img.seen = make([]atomic.Uint32, (len(m.Blocks)+31)/32)
 	img.call = block.Call{Image: o.Image, Workload: o.Workload}
 	if img.reader, err = image.NewReader(m, img.counted(s), image.ReaderOptions{Keep: -1, Pool: o.Pool}); err != nil {
 		return nil, err
@@ -116,8 +119,9 @@ func (img *Image) ReadAtContext(ctx context.Context, p []byte, off int64) (int, 
 // likely to be wanted.
 func (img *Image) block(ctx context.Context, i int) (block.Block, error) {
 	refs := img.Manifest().Blocks
+	img.seen[i/32].Or(1 << (i % 32))
 	from, to := img.pattern.touched(i, len(refs))
-	if from < to {
+	if from < to && !img.expect.guides.Load() {
 		call := img.call
 		call.Cause = block.Prefetch
 		n := img.window.fetchAhead(block.WithCall(ctx, call), refs[from:to])
@@ -133,6 +137,9 @@ func (img *Image) block(ctx context.Context, i int) (block.Block, error) {
 	return b, err
 }
 
+// touched reports whether block i was asked for.
+func (img *Image) touched(i int) bool { return img.seen[i/32].Load()&(1<<(i%32)) != 0 }
+
 // CopyRange writes length bytes from off on to w, in order, reading ahead. A range
 // beyond the image is an *image.RangeError and writes nothing.
 func (img *Image) CopyRange(ctx context.Context, w io.Writer, off, length int64) (int64, error) {
@@ -146,6 +153,7 @@ func (img *Image) MarkReady(ctx context.Context) error {
 	if img.touches.session == "" {
 		return nil // opened without the daemon
 	}
+	img.expect.stop()
 	img.touches.flush()
 	return img.opts.Daemon.MarkReady(ctx, img.touches.session)
 }
@@ -153,6 +161,7 @@ func (img *Image) MarkReady(ctx context.Context) error {
 // Close ends the daemon's session and frees what the image holds. Nobody may be
 // reading any more.
 func (img *Image) Close() error {
+	img.expect.close()
 	img.window.close()
 	img.touches.close()
 	img.source.close()

@@ -97,6 +97,7 @@ func fromDaemon(ctx context.Context, o Options, s *source) (*Image, error) {
 		var img *Image
 		if img, err = newImage(o, s, m); err == nil {
 			img.touches.daemon, img.touches.session, img.stale = o.Daemon, session, resp.GetStale()
+			img.expect.start(img)
 			return img, nil
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // Touches are sent together, not each for itself.
 const (
-	touchesEvery = 500 * time.Millisecond
+	touchesEvery = 100 * time.Millisecond
 	touchesLate  = 2 * time.Second // a daemon that takes longer is told nothing
 )
 

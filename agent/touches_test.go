@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
@@ -15,6 +16,8 @@ import (
 type heard struct {
 	next  block.Reader
 	index map[block.ID]uint32
+	// expected is what the start is said to read.
+	expected []uint32
 
 	mu      sync.Mutex
 	touched []uint32
@@ -24,6 +27,8 @@ type heard struct {
 
 func (h *heard) Began(context.Context, string, *cachedv1.OpenImageRequest, *cachedv1.GetImageResponse) {
 }
+
+func (h *heard) Expected(context.Context, string) []uint32 { return h.expected }
 
 func (h *heard) note(f func()) {
 	h.mu.Lock()
@@ -81,5 +86,42 @@ func TestTheDaemonHearsOfAllThatAProgramReads(t *testing.T) {
 	slices.Sort(h.touched)
 	if h.ready != 100 || len(h.touched) != 110 || len(slices.Compact(h.touched)) != 110 || !h.ended {
 		t.Errorf("told of %d blocks, of %d when it was ready, ended %v", len(h.touched), h.ready, h.ended)
+	}
+}
+
+// What earlier starts have read is in the window when the program comes, in as much
+// of it as may be there unused.
+func TestWhatIsExpectedIsFetchedAhead(t *testing.T) {
+	s := newStore(t, 300, 4096)
+	h := &heard{next: s, index: map[block.ID]uint32{}, ready: -1}
+	for i := range uint32(100) {
+		h.expected = append(h.expected, 299-2*i)
+	}
+	h.expected = append(h.expected, 5000)
+	d := startDaemon(t, s)
+	d.stop()
+	d.store, d.starts = h, h
+	d.start()
+	img := openTest(t, Options{Daemon: d.client, Window: 40 * 4096})
+	waitFor(t, func() bool { return s.reads.Load() == 20 && img.window.flying.Load() == 0 })
+	for _, i := range h.expected[:100] {
+		check(t, img, s, int(i)*4096, 100)
+		waitFor(t, func() bool { return img.window.flying.Load() == 0 })
+	}
+	st := img.Stats()
+	if st.AheadUsed < 95 {
+		t.Errorf("of 100 blocks that were expected %d were fetched ahead, %d used; %d reads", st.Ahead, st.AheadUsed, s.reads.Load())
+	}
+}
+
+// waitFor waits until something is so.
+func waitFor(t *testing.T, so func() bool) {
+	t.Helper()
+	for late := time.After(10 * time.Second); !so(); {
+		select {
+		case <-late:
+			t.Fatal("it never is so")
+		case <-time.After(time.Millisecond):
+		}
 	}
 }

@@ -29,6 +29,10 @@ type window struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
+	unused atomic.Int64  // bytes of pieces that are expected to be used, and were not yet
+	flying atomic.Int64  // of these pieces, on their way
+	moved  chan struct{} // has one element after one of the two has fallen
+
 	mu     sync.Mutex
 	pieces *simplelru.LRU[image.BlockRef, *piece]
 	bytes  int64
@@ -49,15 +53,40 @@ type piece struct {
 	readers int
 	begun   block.Cause
 	ahead   atomic.Bool // fetched ahead, and not used yet
-	b       block.Block
-	err     error
+	counts  atomic.Bool // among the window's unused
+	// expected: it was fetched by expect. Set before the fetch begins.
+	expected bool
+	b        block.Block
+	err      error
 }
 
 // wasAhead reports whether nobody has used what was fetched ahead before.
-func (p *piece) wasAhead() bool { return p.ahead.Load() && p.ahead.Swap(false) }
+func (w *window) wasAhead(ref image.BlockRef, p *piece) bool {
+	if !p.ahead.Load() || !p.ahead.Swap(false) {
+		return false
+	}
+	if p.counts.Swap(false) {
+		w.unused.Add(-int64(ref.Length))
+		w.tellMoved()
+	}
+	return true
+}
+
+func (w *window) tellMoved() {
+	select {
+	case w.moved <- struct{}{}:
+	default:
+	}
+}
+
+// room reports whether there is less than so much that is expected to be used, and
+// fewer pieces of it on their way.
+func (w *window) room(unused, flying int64) bool {
+	return w.unused.Load() < unused && w.flying.Load() < flying
+}
 
 func newWindow(budget int64, fetch func(context.Context, image.BlockRef) (block.Block, error)) (*window, error) {
-	w := &window{fetch: fetch, budget: budget}
+	w := &window{fetch: fetch, budget: budget, moved: make(chan struct{}, 1)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	var err error
 	w.pieces, err = simplelru.NewLRU(maxPieces, func(ref image.BlockRef, p *piece) { w.droppedLocked(ref, p) })
@@ -90,6 +119,7 @@ func (w *window) forget() {
 func (w *window) droppedLocked(ref image.BlockRef, p *piece) {
 	p.kept = false
 	w.bytes -= int64(ref.Length)
+	w.wasAhead(ref, p)
 	if p.landed && p.err == nil {
 		p.b.Release()
 	}
@@ -112,7 +142,7 @@ func (w *window) get(ctx context.Context, ref image.BlockRef) (b block.Block, ah
 			<-p.done // it landed first, so a reference is ours
 		}
 		if p.err == nil || p.begun == block.Demand {
-			return p.b, p.wasAhead(), p.err
+			return p.b, w.wasAhead(ref, p), p.err
 		}
 		// Nobody tried hard for a block that was fetched ahead.
 	}
@@ -157,22 +187,44 @@ func (w *window) leave(p *piece) bool {
 func (w *window) fetchAhead(ctx context.Context, refs []image.BlockRef) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ahead := block.CallFrom(ctx).Cause != block.Demand
 	n := 0
 	for _, ref := range refs {
 		if w.closed || w.pieces.Contains(ref) {
 			continue
 		}
-		w.beginLocked(ctx, ref).ahead.Store(ahead)
+		w.beginLocked(ctx, ref)
 		n++
 	}
 	return n
 }
 
+// expect begins to fetch a block that a program is expected to use, unless it is
+// here.
+func (w *window) expect(ctx context.Context, ref image.BlockRef) (begun bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed || w.pieces.Contains(ref) {
+		return false
+	}
+	w.unused.Add(int64(ref.Length))
+	w.flying.Add(1)
+	p := &piece{expected: true}
+	p.counts.Store(true)
+	w.fetchLocked(ctx, ref, p)
+	return true
+}
+
 // beginLocked begins to fetch. It goes on when the one who wanted the block leaves.
 func (w *window) beginLocked(ctx context.Context, ref image.BlockRef) *piece {
+	p := &piece{}
+	w.fetchLocked(ctx, ref, p)
+	return p
+}
+
+func (w *window) fetchLocked(ctx context.Context, ref image.BlockRef, p *piece) {
 	call := block.CallFrom(ctx)
-	p := &piece{done: make(chan struct{}), kept: true, begun: call.Cause}
+	p.done, p.kept, p.begun = make(chan struct{}), true, call.Cause
+	p.ahead.Store(call.Cause != block.Demand)
 	w.bytes += int64(ref.Length)
 	w.pieces.Add(ref, p)
 	for w.bytes > w.budget && w.pieces.Len() > 1 {
@@ -181,8 +233,11 @@ func (w *window) beginLocked(ctx context.Context, ref image.BlockRef) *piece {
 	w.work.Go(func() {
 		b, err := w.fetch(block.WithCall(w.ctx, call), ref)
 		w.land(ref, p, b, err)
+		if p.expected {
+			w.flying.Add(-1)
+			w.tellMoved()
+		}
 	})
-	return p
 }
 
 // land gives what was fetched to those who wait, and keeps it.

@@ -266,6 +266,7 @@ func TestImagesAndBooksAreForThoseWhoMay(t *testing.T) {
 		"list":   second(nobody.ListImages(ctx)),
 		"close":  nobody.CloseSession(ctx, "x"),
 		"ready":  nobody.MarkReady(ctx, "x"),
+		"expect": second(nobody.ExpectBlocks(ctx, "x")),
 		"touch":  nobody.NoteTouches(ctx, "x", nil),
 		"status": second(nobody.Status(ctx)),
 		"ledger": second(nobody.Ledger(ctx)),

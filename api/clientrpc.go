@@ -43,6 +43,13 @@ func (c *Client) MarkReady(ctx context.Context, session string) error {
 	return c.explain(ctx, "mark ready", err)
 }
 
+// ExpectBlocks returns the indexes of the blocks that a session's start is expected
+// to read, in their order. It may take as long as the daemon looks for them.
+func (c *Client) ExpectBlocks(ctx context.Context, session string) ([]uint32, error) {
+	resp, err := c.images.ExpectBlocks(ctx, &cachedv1.ExpectBlocksRequest{SessionId: session})
+	return resp.GetBlocks(), c.explain(ctx, "expect blocks", err)
+}
+
 // NoteTouches says which blocks of a session's image the program asked for that
 // were read ahead.
 func (c *Client) NoteTouches(ctx context.Context, session string, blocks []uint32) error {

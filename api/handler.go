@@ -39,9 +39,15 @@ func NewHandler(services Services, options Options) *Handler {
 	h.mux.Handle(path, h.withLease(blocks, rpc))
 	h.mux.HandleFunc(blocksPath, h.raw.serveAlias)
 
-	images := newImageService(services.Images, services.Starts, o)
+	images := newImageService(services, o)
 	imagesPath, imagesRPC := cachedv1connect.NewImageServiceHandler(images, limits)
-	h.mux.Handle(imagesPath, fewAtATime(imagesRPC, maxImageAnswers))
+	h.mux.Handle(imagesPath, imagesRPC)
+	few := fewAtATime(imagesRPC, maxImageAnswers)
+	for _, answersManifests := range []string{
+		cachedv1connect.ImageServiceOpenImageProcedure, cachedv1connect.ImageServiceGetImageProcedure, cachedv1connect.ImageServiceListImagesProcedure,
+	} {
+		h.mux.Handle(answersManifests, few)
+	}
 	h.mux.Handle(cachedv1connect.NewAdminServiceHandler(
 		&adminService{services.Admin, images.sessions.Len, o.Logger}, limits))
 

@@ -27,13 +27,15 @@ type session struct {
 type imageService struct {
 	images   Images
 	starts   Starts
+	prepare  Preparations
 	sessions *lru.Cache[string, session]
 	log      *slog.Logger
 }
 
 var _ cachedv1connect.ImageServiceHandler = (*imageService)(nil)
 
-func newImageService(images Images, starts Starts, o Options) *imageService {
+func newImageService(services Services, o Options) *imageService {
+	starts := services.Starts
 	ended := func(id string, _ session) {
 		if starts != nil {
 			starts.Ended(id)
@@ -43,7 +45,7 @@ func newImageService(images Images, starts Starts, o Options) *imageService {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &imageService{images: images, starts: starts, sessions: sessions, log: o.Logger}
+	return &imageService{images: services.Images, starts: starts, prepare: services.Preparations, sessions: sessions, log: o.Logger}
 }
 
 // maxImageAnswers is how many answers of the ImageService are made at a time. A
@@ -108,6 +110,17 @@ func (s *imageService) MarkReady(_ context.Context, req *cachedv1.MarkReadyReque
 	}
 	s.log.Debug("ready", "manifest", was.manifestID, "workload", was.workload, "after", time.Since(was.opened))
 	return &cachedv1.MarkReadyResponse{}, nil
+}
+
+// ExpectBlocks implements [cachedv1connect.ImageServiceHandler].
+func (s *imageService) ExpectBlocks(ctx context.Context, req *cachedv1.ExpectBlocksRequest) (*cachedv1.ExpectBlocksResponse, error) {
+	if _, err := s.session(req.GetSessionId()); err != nil {
+		return nil, err
+	}
+	if s.starts == nil {
+		return &cachedv1.ExpectBlocksResponse{}, nil
+	}
+	return &cachedv1.ExpectBlocksResponse{Blocks: s.starts.Expected(ctx, req.GetSessionId())}, nil
 }
 
 // NoteTouches implements [cachedv1connect.ImageServiceHandler].

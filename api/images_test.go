@@ -116,6 +116,8 @@ type slowStarts struct {
 	blocks []uint32
 }
 
+func (s *slowStarts) Expected(context.Context, string) []uint32 { return []uint32{5, 2} }
+
 func (s *slowStarts) Ready(session string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,6 +185,9 @@ func TestWhatAgentsTellOfAStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	session := opened.GetSessionId()
+	if blocks, err := c.ExpectBlocks(t.Context(), session); err != nil || !slices.Equal(blocks, []uint32{5, 2}) {
+		t.Errorf("%v, %v", blocks, err)
+	}
 	if err := errors.Join(c.NoteTouches(t.Context(), session, []uint32{7, 3}), c.MarkReady(t.Context(), session), c.CloseSession(t.Context(), session)); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +195,7 @@ func TestWhatAgentsTellOfAStart(t *testing.T) {
 		t.Errorf("%+v", starts)
 	}
 	for name, err := range map[string]error{
-		"touches": c.NoteTouches(t.Context(), session, nil), "ready": c.MarkReady(t.Context(), session), "of nobody": c.MarkReady(t.Context(), ""),
+		"touches": c.NoteTouches(t.Context(), session, nil), "ready": c.MarkReady(t.Context(), session), "expect": second(c.ExpectBlocks(t.Context(), session)), "of nobody": c.MarkReady(t.Context(), ""),
 	} {
 		if !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: %v", name, err)

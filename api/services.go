@@ -14,13 +14,30 @@ type Services struct {
 	Images Images
 	Admin  Admin
 	Starts Starts // nil: nobody wants to know
+	// Preparations prepares images; nil: none can be.
+	Preparations Preparations
 }
 
-// Starts is told of the starts that sessions stand for. Its methods return at
-// once.
+// Preparations brings what starts of images need to where they will be. ctx is as
+// for [Images], which has let the caller see the image before.
+type Preparations interface {
+	// Prepare begins a preparation, or returns the one under way.
+	Prepare(ctx context.Context, image string, scope cachedv1.PreparationScope) (*cachedv1.Preparation, error)
+	// Watch calls tell with the preparation as it is, and whenever that changes, until
+	// it has ended, tell fails or ctx ends. [ErrNotFound] when there is none.
+	Watch(ctx context.Context, image string, tell func(*cachedv1.Preparation) error) error
+	// List returns all preparations by name.
+	List() []*cachedv1.Preparation
+}
+
+// Starts is told of the starts that sessions stand for. Its methods but Expected
+// return at once.
 type Starts interface {
 	// Began says that a start has opened image. ctx ends with the request.
 	Began(ctx context.Context, session string, req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse)
+	// Expected returns which blocks the start is expected to read, in their order, once
+	// that is known or ctx ends.
+	Expected(ctx context.Context, session string) []uint32
 	// Ready says that the start's program is ready.
 	Ready(session string)
 	// Touched says that the program asked for blocks which the agent had read ahead,

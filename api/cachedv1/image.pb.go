@@ -71,6 +71,116 @@ func (ReadAhead) EnumDescriptor() ([]byte, []int) {
 	return file_cached_v1_image_proto_rawDescGZIP(), []int{0}
 }
 
+// A PreparationScope says how much of an image is prepared.
+type PreparationScope int32
+
+const (
+	// The same as PREPARATION_SCOPE_ESSENTIAL.
+	PreparationScope_PREPARATION_SCOPE_UNSPECIFIED PreparationScope = 0
+	// What starts of its workloads have read; all of it where none was recorded.
+	PreparationScope_PREPARATION_SCOPE_ESSENTIAL PreparationScope = 1
+	// All of it.
+	PreparationScope_PREPARATION_SCOPE_ALL PreparationScope = 2
+)
+
+// Enum value maps for PreparationScope.
+var (
+	PreparationScope_name = map[int32]string{
+		0: "PREPARATION_SCOPE_UNSPECIFIED",
+		1: "PREPARATION_SCOPE_ESSENTIAL",
+		2: "PREPARATION_SCOPE_ALL",
+	}
+	PreparationScope_value = map[string]int32{
+		"PREPARATION_SCOPE_UNSPECIFIED": 0,
+		"PREPARATION_SCOPE_ESSENTIAL":   1,
+		"PREPARATION_SCOPE_ALL":         2,
+	}
+)
+
+func (x PreparationScope) Enum() *PreparationScope {
+	p := new(PreparationScope)
+	*p = x
+	return p
+}
+
+func (x PreparationScope) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PreparationScope) Descriptor() protoreflect.EnumDescriptor {
+	return file_cached_v1_image_proto_enumTypes[1].Descriptor()
+}
+
+func (PreparationScope) Type() protoreflect.EnumType {
+	return &file_cached_v1_image_proto_enumTypes[1]
+}
+
+func (x PreparationScope) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PreparationScope.Descriptor instead.
+func (PreparationScope) EnumDescriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{1}
+}
+
+// A PreparationState is the state of a preparation.
+type PreparationState int32
+
+const (
+	// Not known.
+	PreparationState_PREPARATION_STATE_UNSPECIFIED PreparationState = 0
+	// It goes on.
+	PreparationState_PREPARATION_STATE_PREPARING PreparationState = 1
+	// Starts find what they need.
+	PreparationState_PREPARATION_STATE_READY PreparationState = 2
+	// It has ended without.
+	PreparationState_PREPARATION_STATE_FAILED PreparationState = 3
+)
+
+// Enum value maps for PreparationState.
+var (
+	PreparationState_name = map[int32]string{
+		0: "PREPARATION_STATE_UNSPECIFIED",
+		1: "PREPARATION_STATE_PREPARING",
+		2: "PREPARATION_STATE_READY",
+		3: "PREPARATION_STATE_FAILED",
+	}
+	PreparationState_value = map[string]int32{
+		"PREPARATION_STATE_UNSPECIFIED": 0,
+		"PREPARATION_STATE_PREPARING":   1,
+		"PREPARATION_STATE_READY":       2,
+		"PREPARATION_STATE_FAILED":      3,
+	}
+)
+
+func (x PreparationState) Enum() *PreparationState {
+	p := new(PreparationState)
+	*p = x
+	return p
+}
+
+func (x PreparationState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PreparationState) Descriptor() protoreflect.EnumDescriptor {
+	return file_cached_v1_image_proto_enumTypes[2].Descriptor()
+}
+
+func (PreparationState) Type() protoreflect.EnumType {
+	return &file_cached_v1_image_proto_enumTypes[2]
+}
+
+func (x PreparationState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PreparationState.Descriptor instead.
+func (PreparationState) EnumDescriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{2}
+}
+
 // An Encoding is how a block's stored form becomes the image's bytes.
 type Encoding int32
 
@@ -108,11 +218,11 @@ func (x Encoding) String() string {
 }
 
 func (Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_cached_v1_image_proto_enumTypes[1].Descriptor()
+	return file_cached_v1_image_proto_enumTypes[3].Descriptor()
 }
 
 func (Encoding) Type() protoreflect.EnumType {
-	return &file_cached_v1_image_proto_enumTypes[1]
+	return &file_cached_v1_image_proto_enumTypes[3]
 }
 
 func (x Encoding) Number() protoreflect.EnumNumber {
@@ -121,7 +231,7 @@ func (x Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Encoding.Descriptor instead.
 func (Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{1}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{3}
 }
 
 // An OpenImageRequest names the image and what will run in it.
@@ -430,8 +540,100 @@ func (*MarkReadyResponse) Descriptor() ([]byte, []int) {
 	return file_cached_v1_image_proto_rawDescGZIP(), []int{5}
 }
 
-// A NoteTouchesRequest says what a program asked for. Agents send one about twice
-// a second while there is something to tell.
+// An ExpectBlocksRequest names a session.
+type ExpectBlocksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As returned by OpenImage.
+	SessionId     string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpectBlocksRequest) Reset() {
+	*x = ExpectBlocksRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpectBlocksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpectBlocksRequest) ProtoMessage() {}
+
+func (x *ExpectBlocksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpectBlocksRequest.ProtoReflect.Descriptor instead.
+func (*ExpectBlocksRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExpectBlocksRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// An ExpectBlocksResponse lists blocks.
+type ExpectBlocksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Their indexes in the manifest.
+	Blocks        []uint32 `protobuf:"varint,1,rep,packed,name=blocks,proto3" json:"blocks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpectBlocksResponse) Reset() {
+	*x = ExpectBlocksResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpectBlocksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpectBlocksResponse) ProtoMessage() {}
+
+func (x *ExpectBlocksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpectBlocksResponse.ProtoReflect.Descriptor instead.
+func (*ExpectBlocksResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExpectBlocksResponse) GetBlocks() []uint32 {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
+// A NoteTouchesRequest says what a program asked for. Agents send one about ten
+// times a second while there is something to tell.
 type NoteTouchesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As returned by OpenImage.
@@ -444,7 +646,7 @@ type NoteTouchesRequest struct {
 
 func (x *NoteTouchesRequest) Reset() {
 	*x = NoteTouchesRequest{}
-	mi := &file_cached_v1_image_proto_msgTypes[6]
+	mi := &file_cached_v1_image_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -456,7 +658,7 @@ func (x *NoteTouchesRequest) String() string {
 func (*NoteTouchesRequest) ProtoMessage() {}
 
 func (x *NoteTouchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[6]
+	mi := &file_cached_v1_image_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -469,7 +671,7 @@ func (x *NoteTouchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoteTouchesRequest.ProtoReflect.Descriptor instead.
 func (*NoteTouchesRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{6}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *NoteTouchesRequest) GetSessionId() string {
@@ -495,7 +697,7 @@ type NoteTouchesResponse struct {
 
 func (x *NoteTouchesResponse) Reset() {
 	*x = NoteTouchesResponse{}
-	mi := &file_cached_v1_image_proto_msgTypes[7]
+	mi := &file_cached_v1_image_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +709,7 @@ func (x *NoteTouchesResponse) String() string {
 func (*NoteTouchesResponse) ProtoMessage() {}
 
 func (x *NoteTouchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[7]
+	mi := &file_cached_v1_image_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +722,419 @@ func (x *NoteTouchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoteTouchesResponse.ProtoReflect.Descriptor instead.
 func (*NoteTouchesResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{7}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{9}
+}
+
+// A PrepareImageRequest names an image and how much of it is wanted.
+type PrepareImageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image's name.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// How much of it.
+	Scope         PreparationScope `protobuf:"varint,2,opt,name=scope,proto3,enum=cached.v1.PreparationScope" json:"scope,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareImageRequest) Reset() {
+	*x = PrepareImageRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareImageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareImageRequest) ProtoMessage() {}
+
+func (x *PrepareImageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareImageRequest.ProtoReflect.Descriptor instead.
+func (*PrepareImageRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PrepareImageRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *PrepareImageRequest) GetScope() PreparationScope {
+	if x != nil {
+		return x.Scope
+	}
+	return PreparationScope_PREPARATION_SCOPE_UNSPECIFIED
+}
+
+// A PrepareImageResponse says how far it is.
+type PrepareImageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The preparation that has begun, or goes on.
+	Preparation   *Preparation `protobuf:"bytes,1,opt,name=preparation,proto3" json:"preparation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareImageResponse) Reset() {
+	*x = PrepareImageResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareImageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareImageResponse) ProtoMessage() {}
+
+func (x *PrepareImageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareImageResponse.ProtoReflect.Descriptor instead.
+func (*PrepareImageResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PrepareImageResponse) GetPreparation() *Preparation {
+	if x != nil {
+		return x.Preparation
+	}
+	return nil
+}
+
+// A WatchPreparationRequest names the image.
+type WatchPreparationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image's name, as given to PrepareImage.
+	Image         string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchPreparationRequest) Reset() {
+	*x = WatchPreparationRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchPreparationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchPreparationRequest) ProtoMessage() {}
+
+func (x *WatchPreparationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchPreparationRequest.ProtoReflect.Descriptor instead.
+func (*WatchPreparationRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *WatchPreparationRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+// A WatchPreparationResponse says how far it is.
+type WatchPreparationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The preparation as it is now.
+	Preparation   *Preparation `protobuf:"bytes,1,opt,name=preparation,proto3" json:"preparation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchPreparationResponse) Reset() {
+	*x = WatchPreparationResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchPreparationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchPreparationResponse) ProtoMessage() {}
+
+func (x *WatchPreparationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchPreparationResponse.ProtoReflect.Descriptor instead.
+func (*WatchPreparationResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *WatchPreparationResponse) GetPreparation() *Preparation {
+	if x != nil {
+		return x.Preparation
+	}
+	return nil
+}
+
+// A ListPreparationsRequest is empty.
+type ListPreparationsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPreparationsRequest) Reset() {
+	*x = ListPreparationsRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPreparationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPreparationsRequest) ProtoMessage() {}
+
+func (x *ListPreparationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPreparationsRequest.ProtoReflect.Descriptor instead.
+func (*ListPreparationsRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{14}
+}
+
+// A ListPreparationsResponse lists preparations.
+type ListPreparationsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By the image's name.
+	Preparations  []*Preparation `protobuf:"bytes,1,rep,name=preparations,proto3" json:"preparations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPreparationsResponse) Reset() {
+	*x = ListPreparationsResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPreparationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPreparationsResponse) ProtoMessage() {}
+
+func (x *ListPreparationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPreparationsResponse.ProtoReflect.Descriptor instead.
+func (*ListPreparationsResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListPreparationsResponse) GetPreparations() []*Preparation {
+	if x != nil {
+		return x.Preparations
+	}
+	return nil
+}
+
+// A Preparation is how far an image is prepared on a host. It outlives the daemon.
+type Preparation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image's name.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// What the name pointed at.
+	ManifestId string `protobuf:"bytes,2,opt,name=manifest_id,json=manifestId,proto3" json:"manifest_id,omitempty"`
+	// Whether it goes on.
+	State PreparationState `protobuf:"varint,3,opt,name=state,proto3,enum=cached.v1.PreparationState" json:"state,omitempty"`
+	// How much of the image is wanted.
+	Scope PreparationScope `protobuf:"varint,4,opt,name=scope,proto3,enum=cached.v1.PreparationScope" json:"scope,omitempty"`
+	// The blocks that are, and those that are here.
+	Blocks uint64 `protobuf:"varint,5,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	// The blocks that are here.
+	BlocksDone uint64 `protobuf:"varint,6,opt,name=blocks_done,json=blocksDone,proto3" json:"blocks_done,omitempty"`
+	// The bytes of blocks in stored form.
+	Bytes uint64 `protobuf:"varint,7,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The bytes of those that are here.
+	BytesDone uint64 `protobuf:"varint,8,opt,name=bytes_done,json=bytesDone,proto3" json:"bytes_done,omitempty"`
+	// Why it failed; empty otherwise.
+	Problem string `protobuf:"bytes,9,opt,name=problem,proto3" json:"problem,omitempty"`
+	// When it began.
+	Began *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=began,proto3" json:"began,omitempty"`
+	// When it was ready or had failed; absent while it goes on.
+	Ended         *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Preparation) Reset() {
+	*x = Preparation{}
+	mi := &file_cached_v1_image_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Preparation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Preparation) ProtoMessage() {}
+
+func (x *Preparation) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Preparation.ProtoReflect.Descriptor instead.
+func (*Preparation) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Preparation) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *Preparation) GetManifestId() string {
+	if x != nil {
+		return x.ManifestId
+	}
+	return ""
+}
+
+func (x *Preparation) GetState() PreparationState {
+	if x != nil {
+		return x.State
+	}
+	return PreparationState_PREPARATION_STATE_UNSPECIFIED
+}
+
+func (x *Preparation) GetScope() PreparationScope {
+	if x != nil {
+		return x.Scope
+	}
+	return PreparationScope_PREPARATION_SCOPE_UNSPECIFIED
+}
+
+func (x *Preparation) GetBlocks() uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *Preparation) GetBlocksDone() uint64 {
+	if x != nil {
+		return x.BlocksDone
+	}
+	return 0
+}
+
+func (x *Preparation) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Preparation) GetBytesDone() uint64 {
+	if x != nil {
+		return x.BytesDone
+	}
+	return 0
+}
+
+func (x *Preparation) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *Preparation) GetBegan() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Began
+	}
+	return nil
+}
+
+func (x *Preparation) GetEnded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
 }
 
 // A ListImagesRequest is empty.
@@ -532,7 +1146,7 @@ type ListImagesRequest struct {
 
 func (x *ListImagesRequest) Reset() {
 	*x = ListImagesRequest{}
-	mi := &file_cached_v1_image_proto_msgTypes[8]
+	mi := &file_cached_v1_image_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -544,7 +1158,7 @@ func (x *ListImagesRequest) String() string {
 func (*ListImagesRequest) ProtoMessage() {}
 
 func (x *ListImagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[8]
+	mi := &file_cached_v1_image_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -557,7 +1171,7 @@ func (x *ListImagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListImagesRequest.ProtoReflect.Descriptor instead.
 func (*ListImagesRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{8}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{17}
 }
 
 // A ListImagesResponse lists images by name.
@@ -571,7 +1185,7 @@ type ListImagesResponse struct {
 
 func (x *ListImagesResponse) Reset() {
 	*x = ListImagesResponse{}
-	mi := &file_cached_v1_image_proto_msgTypes[9]
+	mi := &file_cached_v1_image_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +1197,7 @@ func (x *ListImagesResponse) String() string {
 func (*ListImagesResponse) ProtoMessage() {}
 
 func (x *ListImagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[9]
+	mi := &file_cached_v1_image_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +1210,7 @@ func (x *ListImagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListImagesResponse.ProtoReflect.Descriptor instead.
 func (*ListImagesResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{9}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListImagesResponse) GetImages() []*ImageEntry {
@@ -632,7 +1246,7 @@ type ImageEntry struct {
 
 func (x *ImageEntry) Reset() {
 	*x = ImageEntry{}
-	mi := &file_cached_v1_image_proto_msgTypes[10]
+	mi := &file_cached_v1_image_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -644,7 +1258,7 @@ func (x *ImageEntry) String() string {
 func (*ImageEntry) ProtoMessage() {}
 
 func (x *ImageEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[10]
+	mi := &file_cached_v1_image_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -657,7 +1271,7 @@ func (x *ImageEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageEntry.ProtoReflect.Descriptor instead.
 func (*ImageEntry) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{10}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ImageEntry) GetName() string {
@@ -727,7 +1341,7 @@ type GetImageRequest struct {
 
 func (x *GetImageRequest) Reset() {
 	*x = GetImageRequest{}
-	mi := &file_cached_v1_image_proto_msgTypes[11]
+	mi := &file_cached_v1_image_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +1353,7 @@ func (x *GetImageRequest) String() string {
 func (*GetImageRequest) ProtoMessage() {}
 
 func (x *GetImageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[11]
+	mi := &file_cached_v1_image_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +1366,7 @@ func (x *GetImageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetImageRequest.ProtoReflect.Descriptor instead.
 func (*GetImageRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{11}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetImageRequest) GetImage() string {
@@ -777,7 +1391,7 @@ type GetImageResponse struct {
 
 func (x *GetImageResponse) Reset() {
 	*x = GetImageResponse{}
-	mi := &file_cached_v1_image_proto_msgTypes[12]
+	mi := &file_cached_v1_image_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +1403,7 @@ func (x *GetImageResponse) String() string {
 func (*GetImageResponse) ProtoMessage() {}
 
 func (x *GetImageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[12]
+	mi := &file_cached_v1_image_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +1416,7 @@ func (x *GetImageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetImageResponse.ProtoReflect.Descriptor instead.
 func (*GetImageResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{12}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetImageResponse) GetManifestId() string {
@@ -847,7 +1461,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_cached_v1_image_proto_msgTypes[13]
+	mi := &file_cached_v1_image_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +1473,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[13]
+	mi := &file_cached_v1_image_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +1486,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{13}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Manifest) GetVersion() uint32 {
@@ -934,7 +1548,7 @@ type BlockRef struct {
 
 func (x *BlockRef) Reset() {
 	*x = BlockRef{}
-	mi := &file_cached_v1_image_proto_msgTypes[14]
+	mi := &file_cached_v1_image_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1560,7 @@ func (x *BlockRef) String() string {
 func (*BlockRef) ProtoMessage() {}
 
 func (x *BlockRef) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[14]
+	mi := &file_cached_v1_image_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1573,7 @@ func (x *BlockRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockRef.ProtoReflect.Descriptor instead.
 func (*BlockRef) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{14}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BlockRef) GetId() []byte {
@@ -1014,12 +1628,45 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\x10MarkReadyRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\"\x13\n" +
-	"\x11MarkReadyResponse\"K\n" +
+	"\x11MarkReadyResponse\"4\n" +
+	"\x13ExpectBlocksRequest\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\".\n" +
+	"\x14ExpectBlocksResponse\x12\x16\n" +
+	"\x06blocks\x18\x01 \x03(\rR\x06blocks\"K\n" +
 	"\x12NoteTouchesRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x16\n" +
 	"\x06blocks\x18\x02 \x03(\rR\x06blocks\"\x15\n" +
-	"\x13NoteTouchesResponse\"\x13\n" +
+	"\x13NoteTouchesResponse\"^\n" +
+	"\x13PrepareImageRequest\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x121\n" +
+	"\x05scope\x18\x02 \x01(\x0e2\x1b.cached.v1.PreparationScopeR\x05scope\"P\n" +
+	"\x14PrepareImageResponse\x128\n" +
+	"\vpreparation\x18\x01 \x01(\v2\x16.cached.v1.PreparationR\vpreparation\"/\n" +
+	"\x17WatchPreparationRequest\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\"T\n" +
+	"\x18WatchPreparationResponse\x128\n" +
+	"\vpreparation\x18\x01 \x01(\v2\x16.cached.v1.PreparationR\vpreparation\"\x19\n" +
+	"\x17ListPreparationsRequest\"V\n" +
+	"\x18ListPreparationsResponse\x12:\n" +
+	"\fpreparations\x18\x01 \x03(\v2\x16.cached.v1.PreparationR\fpreparations\"\x96\x03\n" +
+	"\vPreparation\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1f\n" +
+	"\vmanifest_id\x18\x02 \x01(\tR\n" +
+	"manifestId\x121\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x1b.cached.v1.PreparationStateR\x05state\x121\n" +
+	"\x05scope\x18\x04 \x01(\x0e2\x1b.cached.v1.PreparationScopeR\x05scope\x12\x16\n" +
+	"\x06blocks\x18\x05 \x01(\x04R\x06blocks\x12\x1f\n" +
+	"\vblocks_done\x18\x06 \x01(\x04R\n" +
+	"blocksDone\x12\x14\n" +
+	"\x05bytes\x18\a \x01(\x04R\x05bytes\x12\x1d\n" +
+	"\n" +
+	"bytes_done\x18\b \x01(\x04R\tbytesDone\x12\x18\n" +
+	"\aproblem\x18\t \x01(\tR\aproblem\x120\n" +
+	"\x05began\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x120\n" +
+	"\x05ended\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\"\x13\n" +
 	"\x11ListImagesRequest\"C\n" +
 	"\x12ListImagesResponse\x12-\n" +
 	"\x06images\x18\x01 \x03(\v2\x15.cached.v1.ImageEntryR\x06images\"\xfd\x01\n" +
@@ -1061,16 +1708,29 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\bencoding\x18\x04 \x01(\x0e2\x13.cached.v1.EncodingR\bencoding*=\n" +
 	"\tReadAhead\x12\x1a\n" +
 	"\x16READ_AHEAD_UNSPECIFIED\x10\x00\x12\x14\n" +
-	"\x10READ_AHEAD_IMAGE\x10\x01*I\n" +
+	"\x10READ_AHEAD_IMAGE\x10\x01*q\n" +
+	"\x10PreparationScope\x12!\n" +
+	"\x1dPREPARATION_SCOPE_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bPREPARATION_SCOPE_ESSENTIAL\x10\x01\x12\x19\n" +
+	"\x15PREPARATION_SCOPE_ALL\x10\x02*\x91\x01\n" +
+	"\x10PreparationState\x12!\n" +
+	"\x1dPREPARATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bPREPARATION_STATE_PREPARING\x10\x01\x12\x1b\n" +
+	"\x17PREPARATION_STATE_READY\x10\x02\x12\x1c\n" +
+	"\x18PREPARATION_STATE_FAILED\x10\x03*I\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fENCODING_RAW\x10\x01\x12\x11\n" +
-	"\rENCODING_ZSTD\x10\x022\xd7\x03\n" +
+	"\rENCODING_ZSTD\x10\x022\xba\x06\n" +
 	"\fImageService\x12F\n" +
 	"\tOpenImage\x12\x1b.cached.v1.OpenImageRequest\x1a\x1c.cached.v1.OpenImageResponse\x12O\n" +
 	"\fCloseSession\x12\x1e.cached.v1.CloseSessionRequest\x1a\x1f.cached.v1.CloseSessionResponse\x12F\n" +
-	"\tMarkReady\x12\x1b.cached.v1.MarkReadyRequest\x1a\x1c.cached.v1.MarkReadyResponse\x12L\n" +
-	"\vNoteTouches\x12\x1d.cached.v1.NoteTouchesRequest\x1a\x1e.cached.v1.NoteTouchesResponse\x12N\n" +
+	"\tMarkReady\x12\x1b.cached.v1.MarkReadyRequest\x1a\x1c.cached.v1.MarkReadyResponse\x12O\n" +
+	"\fExpectBlocks\x12\x1e.cached.v1.ExpectBlocksRequest\x1a\x1f.cached.v1.ExpectBlocksResponse\x12L\n" +
+	"\vNoteTouches\x12\x1d.cached.v1.NoteTouchesRequest\x1a\x1e.cached.v1.NoteTouchesResponse\x12O\n" +
+	"\fPrepareImage\x12\x1e.cached.v1.PrepareImageRequest\x1a\x1f.cached.v1.PrepareImageResponse\x12]\n" +
+	"\x10WatchPreparation\x12\".cached.v1.WatchPreparationRequest\x1a#.cached.v1.WatchPreparationResponse0\x01\x12`\n" +
+	"\x10ListPreparations\x12\".cached.v1.ListPreparationsRequest\x1a#.cached.v1.ListPreparationsResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\n" +
 	"ListImages\x12\x1c.cached.v1.ListImagesRequest\x1a\x1d.cached.v1.ListImagesResponse\"\x03\x90\x02\x01\x12H\n" +
 	"\bGetImage\x12\x1a.cached.v1.GetImageRequest\x1a\x1b.cached.v1.GetImageResponse\"\x03\x90\x02\x01B3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
@@ -1087,55 +1747,82 @@ func file_cached_v1_image_proto_rawDescGZIP() []byte {
 	return file_cached_v1_image_proto_rawDescData
 }
 
-var file_cached_v1_image_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cached_v1_image_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_cached_v1_image_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_cached_v1_image_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_cached_v1_image_proto_goTypes = []any{
-	(ReadAhead)(0),                // 0: cached.v1.ReadAhead
-	(Encoding)(0),                 // 1: cached.v1.Encoding
-	(*OpenImageRequest)(nil),      // 2: cached.v1.OpenImageRequest
-	(*OpenImageResponse)(nil),     // 3: cached.v1.OpenImageResponse
-	(*CloseSessionRequest)(nil),   // 4: cached.v1.CloseSessionRequest
-	(*CloseSessionResponse)(nil),  // 5: cached.v1.CloseSessionResponse
-	(*MarkReadyRequest)(nil),      // 6: cached.v1.MarkReadyRequest
-	(*MarkReadyResponse)(nil),     // 7: cached.v1.MarkReadyResponse
-	(*NoteTouchesRequest)(nil),    // 8: cached.v1.NoteTouchesRequest
-	(*NoteTouchesResponse)(nil),   // 9: cached.v1.NoteTouchesResponse
-	(*ListImagesRequest)(nil),     // 10: cached.v1.ListImagesRequest
-	(*ListImagesResponse)(nil),    // 11: cached.v1.ListImagesResponse
-	(*ImageEntry)(nil),            // 12: cached.v1.ImageEntry
-	(*GetImageRequest)(nil),       // 13: cached.v1.GetImageRequest
-	(*GetImageResponse)(nil),      // 14: cached.v1.GetImageResponse
-	(*Manifest)(nil),              // 15: cached.v1.Manifest
-	(*BlockRef)(nil),              // 16: cached.v1.BlockRef
-	nil,                           // 17: cached.v1.Manifest.AnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(ReadAhead)(0),                   // 0: cached.v1.ReadAhead
+	(PreparationScope)(0),            // 1: cached.v1.PreparationScope
+	(PreparationState)(0),            // 2: cached.v1.PreparationState
+	(Encoding)(0),                    // 3: cached.v1.Encoding
+	(*OpenImageRequest)(nil),         // 4: cached.v1.OpenImageRequest
+	(*OpenImageResponse)(nil),        // 5: cached.v1.OpenImageResponse
+	(*CloseSessionRequest)(nil),      // 6: cached.v1.CloseSessionRequest
+	(*CloseSessionResponse)(nil),     // 7: cached.v1.CloseSessionResponse
+	(*MarkReadyRequest)(nil),         // 8: cached.v1.MarkReadyRequest
+	(*MarkReadyResponse)(nil),        // 9: cached.v1.MarkReadyResponse
+	(*ExpectBlocksRequest)(nil),      // 10: cached.v1.ExpectBlocksRequest
+	(*ExpectBlocksResponse)(nil),     // 11: cached.v1.ExpectBlocksResponse
+	(*NoteTouchesRequest)(nil),       // 12: cached.v1.NoteTouchesRequest
+	(*NoteTouchesResponse)(nil),      // 13: cached.v1.NoteTouchesResponse
+	(*PrepareImageRequest)(nil),      // 14: cached.v1.PrepareImageRequest
+	(*PrepareImageResponse)(nil),     // 15: cached.v1.PrepareImageResponse
+	(*WatchPreparationRequest)(nil),  // 16: cached.v1.WatchPreparationRequest
+	(*WatchPreparationResponse)(nil), // 17: cached.v1.WatchPreparationResponse
+	(*ListPreparationsRequest)(nil),  // 18: cached.v1.ListPreparationsRequest
+	(*ListPreparationsResponse)(nil), // 19: cached.v1.ListPreparationsResponse
+	(*Preparation)(nil),              // 20: cached.v1.Preparation
+	(*ListImagesRequest)(nil),        // 21: cached.v1.ListImagesRequest
+	(*ListImagesResponse)(nil),       // 22: cached.v1.ListImagesResponse
+	(*ImageEntry)(nil),               // 23: cached.v1.ImageEntry
+	(*GetImageRequest)(nil),          // 24: cached.v1.GetImageRequest
+	(*GetImageResponse)(nil),         // 25: cached.v1.GetImageResponse
+	(*Manifest)(nil),                 // 26: cached.v1.Manifest
+	(*BlockRef)(nil),                 // 27: cached.v1.BlockRef
+	nil,                              // 28: cached.v1.Manifest.AnnotationsEntry
+	(*timestamppb.Timestamp)(nil),    // 29: google.protobuf.Timestamp
 }
 var file_cached_v1_image_proto_depIdxs = []int32{
 	0,  // 0: cached.v1.OpenImageRequest.read_ahead:type_name -> cached.v1.ReadAhead
-	15, // 1: cached.v1.OpenImageResponse.manifest:type_name -> cached.v1.Manifest
-	12, // 2: cached.v1.ListImagesResponse.images:type_name -> cached.v1.ImageEntry
-	18, // 3: cached.v1.ImageEntry.updated:type_name -> google.protobuf.Timestamp
-	15, // 4: cached.v1.GetImageResponse.manifest:type_name -> cached.v1.Manifest
-	16, // 5: cached.v1.Manifest.blocks:type_name -> cached.v1.BlockRef
-	17, // 6: cached.v1.Manifest.annotations:type_name -> cached.v1.Manifest.AnnotationsEntry
-	1,  // 7: cached.v1.BlockRef.encoding:type_name -> cached.v1.Encoding
-	2,  // 8: cached.v1.ImageService.OpenImage:input_type -> cached.v1.OpenImageRequest
-	4,  // 9: cached.v1.ImageService.CloseSession:input_type -> cached.v1.CloseSessionRequest
-	6,  // 10: cached.v1.ImageService.MarkReady:input_type -> cached.v1.MarkReadyRequest
-	8,  // 11: cached.v1.ImageService.NoteTouches:input_type -> cached.v1.NoteTouchesRequest
-	10, // 12: cached.v1.ImageService.ListImages:input_type -> cached.v1.ListImagesRequest
-	13, // 13: cached.v1.ImageService.GetImage:input_type -> cached.v1.GetImageRequest
-	3,  // 14: cached.v1.ImageService.OpenImage:output_type -> cached.v1.OpenImageResponse
-	5,  // 15: cached.v1.ImageService.CloseSession:output_type -> cached.v1.CloseSessionResponse
-	7,  // 16: cached.v1.ImageService.MarkReady:output_type -> cached.v1.MarkReadyResponse
-	9,  // 17: cached.v1.ImageService.NoteTouches:output_type -> cached.v1.NoteTouchesResponse
-	11, // 18: cached.v1.ImageService.ListImages:output_type -> cached.v1.ListImagesResponse
-	14, // 19: cached.v1.ImageService.GetImage:output_type -> cached.v1.GetImageResponse
-	14, // [14:20] is the sub-list for method output_type
-	8,  // [8:14] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	26, // 1: cached.v1.OpenImageResponse.manifest:type_name -> cached.v1.Manifest
+	1,  // 2: cached.v1.PrepareImageRequest.scope:type_name -> cached.v1.PreparationScope
+	20, // 3: cached.v1.PrepareImageResponse.preparation:type_name -> cached.v1.Preparation
+	20, // 4: cached.v1.WatchPreparationResponse.preparation:type_name -> cached.v1.Preparation
+	20, // 5: cached.v1.ListPreparationsResponse.preparations:type_name -> cached.v1.Preparation
+	2,  // 6: cached.v1.Preparation.state:type_name -> cached.v1.PreparationState
+	1,  // 7: cached.v1.Preparation.scope:type_name -> cached.v1.PreparationScope
+	29, // 8: cached.v1.Preparation.began:type_name -> google.protobuf.Timestamp
+	29, // 9: cached.v1.Preparation.ended:type_name -> google.protobuf.Timestamp
+	23, // 10: cached.v1.ListImagesResponse.images:type_name -> cached.v1.ImageEntry
+	29, // 11: cached.v1.ImageEntry.updated:type_name -> google.protobuf.Timestamp
+	26, // 12: cached.v1.GetImageResponse.manifest:type_name -> cached.v1.Manifest
+	27, // 13: cached.v1.Manifest.blocks:type_name -> cached.v1.BlockRef
+	28, // 14: cached.v1.Manifest.annotations:type_name -> cached.v1.Manifest.AnnotationsEntry
+	3,  // 15: cached.v1.BlockRef.encoding:type_name -> cached.v1.Encoding
+	4,  // 16: cached.v1.ImageService.OpenImage:input_type -> cached.v1.OpenImageRequest
+	6,  // 17: cached.v1.ImageService.CloseSession:input_type -> cached.v1.CloseSessionRequest
+	8,  // 18: cached.v1.ImageService.MarkReady:input_type -> cached.v1.MarkReadyRequest
+	10, // 19: cached.v1.ImageService.ExpectBlocks:input_type -> cached.v1.ExpectBlocksRequest
+	12, // 20: cached.v1.ImageService.NoteTouches:input_type -> cached.v1.NoteTouchesRequest
+	14, // 21: cached.v1.ImageService.PrepareImage:input_type -> cached.v1.PrepareImageRequest
+	16, // 22: cached.v1.ImageService.WatchPreparation:input_type -> cached.v1.WatchPreparationRequest
+	18, // 23: cached.v1.ImageService.ListPreparations:input_type -> cached.v1.ListPreparationsRequest
+	21, // 24: cached.v1.ImageService.ListImages:input_type -> cached.v1.ListImagesRequest
+	24, // 25: cached.v1.ImageService.GetImage:input_type -> cached.v1.GetImageRequest
+	5,  // 26: cached.v1.ImageService.OpenImage:output_type -> cached.v1.OpenImageResponse
+	7,  // 27: cached.v1.ImageService.CloseSession:output_type -> cached.v1.CloseSessionResponse
+	9,  // 28: cached.v1.ImageService.MarkReady:output_type -> cached.v1.MarkReadyResponse
+	11, // 29: cached.v1.ImageService.ExpectBlocks:output_type -> cached.v1.ExpectBlocksResponse
+	13, // 30: cached.v1.ImageService.NoteTouches:output_type -> cached.v1.NoteTouchesResponse
+	15, // 31: cached.v1.ImageService.PrepareImage:output_type -> cached.v1.PrepareImageResponse
+	17, // 32: cached.v1.ImageService.WatchPreparation:output_type -> cached.v1.WatchPreparationResponse
+	19, // 33: cached.v1.ImageService.ListPreparations:output_type -> cached.v1.ListPreparationsResponse
+	22, // 34: cached.v1.ImageService.ListImages:output_type -> cached.v1.ListImagesResponse
+	25, // 35: cached.v1.ImageService.GetImage:output_type -> cached.v1.GetImageResponse
+	26, // [26:36] is the sub-list for method output_type
+	16, // [16:26] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_image_proto_init() }
@@ -1148,8 +1835,8 @@ func file_cached_v1_image_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_image_proto_rawDesc), len(file_cached_v1_image_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   16,
+			NumEnums:      4,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,13 +19,14 @@ import (
 
 // A daemon is the two servers around a node.
 type daemon struct {
-	door   *door
-	zone   *zone // nil when the node has no peers
-	starts *starts
-	rpc    *api.Server
-	admin  *http.Server
-	health *health
-	failed chan error // what a server ended with before it was told to
+	door    *door
+	zone    *zone // nil when the node has no peers
+	starts  *starts
+	prepare *preparer
+	rpc     *api.Server
+	admin   *http.Server
+	health  *health
+	failed  chan error // what a server ended with before it was told to
 }
 
 func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr string) (*daemon, error) {
@@ -37,8 +39,9 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	books := &adminService{node: n, health: d.health, door: door, started: time.Now(), listen: listenAddr, admin: adminAddr}
 	starts := newStarts(n, log)
 	books.starts = starts
+	d.prepare = newPreparer(n, prepareDir(filepath.Join(cfg.DataDir, "preparations"), log), log)
 	handler := api.NewHandler(
-		api.Services{Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts},
+		api.Services{Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts, Preparations: d.prepare},
 		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Authenticate: door.authenticator(), Logger: log},
 	)
 	d.door, d.starts = door, starts
@@ -88,6 +91,7 @@ func (d *daemon) drain(timeout time.Duration) error {
 	}
 	err := d.rpc.Shutdown(ctx)
 	d.starts.close()
+	d.prepare.close()
 	if d.zone != nil {
 		err = errors.Join(err, d.zone.stop(ctx))
 	}

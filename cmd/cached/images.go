@@ -43,10 +43,18 @@ func newImagesListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if *asJSON {
-				return printJSON(cmd.OutOrStdout(), newImageRows(entries))
+			list, err := client.ListPreparations(cmd.Context())
+			if err != nil {
+				return err
 			}
-			return printImages(cmd.OutOrStdout(), entries)
+			prepared := make(map[string]*cachedv1.Preparation, len(list))
+			for _, p := range list {
+				prepared[p.GetImage()] = p
+			}
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), newImageRows(entries, prepared))
+			}
+			return printImages(cmd.OutOrStdout(), entries, prepared)
 		})
 	}
 	return cmd
@@ -62,29 +70,35 @@ type listedImage struct {
 	Stored   uint64 `json:"stored_size"`
 	Updated  string `json:"updated"`
 	Problem  string `json:"problem,omitempty"`
+	// Prepared is what became of preparing it on this host; absent if nobody has.
+	Prepared *preparedRow `json:"prepared,omitempty"`
 }
 
-func newImageRows(entries []*cachedv1.ImageEntry) []listedImage {
+func newImageRows(entries []*cachedv1.ImageEntry, prepared map[string]*cachedv1.Preparation) []listedImage {
 	rows := make([]listedImage, len(entries))
 	for i, e := range entries {
 		rows[i] = listedImage{
 			e.GetName(), e.GetManifestId(), e.GetMediaType(), e.GetSize(), e.GetBlocks(), e.GetStoredSize(),
-			e.GetUpdated().AsTime().Format("2006-01-02T15:04:05Z07:00"), e.GetProblem(),
+			e.GetUpdated().AsTime().Format("2006-01-02T15:04:05Z07:00"), e.GetProblem(), nil,
+		}
+		if p := prepared[e.GetName()]; p != nil {
+			row := newPreparedRow(p)
+			rows[i].Prepared = &row
 		}
 	}
 	return rows
 }
 
-func printImages(w io.Writer, entries []*cachedv1.ImageEntry) error {
+func printImages(w io.Writer, entries []*cachedv1.ImageEntry, prepared map[string]*cachedv1.Preparation) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "NAME\tSIZE\tSTORED\tBLOCKS\tUPDATED\tMANIFEST")
+	fmt.Fprintln(tw, "NAME\tSIZE\tSTORED\tBLOCKS\tUPDATED\tPREPARED\tMANIFEST")
 	for _, e := range entries {
 		if e.GetProblem() != "" {
-			fmt.Fprintf(tw, "%s\t-\t-\t-\t%s\t%s\n", e.GetName(), humanize.Time(e.GetUpdated().AsTime()), e.GetProblem())
+			fmt.Fprintf(tw, "%s\t-\t-\t-\t%s\t-\t%s\n", e.GetName(), humanize.Time(e.GetUpdated().AsTime()), e.GetProblem())
 			continue
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\n", e.GetName(), humanize.IBytes(e.GetSize()), humanize.IBytes(e.GetStoredSize()),
-			e.GetBlocks(), humanize.Time(e.GetUpdated().AsTime()), shortID(e.GetManifestId()))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", e.GetName(), humanize.IBytes(e.GetSize()), humanize.IBytes(e.GetStoredSize()),
+			e.GetBlocks(), humanize.Time(e.GetUpdated().AsTime()), preparedText(prepared[e.GetName()]), shortID(e.GetManifestId()))
 	}
 	return tw.Flush()
 }

@@ -62,7 +62,9 @@ type start struct {
 	recording *prefetch.Recording
 	run       *prefetch.Run
 	over      context.CancelFunc
-	shut      func() // of its pack; nil: it has none
+	shut      func()        // of its pack; nil: it has none
+	known     chan struct{} // closed once expected is set, or stays empty
+	expected  []uint32      // blocks that the start is to read, in order
 }
 
 // A workloadBook is what became of reading ahead of a workload by its profile.
@@ -127,6 +129,7 @@ func newStart(req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) 
 	}
 	refs := image.GetManifest().GetBlocks()
 	st := &start{
+		known:    make(chan struct{}),
 		name:     req.GetImage(),
 		workload: prefetch.Workload{Manifest: id, Name: req.GetWorkload()},
 		image:    prefetch.Image{Names: []string{req.GetImage()}, Blocks: make([]prefetch.Block, len(refs))},
@@ -144,6 +147,7 @@ func newStart(req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) 
 // prefetch reads ahead of a start by the profile of its workload, if there is one
 // and it has been worth it.
 func (s *starts) prefetch(ctx context.Context, session string, st *start, call block.Call) {
+	defer close(st.known)
 	finding, cancel := context.WithTimeout(ctx, findProfile)
 	defer cancel()
 	name := st.name
@@ -163,6 +167,7 @@ func (s *starts) prefetch(ctx context.Context, session string, st *start, call b
 		return
 	}
 	order := profile.Essential(least)
+	st.expected = order
 	pack, err := s.packer.find(finding, st.workload, len(st.image.Blocks))
 	if err == nil {
 		s.unpack(session, st, pack)
@@ -268,6 +273,22 @@ func (s *starts) Ready(session string) {
 	s.mu.Unlock()
 	if st != nil && st.recording != nil {
 		st.recording.End()
+	}
+}
+
+// Expected implements [api.Starts].
+func (s *starts) Expected(ctx context.Context, session string) []uint32 {
+	s.mu.Lock()
+	st := s.open[session]
+	s.mu.Unlock()
+	if st == nil || st.recording == nil {
+		return nil
+	}
+	select {
+	case <-st.known:
+		return st.expected
+	case <-ctx.Done():
+		return nil
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/zonecache/cached/internal/figure"
 	"github.com/zonecache/cached/loadtest/images"
-	"github.com/zonecache/cached/loadtest/zone"
 	"github.com/zonecache/cached/prefetch"
 )
 
@@ -73,7 +72,7 @@ func (l *lab) learnedStartsOf(t *testing.T, img images.Built) {
 	l.warmLearned(t, w, img)
 	for range pick(2, 1) {
 		l.join(t)
-		s, m := l.lazyAs(t, l.next, img, "serve")
+		s, m := l.lazy(t, l.next, img, "serve")
 		w.add(t, "zone", s)
 		l.umount(t, m)
 		l.alone(t)
@@ -109,7 +108,7 @@ func (l *lab) learnedStartsOf(t *testing.T, img images.Built) {
 func (l *lab) coldStart(t *testing.T, w ways, how string, img images.Built, workload string) outcome {
 	t.Helper()
 	l.cold(t)
-	s, m := l.lazyAs(t, l.first, img, workload)
+	s, m := l.lazy(t, l.first, img, workload)
 	w.add(t, how, s)
 	l.umount(t, m) // ends the session
 	var o outcome
@@ -134,23 +133,14 @@ func (l *lab) warmLearned(t *testing.T, w ways, img images.Built) {
 		l.first.Stop()
 		l.first.Start(t)
 		l.zone.Await(t, l.zone.Nodes[:1])
-		s, m := l.lazyAs(t, l.first, img, "serve")
+		s, m := l.lazy(t, l.first, img, "serve")
 		w.add(t, "l2", s)
 		l.umount(t, m)
-		s, m = l.lazyAs(t, l.first, img, "serve")
+		s, m = l.lazy(t, l.first, img, "serve")
 		w.add(t, "l1", s)
 		w.add(t, "same_mount", l.again(t, m.bundle, img))
 		l.umount(t, m)
 	}
-}
-
-// lazyAs is lazy for a workload.
-func (l *lab) lazyAs(t *testing.T, node *zone.Node, img images.Built, workload string) (start, mounted) {
-	t.Helper()
-	l.cool(t)
-	w := l.watch(t, node)
-	m := l.mountBundle(t, node, img.Ref(), "--workload", workload)
-	return w.end(t, l.run(t, node, m.bundle, img.Image), m.took), m
 }
 
 // traceCommand runs `cached trace` on the first host.

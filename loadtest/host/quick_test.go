@@ -11,12 +11,13 @@ func TestHost(t *testing.T) {
 	if figure.Full() {
 		t.Skip("at small size only; at full size each measurement runs alone, in a lab of its own")
 	}
-	l := newLab(t, forgetful, imageNames()...)
+	l := newLab(t, learning, imageNames()...)
 	for _, m := range []struct {
 		name    string
 		measure func(*testing.T, *lab)
 	}{
 		{"starts", measureStarts},
+		{"learned", measureLearned},
 		{"fidelity", measureFidelity},
 		{"reads", measureReads},
 		{"dedup", measureDedup},
@@ -26,12 +27,4 @@ func TestHost(t *testing.T) {
 			return // what comes next would find a lab in trouble
 		}
 	}
-}
-
-// TestLearned is a small version of what daemons that learn are measured by.
-func TestLearned(t *testing.T) {
-	if figure.Full() {
-		t.Skip("at small size only")
-	}
-	measureLearned(t, newLab(t, learning, imageNames()...))
 }

@@ -15,7 +15,7 @@ import (
 // a local directory, and on a second host.
 func TestProveHostStarts(t *testing.T) {
 	full(t)
-	measureStarts(t, newLab(t, forgetful, imageNames()...))
+	measureStarts(t, newLab(t, learning, imageNames()...))
 }
 
 // far is how long the first byte of a far origin takes.
@@ -33,21 +33,23 @@ type ways map[string][]start
 
 func (l *lab) startsOf(t *testing.T, img images.Built) {
 	w := ways{}
-	rootfs := l.coldStarts(t, w, img, "", 1, pick(3, 1))
-	l.warmStarts(t, w, img, rootfs, pick(3, 1))
-	l.secondHost(t, w, img, "", pick(2, 1))
+	workload, rootfs := l.coldStarts(t, w, img, "", 1, pick(3, 1))
+	l.warmStarts(t, w, img, workload, rootfs, pick(3, 1))
+	l.secondHost(t, w, img, workload, "", pick(2, 1))
 	remove(t, rootfs)
 	l.front.set(far)
 	defer l.front.set(0)
-	remove(t, l.coldStarts(t, w, img, "_30ms", 1, 1))
-	l.secondHost(t, w, img, "_30ms", 1)
+	workload, rootfs = l.coldStarts(t, w, img, "_30ms", 1, 1)
+	remove(t, rootfs)
+	l.secondHost(t, w, img, workload, "_30ms", 1)
 	w.report(t, "host.start."+img.Name)
 	checkStarts(t, w)
 }
 
-// coldStarts measures pulls and lazy starts in turn, and returns the directory of
-// the last pull.
-func (l *lab) coldStarts(t *testing.T, w ways, img images.Built, suffix string, pulls, lazily int) (rootfs string) {
+// coldStarts measures pulls and lazy starts in turn, each the first of its workload,
+// and returns the last workload, once its start is learned from, and the directory
+// of the last pull.
+func (l *lab) coldStarts(t *testing.T, w ways, img images.Built, suffix string, pulls, lazily int) (workload, rootfs string) {
 	for i := range max(pulls, lazily) {
 		if i < pulls {
 			if rootfs != "" {
@@ -59,19 +61,21 @@ func (l *lab) coldStarts(t *testing.T, w ways, img images.Built, suffix string, 
 		}
 		if i < lazily {
 			l.cold(t)
-			s, m := l.lazy(t, l.first, img)
+			workload = fmt.Sprintf("first%s-%d", suffix, i)
+			s, m := l.lazy(t, l.first, img, workload)
 			w.add(t, "lazy"+suffix, s)
 			l.umount(t, m)
+			l.awaitTraces(t, img, workload, 1)
 		}
 	}
-	return rootfs
+	return workload, rootfs
 }
 
 // warmStarts measures starts on a host that has had the image, beside those from a
 // local directory.
-func (l *lab) warmStarts(t *testing.T, w ways, img images.Built, rootfs string, rounds int) {
+func (l *lab) warmStarts(t *testing.T, w ways, img images.Built, workload, rootfs string, rounds int) {
 	for range rounds {
-		s, m := l.lazy(t, l.first, img)
+		s, m := l.lazy(t, l.first, img, workload)
 		w.add(t, "l1", s)
 		w.add(t, "same_mount", l.again(t, m.bundle, img))
 		local := l.local(t, m, rootfs)
@@ -82,7 +86,7 @@ func (l *lab) warmStarts(t *testing.T, w ways, img images.Built, rootfs string, 
 		l.first.Stop()
 		l.first.Start(t)
 		l.zone.Await(t, l.zone.Nodes[:1])
-		s, m = l.lazy(t, l.first, img)
+		s, m = l.lazy(t, l.first, img, workload)
 		w.add(t, "l2", s)
 		l.umount(t, m)
 		m = l.mountBundle(t, l.first, img.Ref()) // nothing is cold
@@ -93,10 +97,10 @@ func (l *lab) warmStarts(t *testing.T, w ways, img images.Built, rootfs string, 
 
 // secondHost measures starts on a host that has just come into the zone of one that
 // has started the image.
-func (l *lab) secondHost(t *testing.T, w ways, img images.Built, suffix string, rounds int) {
+func (l *lab) secondHost(t *testing.T, w ways, img images.Built, workload, suffix string, rounds int) {
 	for range rounds {
 		l.join(t)
-		s, m := l.lazy(t, l.next, img)
+		s, m := l.lazy(t, l.next, img, workload)
 		w.add(t, "peer"+suffix, s)
 		l.umount(t, m)
 		l.alone(t)

@@ -73,11 +73,11 @@ func (l *lab) pull(t *testing.T, img images.Built) (start, string) {
 }
 
 // lazy starts an image from a mount, which stays.
-func (l *lab) lazy(t *testing.T, node *zone.Node, img images.Built) (start, mounted) {
+func (l *lab) lazy(t *testing.T, node *zone.Node, img images.Built, workload string) (start, mounted) {
 	t.Helper()
 	l.cool(t)
 	w := l.watch(t, node)
-	m := l.mountBundle(t, node, img.Ref())
+	m := l.mountBundle(t, node, img.Ref(), "--workload", workload)
 	return w.end(t, l.run(t, node, m.bundle, img.Image), m.took), m
 }
 

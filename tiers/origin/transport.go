@@ -23,7 +23,7 @@ func newTransport(l location, t Timeouts) (*http.Transport, error) {
 		TLSHandshakeTimeout: t.Dial,
 		MaxIdleConns:        idleConns,
 		MaxIdleConnsPerHost: idleConns,
-		IdleConnTimeout:     time.Minute,
+		IdleConnTimeout:     20 * time.Second, // stores close idle connections themselves soon after
 		DisableCompression:  true, // the stored bytes, as they are
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
 	}

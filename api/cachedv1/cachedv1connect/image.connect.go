@@ -40,9 +40,21 @@ const (
 	ImageServiceCloseSessionProcedure = "/cached.v1.ImageService/CloseSession"
 	// ImageServiceMarkReadyProcedure is the fully-qualified name of the ImageService's MarkReady RPC.
 	ImageServiceMarkReadyProcedure = "/cached.v1.ImageService/MarkReady"
+	// ImageServiceExpectBlocksProcedure is the fully-qualified name of the ImageService's ExpectBlocks
+	// RPC.
+	ImageServiceExpectBlocksProcedure = "/cached.v1.ImageService/ExpectBlocks"
 	// ImageServiceNoteTouchesProcedure is the fully-qualified name of the ImageService's NoteTouches
 	// RPC.
 	ImageServiceNoteTouchesProcedure = "/cached.v1.ImageService/NoteTouches"
+	// ImageServicePrepareImageProcedure is the fully-qualified name of the ImageService's PrepareImage
+	// RPC.
+	ImageServicePrepareImageProcedure = "/cached.v1.ImageService/PrepareImage"
+	// ImageServiceWatchPreparationProcedure is the fully-qualified name of the ImageService's
+	// WatchPreparation RPC.
+	ImageServiceWatchPreparationProcedure = "/cached.v1.ImageService/WatchPreparation"
+	// ImageServiceListPreparationsProcedure is the fully-qualified name of the ImageService's
+	// ListPreparations RPC.
+	ImageServiceListPreparationsProcedure = "/cached.v1.ImageService/ListPreparations"
 	// ImageServiceListImagesProcedure is the fully-qualified name of the ImageService's ListImages RPC.
 	ImageServiceListImagesProcedure = "/cached.v1.ImageService/ListImages"
 	// ImageServiceGetImageProcedure is the fully-qualified name of the ImageService's GetImage RPC.
@@ -61,10 +73,26 @@ type ImageServiceClient interface {
 	// MarkReady says that the program of a start is ready: what it reads from now on
 	// is not what its starts need. NOT_FOUND as for CloseSession.
 	MarkReady(context.Context, *cachedv1.MarkReadyRequest) (*cachedv1.MarkReadyResponse, error)
+	// ExpectBlocks returns which blocks a start is expected to read, in their order: what
+	// earlier starts of the workload have read, once that is known. The daemon fetches
+	// them; an agent that keeps decoded blocks may do so ahead of its program, too, with
+	// the cause CAUSE_PREFETCH. Empty where nothing is known. NOT_FOUND as for
+	// CloseSession.
+	ExpectBlocks(context.Context, *cachedv1.ExpectBlocksRequest) (*cachedv1.ExpectBlocksResponse, error)
 	// NoteTouches tells of blocks a program asked for that the agent had read ahead
 	// on its own, with the cause CAUSE_PREFETCH: the daemon has not seen a program ask
 	// for them, and learns from it. NOT_FOUND as for CloseSession.
 	NoteTouches(context.Context, *cachedv1.NoteTouchesRequest) (*cachedv1.NoteTouchesResponse, error)
+	// PrepareImage has what starts of an image need brought to this host, or the hosts
+	// of its zone that answer for it, so that they start fast; one that is under way
+	// goes on. A start before it is ready works, and is slower. NOT_FOUND when there is
+	// no such image.
+	PrepareImage(context.Context, *cachedv1.PrepareImageRequest) (*cachedv1.PrepareImageResponse, error)
+	// WatchPreparation returns how far a preparation is, again whenever that changes,
+	// until it is ready or has failed. NOT_FOUND when the image was not prepared here.
+	WatchPreparation(context.Context, *cachedv1.WatchPreparationRequest) (*connect.ServerStreamForClient[cachedv1.WatchPreparationResponse], error)
+	// ListPreparations returns the preparations of this daemon, by the image's name.
+	ListPreparations(context.Context, *cachedv1.ListPreparationsRequest) (*cachedv1.ListPreparationsResponse, error)
 	// ListImages returns all named images, by name.
 	ListImages(context.Context, *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error)
 	// GetImage returns one image's manifest without opening a session.
@@ -100,10 +128,35 @@ func NewImageServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(imageServiceMethods.ByName("MarkReady")),
 			connect.WithClientOptions(opts...),
 		),
+		expectBlocks: connect.NewClient[cachedv1.ExpectBlocksRequest, cachedv1.ExpectBlocksResponse](
+			httpClient,
+			baseURL+ImageServiceExpectBlocksProcedure,
+			connect.WithSchema(imageServiceMethods.ByName("ExpectBlocks")),
+			connect.WithClientOptions(opts...),
+		),
 		noteTouches: connect.NewClient[cachedv1.NoteTouchesRequest, cachedv1.NoteTouchesResponse](
 			httpClient,
 			baseURL+ImageServiceNoteTouchesProcedure,
 			connect.WithSchema(imageServiceMethods.ByName("NoteTouches")),
+			connect.WithClientOptions(opts...),
+		),
+		prepareImage: connect.NewClient[cachedv1.PrepareImageRequest, cachedv1.PrepareImageResponse](
+			httpClient,
+			baseURL+ImageServicePrepareImageProcedure,
+			connect.WithSchema(imageServiceMethods.ByName("PrepareImage")),
+			connect.WithClientOptions(opts...),
+		),
+		watchPreparation: connect.NewClient[cachedv1.WatchPreparationRequest, cachedv1.WatchPreparationResponse](
+			httpClient,
+			baseURL+ImageServiceWatchPreparationProcedure,
+			connect.WithSchema(imageServiceMethods.ByName("WatchPreparation")),
+			connect.WithClientOptions(opts...),
+		),
+		listPreparations: connect.NewClient[cachedv1.ListPreparationsRequest, cachedv1.ListPreparationsResponse](
+			httpClient,
+			baseURL+ImageServiceListPreparationsProcedure,
+			connect.WithSchema(imageServiceMethods.ByName("ListPreparations")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listImages: connect.NewClient[cachedv1.ListImagesRequest, cachedv1.ListImagesResponse](
@@ -125,12 +178,16 @@ func NewImageServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // imageServiceClient implements ImageServiceClient.
 type imageServiceClient struct {
-	openImage    *connect.Client[cachedv1.OpenImageRequest, cachedv1.OpenImageResponse]
-	closeSession *connect.Client[cachedv1.CloseSessionRequest, cachedv1.CloseSessionResponse]
-	markReady    *connect.Client[cachedv1.MarkReadyRequest, cachedv1.MarkReadyResponse]
-	noteTouches  *connect.Client[cachedv1.NoteTouchesRequest, cachedv1.NoteTouchesResponse]
-	listImages   *connect.Client[cachedv1.ListImagesRequest, cachedv1.ListImagesResponse]
-	getImage     *connect.Client[cachedv1.GetImageRequest, cachedv1.GetImageResponse]
+	openImage        *connect.Client[cachedv1.OpenImageRequest, cachedv1.OpenImageResponse]
+	closeSession     *connect.Client[cachedv1.CloseSessionRequest, cachedv1.CloseSessionResponse]
+	markReady        *connect.Client[cachedv1.MarkReadyRequest, cachedv1.MarkReadyResponse]
+	expectBlocks     *connect.Client[cachedv1.ExpectBlocksRequest, cachedv1.ExpectBlocksResponse]
+	noteTouches      *connect.Client[cachedv1.NoteTouchesRequest, cachedv1.NoteTouchesResponse]
+	prepareImage     *connect.Client[cachedv1.PrepareImageRequest, cachedv1.PrepareImageResponse]
+	watchPreparation *connect.Client[cachedv1.WatchPreparationRequest, cachedv1.WatchPreparationResponse]
+	listPreparations *connect.Client[cachedv1.ListPreparationsRequest, cachedv1.ListPreparationsResponse]
+	listImages       *connect.Client[cachedv1.ListImagesRequest, cachedv1.ListImagesResponse]
+	getImage         *connect.Client[cachedv1.GetImageRequest, cachedv1.GetImageResponse]
 }
 
 // OpenImage calls cached.v1.ImageService.OpenImage.
@@ -160,9 +217,41 @@ func (c *imageServiceClient) MarkReady(ctx context.Context, req *cachedv1.MarkRe
 	return nil, err
 }
 
+// ExpectBlocks calls cached.v1.ImageService.ExpectBlocks.
+func (c *imageServiceClient) ExpectBlocks(ctx context.Context, req *cachedv1.ExpectBlocksRequest) (*cachedv1.ExpectBlocksResponse, error) {
+	response, err := c.expectBlocks.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // NoteTouches calls cached.v1.ImageService.NoteTouches.
 func (c *imageServiceClient) NoteTouches(ctx context.Context, req *cachedv1.NoteTouchesRequest) (*cachedv1.NoteTouchesResponse, error) {
 	response, err := c.noteTouches.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PrepareImage calls cached.v1.ImageService.PrepareImage.
+func (c *imageServiceClient) PrepareImage(ctx context.Context, req *cachedv1.PrepareImageRequest) (*cachedv1.PrepareImageResponse, error) {
+	response, err := c.prepareImage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// WatchPreparation calls cached.v1.ImageService.WatchPreparation.
+func (c *imageServiceClient) WatchPreparation(ctx context.Context, req *cachedv1.WatchPreparationRequest) (*connect.ServerStreamForClient[cachedv1.WatchPreparationResponse], error) {
+	return c.watchPreparation.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// ListPreparations calls cached.v1.ImageService.ListPreparations.
+func (c *imageServiceClient) ListPreparations(ctx context.Context, req *cachedv1.ListPreparationsRequest) (*cachedv1.ListPreparationsResponse, error) {
+	response, err := c.listPreparations.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -199,10 +288,26 @@ type ImageServiceHandler interface {
 	// MarkReady says that the program of a start is ready: what it reads from now on
 	// is not what its starts need. NOT_FOUND as for CloseSession.
 	MarkReady(context.Context, *cachedv1.MarkReadyRequest) (*cachedv1.MarkReadyResponse, error)
+	// ExpectBlocks returns which blocks a start is expected to read, in their order: what
+	// earlier starts of the workload have read, once that is known. The daemon fetches
+	// them; an agent that keeps decoded blocks may do so ahead of its program, too, with
+	// the cause CAUSE_PREFETCH. Empty where nothing is known. NOT_FOUND as for
+	// CloseSession.
+	ExpectBlocks(context.Context, *cachedv1.ExpectBlocksRequest) (*cachedv1.ExpectBlocksResponse, error)
 	// NoteTouches tells of blocks a program asked for that the agent had read ahead
 	// on its own, with the cause CAUSE_PREFETCH: the daemon has not seen a program ask
 	// for them, and learns from it. NOT_FOUND as for CloseSession.
 	NoteTouches(context.Context, *cachedv1.NoteTouchesRequest) (*cachedv1.NoteTouchesResponse, error)
+	// PrepareImage has what starts of an image need brought to this host, or the hosts
+	// of its zone that answer for it, so that they start fast; one that is under way
+	// goes on. A start before it is ready works, and is slower. NOT_FOUND when there is
+	// no such image.
+	PrepareImage(context.Context, *cachedv1.PrepareImageRequest) (*cachedv1.PrepareImageResponse, error)
+	// WatchPreparation returns how far a preparation is, again whenever that changes,
+	// until it is ready or has failed. NOT_FOUND when the image was not prepared here.
+	WatchPreparation(context.Context, *cachedv1.WatchPreparationRequest, *connect.ServerStream[cachedv1.WatchPreparationResponse]) error
+	// ListPreparations returns the preparations of this daemon, by the image's name.
+	ListPreparations(context.Context, *cachedv1.ListPreparationsRequest) (*cachedv1.ListPreparationsResponse, error)
 	// ListImages returns all named images, by name.
 	ListImages(context.Context, *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error)
 	// GetImage returns one image's manifest without opening a session.
@@ -234,10 +339,35 @@ func NewImageServiceHandler(svc ImageServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(imageServiceMethods.ByName("MarkReady")),
 		connect.WithHandlerOptions(opts...),
 	)
+	imageServiceExpectBlocksHandler := connect.NewUnaryHandlerSimple(
+		ImageServiceExpectBlocksProcedure,
+		svc.ExpectBlocks,
+		connect.WithSchema(imageServiceMethods.ByName("ExpectBlocks")),
+		connect.WithHandlerOptions(opts...),
+	)
 	imageServiceNoteTouchesHandler := connect.NewUnaryHandlerSimple(
 		ImageServiceNoteTouchesProcedure,
 		svc.NoteTouches,
 		connect.WithSchema(imageServiceMethods.ByName("NoteTouches")),
+		connect.WithHandlerOptions(opts...),
+	)
+	imageServicePrepareImageHandler := connect.NewUnaryHandlerSimple(
+		ImageServicePrepareImageProcedure,
+		svc.PrepareImage,
+		connect.WithSchema(imageServiceMethods.ByName("PrepareImage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	imageServiceWatchPreparationHandler := connect.NewServerStreamHandlerSimple(
+		ImageServiceWatchPreparationProcedure,
+		svc.WatchPreparation,
+		connect.WithSchema(imageServiceMethods.ByName("WatchPreparation")),
+		connect.WithHandlerOptions(opts...),
+	)
+	imageServiceListPreparationsHandler := connect.NewUnaryHandlerSimple(
+		ImageServiceListPreparationsProcedure,
+		svc.ListPreparations,
+		connect.WithSchema(imageServiceMethods.ByName("ListPreparations")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	imageServiceListImagesHandler := connect.NewUnaryHandlerSimple(
@@ -262,8 +392,16 @@ func NewImageServiceHandler(svc ImageServiceHandler, opts ...connect.HandlerOpti
 			imageServiceCloseSessionHandler.ServeHTTP(w, r)
 		case ImageServiceMarkReadyProcedure:
 			imageServiceMarkReadyHandler.ServeHTTP(w, r)
+		case ImageServiceExpectBlocksProcedure:
+			imageServiceExpectBlocksHandler.ServeHTTP(w, r)
 		case ImageServiceNoteTouchesProcedure:
 			imageServiceNoteTouchesHandler.ServeHTTP(w, r)
+		case ImageServicePrepareImageProcedure:
+			imageServicePrepareImageHandler.ServeHTTP(w, r)
+		case ImageServiceWatchPreparationProcedure:
+			imageServiceWatchPreparationHandler.ServeHTTP(w, r)
+		case ImageServiceListPreparationsProcedure:
+			imageServiceListPreparationsHandler.ServeHTTP(w, r)
 		case ImageServiceListImagesProcedure:
 			imageServiceListImagesHandler.ServeHTTP(w, r)
 		case ImageServiceGetImageProcedure:
@@ -289,8 +427,24 @@ func (UnimplementedImageServiceHandler) MarkReady(context.Context, *cachedv1.Mar
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.MarkReady is not implemented"))
 }
 
+func (UnimplementedImageServiceHandler) ExpectBlocks(context.Context, *cachedv1.ExpectBlocksRequest) (*cachedv1.ExpectBlocksResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.ExpectBlocks is not implemented"))
+}
+
 func (UnimplementedImageServiceHandler) NoteTouches(context.Context, *cachedv1.NoteTouchesRequest) (*cachedv1.NoteTouchesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.NoteTouches is not implemented"))
+}
+
+func (UnimplementedImageServiceHandler) PrepareImage(context.Context, *cachedv1.PrepareImageRequest) (*cachedv1.PrepareImageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.PrepareImage is not implemented"))
+}
+
+func (UnimplementedImageServiceHandler) WatchPreparation(context.Context, *cachedv1.WatchPreparationRequest, *connect.ServerStream[cachedv1.WatchPreparationResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.WatchPreparation is not implemented"))
+}
+
+func (UnimplementedImageServiceHandler) ListPreparations(context.Context, *cachedv1.ListPreparationsRequest) (*cachedv1.ListPreparationsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.ListPreparations is not implemented"))
 }
 
 func (UnimplementedImageServiceHandler) ListImages(context.Context, *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error) {

@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonecache/cached/block"
+)
+
+// What a start is expected to read is fetched and decoded ahead of its program.
+const (
+	expectWithin = 15 * time.Second // for the daemon to say
+	expectShare  = 2                // one in so many bytes of the window may be there unused
+	expectAtOnce = 8                // fetches: more would only take the processor from the program
+	expectQuiet  = 10 * time.Second // without any being used, and it is given up
+)
+
+// expect fetches what earlier starts of the workload have read into the window,
+// ahead of the program: the daemon brings the blocks to this host, and this has
+// them decoded by the time the program comes. It goes as far ahead as the window
+// has room for what nobody has used yet.
+type expect struct {
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	// guides: what is fetched ahead is known, and need not be guessed.
+	guides atomic.Bool
+}
+
+// start begins, in an image that is about to be handed out.
+func (e *expect) start(img *Image) {
+	if img.opts.Ahead < 0 || img.touches.session == "" {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	e.cancel = cancel
+	e.work.Go(func() {
+		asking, done := context.WithTimeout(ctx, expectWithin)
+		blocks, err := img.touches.daemon.ExpectBlocks(asking, img.touches.session)
+		done()
+		if err == nil { // a daemon that knows nothing of it is no reason to complain
+			img.runAhead(ctx, blocks)
+		}
+	})
+}
+
+// stop ends it: the program is ready.
+func (e *expect) stop() {
+	if e.cancel != nil {
+		e.cancel()
+	}
+}
+
+func (e *expect) close() {
+	e.stop()
+	e.work.Wait()
+}
+
+// runAhead fetches blocks, by their indexes, as far as there is room.
+func (img *Image) runAhead(ctx context.Context, blocks []uint32) {
+	if len(blocks) == 0 {
+		return
+	}
+	img.expect.guides.Store(true)
+	defer img.expect.guides.Store(false)
+	refs := img.Manifest().Blocks
+	call := img.call
+	call.Cause = block.Prefetch
+	fetching := block.WithCall(ctx, call)
+	quiet := time.NewTimer(expectQuiet)
+	defer quiet.Stop()
+	for _, i := range blocks {
+		if int(i) >= len(refs) || img.touched(int(i)) {
+			continue
+		}
+		for !img.window.room(img.window.budget/expectShare, expectAtOnce) {
+			select {
+			case <-img.window.moved:
+				quiet.Reset(expectQuiet)
+			case <-quiet.C:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if img.window.expect(fetching, refs[i]) {
+			img.counts.ahead.Add(1)
+		}
+	}
+}

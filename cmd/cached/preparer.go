@@ -1,0 +1,332 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/prefetch"
+	"github.com/zonecache/cached/tiers/origin"
+)
+
+// Preparations stand behind all other reads, and are bounded.
+const (
+	preparedAtOnce  = 2    // images
+	warmedAtOnce    = 8    // blocks of each
+	maxPreparations = 1024 // remembered, those under way included
+	maxMoves        = 3    // of the name while it is prepared
+)
+
+// A preparer prepares images: it reads what their starts need, so that this host or
+// the hosts of its zone that answer for it have it. Preparations outlive the daemon:
+// each is a file, and those that were under way go on.
+type preparer struct {
+	catalog *catalog
+	origin  *origin.Origin
+	reader  block.Reader
+	files   preparationFiles
+	log     *slog.Logger
+	ending  context.Context //nolint:containedctx // of the daemon
+	end     context.CancelFunc
+	slots   chan struct{}
+	work    sync.WaitGroup
+
+	mu     sync.Mutex
+	known  map[string]*preparation // by name of the image
+	closed bool
+}
+
+// A preparation is one image's. preparer.mu guards it.
+type preparation struct {
+	*cachedv1.Preparation
+	changed chan struct{} // closed when it is not what it was
+}
+
+var _ api.Preparations = (*preparer)(nil)
+
+// newPreparer goes on with what is in dir.
+func newPreparer(n *node, dir string, log *slog.Logger) *preparer {
+	p := &preparer{
+		catalog: n.catalog, origin: n.origin, reader: n.reader, files: preparationFiles{dir, log}, log: log,
+		slots: make(chan struct{}, preparedAtOnce), known: map[string]*preparation{},
+	}
+	p.ending, p.end = context.WithCancel(context.Background())
+	for _, was := range p.files.load() {
+		entry := &preparation{was, make(chan struct{})}
+		p.known[was.GetImage()] = entry
+		if was.GetState() == cachedv1.PreparationState_PREPARATION_STATE_PREPARING {
+			p.work.Go(func() { p.run(entry) })
+		}
+	}
+	return p
+}
+
+// Prepare implements [api.Preparations].
+func (p *preparer) Prepare(_ context.Context, image string, scope cachedv1.PreparationScope) (*cachedv1.Preparation, error) {
+	if scope == cachedv1.PreparationScope_PREPARATION_SCOPE_UNSPECIFIED {
+		scope = cachedv1.PreparationScope_PREPARATION_SCOPE_ESSENTIAL
+	}
+	if cachedv1.PreparationScope_name[int32(scope)] == "" {
+		return nil, fmt.Errorf("%w: scope %d is not known to this daemon", api.ErrInvalid, scope)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if was := p.known[image]; was != nil && was.GetState() == cachedv1.PreparationState_PREPARATION_STATE_PREPARING && was.GetScope() >= scope {
+		return proto.CloneOf(was.Preparation), nil
+	}
+	if p.closed {
+		return nil, fmt.Errorf("the daemon ends: %w", block.ErrUnavailable)
+	}
+	if err := p.makeRoomLocked(image); err != nil {
+		return nil, err
+	}
+	entry := &preparation{&cachedv1.Preparation{
+		Image: image, Scope: scope, State: cachedv1.PreparationState_PREPARATION_STATE_PREPARING, Began: timestamppb.Now(),
+	}, make(chan struct{})}
+	if was := p.known[image]; was != nil {
+		close(was.changed) // who watches it goes on with the new one
+	}
+	p.known[image] = entry
+	p.files.save(entry.Preparation)
+	p.work.Go(func() { p.run(entry) })
+	return proto.CloneOf(entry.Preparation), nil
+}
+
+// makeRoomLocked forgets the preparation that ended first when there are too many.
+func (p *preparer) makeRoomLocked(image string) error {
+	if len(p.known) < maxPreparations || p.known[image] != nil {
+		return nil
+	}
+	var oldest *preparation
+	for _, e := range p.known {
+		if e.GetEnded() != nil && (oldest == nil || e.GetEnded().AsTime().Before(oldest.GetEnded().AsTime())) {
+			oldest = e
+		}
+	}
+	if oldest == nil {
+		return fmt.Errorf("%d images are being prepared: %w", len(p.known), block.ErrOverloaded)
+	}
+	delete(p.known, oldest.GetImage())
+	p.files.remove(oldest.GetImage())
+	return nil
+}
+
+// Watch implements [api.Preparations].
+func (p *preparer) Watch(ctx context.Context, image string, tell func(*cachedv1.Preparation) error) error {
+	for {
+		p.mu.Lock()
+		entry := p.known[image]
+		if entry == nil {
+			p.mu.Unlock()
+			return fmt.Errorf("%w: %q was not prepared here", api.ErrNotFound, image)
+		}
+		now, changed := proto.CloneOf(entry.Preparation), entry.changed
+		p.mu.Unlock()
+		if err := tell(now); err != nil {
+			return err
+		}
+		if now.GetState() != cachedv1.PreparationState_PREPARATION_STATE_PREPARING {
+			return nil
+		}
+		select {
+		case <-changed:
+			if err := pause(ctx, watchEvery); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.ending.Done():
+			return fmt.Errorf("the daemon ends, the preparation goes on when it is back: %w", block.ErrUnavailable)
+		}
+	}
+}
+
+// watchEvery is how often who watches is told at most.
+const watchEvery = 100 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// List implements [api.Preparations].
+func (p *preparer) List() []*cachedv1.Preparation {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]*cachedv1.Preparation, 0, len(p.known))
+	for _, e := range p.known {
+		all = append(all, proto.CloneOf(e.Preparation))
+	}
+	slices.SortFunc(all, func(a, b *cachedv1.Preparation) int { return cmp.Compare(a.GetImage(), b.GetImage()) })
+	return all
+}
+
+// edit changes a preparation, unless it was replaced, and tells who watches.
+func (p *preparer) edit(entry *preparation, change func(*cachedv1.Preparation)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known[entry.GetImage()] != entry {
+		return
+	}
+	change(entry.Preparation)
+	close(entry.changed)
+	entry.changed = make(chan struct{})
+	if entry.GetState() != cachedv1.PreparationState_PREPARATION_STATE_PREPARING {
+		p.files.save(entry.Preparation)
+	}
+}
+
+func (p *preparer) run(entry *preparation) {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-p.ending.Done():
+		return
+	}
+	err := p.prepare(entry)
+	if p.ending.Err() != nil {
+		return // it goes on with the next daemon
+	}
+	state, problem := cachedv1.PreparationState_PREPARATION_STATE_READY, ""
+	if err != nil {
+		state, problem = cachedv1.PreparationState_PREPARATION_STATE_FAILED, err.Error()
+		p.log.Warn("an image could not be prepared", "image", entry.GetImage(), "error", err)
+	}
+	p.edit(entry, func(e *cachedv1.Preparation) { e.State, e.Problem, e.Ended = state, problem, timestamppb.Now() })
+}
+
+// prepare reads what is wanted of the image, and again of what its name points at
+// by then.
+func (p *preparer) prepare(entry *preparation) error {
+	was := block.ID{}
+	for range maxMoves {
+		e, err := p.catalog.Open(p.ending, entry.GetImage())
+		if err != nil {
+			return err
+		}
+		if e.Ref.Manifest == was {
+			return nil
+		}
+		was = e.Ref.Manifest
+		blocks, err := p.wanted(was, entry.GetScope())
+		if err != nil {
+			return err
+		}
+		total := int64(0)
+		for _, b := range blocks {
+			total += int64(b.Length)
+		}
+		p.edit(entry, func(e *cachedv1.Preparation) {
+			e.ManifestId, e.Blocks, e.Bytes, e.BlocksDone, e.BytesDone = was.String(), uint64(len(blocks)), uint64(total), 0, 0
+		})
+		ctx := block.WithCall(p.ending, block.Call{Image: entry.GetImage()})
+		err = prefetch.Warm(ctx, p.reader, blocks, warmedAtOnce, func(b prefetch.Block) {
+			p.edit(entry, func(e *cachedv1.Preparation) { e.BlocksDone++; e.BytesDone += uint64(b.Length) })
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("the name moved %d times meanwhile", maxMoves)
+}
+
+// wanted returns the blocks of an image that are to be prepared, each once: those of
+// any workload, or all where none has started.
+func (p *preparer) wanted(manifest block.ID, scope cachedv1.PreparationScope) ([]prefetch.Block, error) {
+	blocks, err := p.catalog.blocks(p.ending, manifest)
+	if err != nil {
+		return nil, err
+	}
+	order := []uint32{}
+	if scope == cachedv1.PreparationScope_PREPARATION_SCOPE_ESSENTIAL {
+		if order, err = p.essential(manifest); err != nil {
+			return nil, err
+		}
+	}
+	if len(order) == 0 {
+		for i := range blocks {
+			order = append(order, uint32(i))
+		}
+	}
+	seen := make(map[block.ID]bool, len(order))
+	wanted := make([]prefetch.Block, 0, len(order))
+	for _, i := range order {
+		if int(i) < len(blocks) && !seen[blocks[i].ID] {
+			seen[blocks[i].ID] = true
+			wanted = append(wanted, blocks[i])
+		}
+	}
+	return wanted, nil
+}
+
+// essential returns what the recorded workloads of an image read, one after the
+// other. One whose profile is damaged counts as not recorded.
+func (p *preparer) essential(manifest block.ID) (order []uint32, err error) {
+	bundles, err := p.origin.Profiles(p.ending, manifest)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range bundles {
+		b, err := p.reader.ReadBlock(block.WithCall(p.ending, block.Call{Cause: block.Repair}), id)
+		if err != nil && (errors.Is(err, block.ErrNotFound) || errors.Is(err, block.ErrCorrupt)) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		traces, err := prefetch.DecodeBundle(b.Bytes())
+		b.Release()
+		if err != nil {
+			continue
+		}
+		if profile, err := prefetch.Merge(traces); err == nil && profile.Image == manifest {
+			order = append(order, profile.Essential(prefetch.DefaultShare)...)
+		}
+	}
+	return order, nil
+}
+
+// close leaves what is under way to the next daemon.
+func (p *preparer) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.end()
+	p.work.Wait()
+}
+
+// prepareDir makes the folder of preparations; "" when there can be none.
+func prepareDir(dir string, log *slog.Logger) string {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		log.Warn("preparations do not outlive the daemon", "error", err)
+		return ""
+	}
+	return dir
+}
+
+// sinceText says how long something has taken, for people.
+func sinceText(p *cachedv1.Preparation) time.Duration {
+	end := time.Now()
+	if p.GetEnded() != nil {
+		end = p.GetEnded().AsTime()
+	}
+	return end.Sub(p.GetBegan().AsTime()).Round(time.Second / 10)
+}
