@@ -12,7 +12,8 @@ import (
 // What a start is expected to read is fetched and decoded ahead of its program.
 const (
 	expectWithin = 15 * time.Second // for the daemon to say
-	expectShare  = 2                // one in so many bytes of the window may be there unused
+	expectShare  = 4                // one in so many bytes of the window may be there unused
+	expectWrong  = 16               // blocks dropped unused, and more than were used: it is given up
 	expectAtOnce = 8                // fetches: more would only take the processor from the program
 	expectQuiet  = 10 * time.Second // without any being used, and it is given up
 )
@@ -22,10 +23,15 @@ const (
 // them decoded by the time the program comes. It goes as far ahead as the window
 // has room for what nobody has used yet.
 type expect struct {
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-	// guides: what is fetched ahead is known, and need not be guessed.
-	guides atomic.Bool
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+	running atomic.Bool
+}
+
+// guided reports whether what is fetched ahead is known, so that it need not be
+// guessed: the program has used more of it than it has not.
+func (img *Image) guided() bool {
+	return img.expect.running.Load() && img.window.right.Load() > img.window.wrong.Load()
 }
 
 // start begins, in an image that is about to be handed out.
@@ -62,8 +68,8 @@ func (img *Image) runAhead(ctx context.Context, blocks []uint32) {
 	if len(blocks) == 0 {
 		return
 	}
-	img.expect.guides.Store(true)
-	defer img.expect.guides.Store(false)
+	img.expect.running.Store(true)
+	defer img.expect.running.Store(false)
 	refs := img.Manifest().Blocks
 	call := img.call
 	call.Cause = block.Prefetch
@@ -84,7 +90,7 @@ func (img *Image) runAhead(ctx context.Context, blocks []uint32) {
 				return
 			}
 		}
-		if ctx.Err() != nil {
+		if wrong := img.window.wrong.Load(); ctx.Err() != nil || wrong >= expectWrong && wrong > img.window.right.Load() {
 			return
 		}
 		if img.window.expect(fetching, refs[i]) {

@@ -121,7 +121,7 @@ func (img *Image) block(ctx context.Context, i int) (block.Block, error) {
 	refs := img.Manifest().Blocks
 	img.seen[i/32].Or(1 << (i % 32))
 	from, to := img.pattern.touched(i, len(refs))
-	if from < to && !img.expect.guides.Load() {
+	if from < to && !img.guided() {
 		call := img.call
 		call.Cause = block.Prefetch
 		n := img.window.fetchAhead(block.WithCall(ctx, call), refs[from:to])

@@ -15,7 +15,7 @@ import (
 const (
 	DefaultGrace    = 2 * time.Second
 	DefaultDeadline = 30 * time.Second
-	DefaultWindow   = 16 << 20
+	DefaultWindow   = 32 << 20
 	DefaultAhead    = 32
 )
 

@@ -102,7 +102,7 @@ func TestWhatIsExpectedIsFetchedAhead(t *testing.T) {
 	d.stop()
 	d.store, d.starts = h, h
 	d.start()
-	img := openTest(t, Options{Daemon: d.client, Window: 40 * 4096})
+	img := openTest(t, Options{Daemon: d.client, Window: 80 * 4096})
 	waitFor(t, func() bool { return s.reads.Load() == 20 && img.window.flying.Load() == 0 })
 	for _, i := range h.expected[:100] {
 		check(t, img, s, int(i)*4096, 100)
@@ -111,6 +111,31 @@ func TestWhatIsExpectedIsFetchedAhead(t *testing.T) {
 	st := img.Stats()
 	if st.AheadUsed < 95 {
 		t.Errorf("of 100 blocks that were expected %d were fetched ahead, %d used; %d reads", st.Ahead, st.AheadUsed, s.reads.Load())
+	}
+}
+
+// What is expected and not wanted is given up before much of it was fetched, and
+// neighbours are read ahead as ever.
+func TestWhatIsExpectedInVainIsGivenUp(t *testing.T) {
+	s := newStore(t, 600, 4096)
+	h := &heard{next: s, index: map[block.ID]uint32{}, ready: -1}
+	for i := range uint32(300) {
+		h.expected = append(h.expected, 300+i)
+	}
+	d := startDaemon(t, s)
+	d.stop()
+	d.store, d.starts = h, h
+	d.start()
+	img := openTest(t, Options{Daemon: d.client, Window: 160 * 4096})
+	waitFor(t, func() bool { return s.reads.Load() == 40 && img.window.flying.Load() == 0 })
+	for i := range 200 {
+		check(t, img, s, i*4096, 100)
+	}
+	if n := s.reads.Load(); n > 300 {
+		t.Errorf("%d reads for 200 blocks", n)
+	}
+	if img.guided() || img.Stats().AheadUsed < 150 {
+		t.Errorf("guided %v, %d neighbours used", img.guided(), img.Stats().AheadUsed)
 	}
 }
 

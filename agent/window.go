@@ -31,6 +31,8 @@ type window struct {
 
 	unused atomic.Int64  // bytes of pieces that are expected to be used, and were not yet
 	flying atomic.Int64  // of these pieces, on their way
+	right  atomic.Int64  // how many of them were used
+	wrong  atomic.Int64  // how many were dropped unused
 	moved  chan struct{} // has one element after one of the two has fallen
 
 	mu     sync.Mutex
@@ -67,9 +69,20 @@ func (w *window) wasAhead(ref image.BlockRef, p *piece) bool {
 	}
 	if p.counts.Swap(false) {
 		w.unused.Add(-int64(ref.Length))
+		w.right.Add(1)
 		w.tellMoved()
 	}
 	return true
+}
+
+// neverUsed notes that a piece is dropped, which somebody may have expected in vain.
+func (w *window) neverUsed(ref image.BlockRef, p *piece) {
+	p.ahead.Store(false)
+	if p.counts.Swap(false) {
+		w.unused.Add(-int64(ref.Length))
+		w.wrong.Add(1)
+		w.tellMoved()
+	}
 }
 
 func (w *window) tellMoved() {
@@ -119,7 +132,7 @@ func (w *window) forget() {
 func (w *window) droppedLocked(ref image.BlockRef, p *piece) {
 	p.kept = false
 	w.bytes -= int64(ref.Length)
-	w.wasAhead(ref, p)
+	w.neverUsed(ref, p)
 	if p.landed && p.err == nil {
 		p.b.Release()
 	}
