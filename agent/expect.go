@@ -13,7 +13,8 @@ import (
 const (
 	expectWithin = 15 * time.Second // for the daemon to say
 	expectShare  = 4                // one in so many bytes of the window may be there unused
-	expectWrong  = 16               // blocks dropped unused, and more than were used: it is given up
+	expectWrong  = 16               // blocks dropped unused, and more than one in expectRight used: it is given up
+	expectRight  = 4
 	expectAtOnce = 8                // fetches: more would only take the processor from the program
 	expectQuiet  = 10 * time.Second // without any being used, and it is given up
 )
@@ -29,9 +30,9 @@ type expect struct {
 }
 
 // guided reports whether what is fetched ahead is known, so that it need not be
-// guessed: the program has used more of it than it has not.
+// guessed: the program uses nearly all of it.
 func (img *Image) guided() bool {
-	return img.expect.running.Load() && img.window.right.Load() > img.window.wrong.Load()
+	return img.expect.running.Load() && img.window.right.Load() > expectRight*img.window.wrong.Load()
 }
 
 // start begins, in an image that is about to be handed out.
@@ -90,7 +91,7 @@ func (img *Image) runAhead(ctx context.Context, blocks []uint32) {
 				return
 			}
 		}
-		if wrong := img.window.wrong.Load(); ctx.Err() != nil || wrong >= expectWrong && wrong > img.window.right.Load() {
+		if wrong := img.window.wrong.Load(); ctx.Err() != nil || wrong >= expectWrong && expectRight*wrong > img.window.right.Load() {
 			return
 		}
 		if img.window.expect(fetching, refs[i]) {

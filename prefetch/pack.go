@@ -13,8 +13,7 @@ var ErrPack = errors.New("invalid pack")
 
 // A Pack is the essential blocks of a workload laid together, in the order of
 // their first touch, in parts: blocks of up to a mebibyte that hold several. A far
-// origin is asked a few times for all of them, and a zone reads each part once, as
-// any block.
+// origin is asked a few times for all of them.
 type Pack struct {
 	Image block.ID // the manifest
 	Parts []Part

@@ -40,6 +40,7 @@ type starts struct {
 	library  *prefetch.Library
 	packer   *packer
 	packs    *prefetch.Packs
+	hosts    func() int // of the zone
 	log      *slog.Logger
 
 	busy sync.WaitGroup // starts that begin, or look for their profile
@@ -82,7 +83,7 @@ func newStarts(n *node, log *slog.Logger) *starts {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
+	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, hosts: n.hosts, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
 }
 
 // Began implements [api.Starts].
@@ -168,10 +169,14 @@ func (s *starts) prefetch(ctx context.Context, session string, st *start, call b
 	}
 	order := profile.Essential(least)
 	st.expected = order
-	pack, err := s.packer.find(finding, st.workload, len(st.image.Blocks))
-	if err == nil {
+	var pack *prefetch.Pack
+	// The other hosts of a zone may have the blocks, and have no parts of packs.
+	if s.hosts() == 1 {
+		pack, err = s.packer.find(finding, st.workload, len(st.image.Blocks))
+	}
+	if pack != nil {
 		s.unpack(session, st, pack)
-	} else if !errors.Is(err, block.ErrNotFound) && ctx.Err() == nil {
+	} else if err != nil && !errors.Is(err, block.ErrNotFound) && ctx.Err() == nil {
 		s.log.Warn("a start is read ahead of block by block", "image", st.name, "workload", st.workload.Name, "error", err)
 	}
 	s.log.Debug("reading ahead of a start", "image", st.name, "workload", st.workload.Name, "blocks", len(order), "starts", profile.Starts, "carried_over", !profile.From.IsZero(), "packed", pack != nil)

@@ -31,6 +31,14 @@ func learnedGoals(image, about string) []goal {
 		x.op, x.bound = o, bound
 		return x
 	}
+	atBound := func(x goal) goal {
+		x.note = "at the bound already: see the goal beside it; what is left is the bytes over the link and the program itself"
+		return x
+	}
+	onTwoCores := func(x goal) goal {
+		x.note = "both hosts, the store and the program run on two cores; the program alone takes a fifth to a half of that time from a warm page cache"
+		return x
+	}
 	return []goal{
 		g(about+": pull, unpack, start; origin link of 200 Mbit/s, 30 ms to the first byte", "pull_s", "s"),
 		g("lazy, cold, the first start of its workload", "first_s", "s"),
@@ -41,9 +49,9 @@ func learnedGoals(image, about string) []goal {
 		g("warm L2", "l2_s", "s"),
 		g("warm L1", "l1_s", "s"),
 		g("cold, with the profile of a program that reads something else", "wrong_s", "s"),
-		want(g("with the profile, faster than the first start by", "first_by_profile", "x"), atLeast, 4),
+		atBound(want(g("with the profile, faster than the first start by", "first_by_profile", "x"), atLeast, 4)),
 		want(g("with the profile, by the essential bytes over the link and the program's own start", "profile_by_bound", "x"), atMost, 1.3),
-		want(g("cold host in a warm zone, faster than the pull by", "pull_by_zone", "x"), atLeast, 20),
+		onTwoCores(want(g("cold host in a warm zone, faster than the pull by", "pull_by_zone", "x"), atLeast, 20)),
 		g("second start: recall", "recall_2", "share"),
 		g("second start: share of the bytes read ahead that was wasted", "wasted_2", "share"),
 		want(g("third start: recall", "recall_3", "share"), atLeast, 0.95),

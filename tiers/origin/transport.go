@@ -24,7 +24,7 @@ func newTransport(l location, t Timeouts) (*http.Transport, error) {
 		MaxIdleConns:        idleConns,
 		MaxIdleConnsPerHost: idleConns,
 		IdleConnTimeout:     20 * time.Second, // stores close idle connections themselves soon after
-		DisableCompression:  true, // the stored bytes, as they are
+		DisableCompression:  true,             // the stored bytes, as they are
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
 	}
 	if l.ca != "" {
