@@ -137,9 +137,6 @@ func (l *lab) join(t *testing.T) {
 // push starts the registry on the origin's host and fills it with the images.
 func (l *lab) push(t *testing.T) {
 	t.Helper()
-	if l.registry != "" {
-		return
-	}
 	host := l.zone.Store.Host
 	config := filepath.Join(l.dir, "registry.yml")
 	const text = "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: %s\nhttp:\n  addr: %s\n"

@@ -17,7 +17,6 @@ func TestHost(t *testing.T) {
 		measure func(*testing.T, *lab)
 	}{
 		{"starts", measureStarts},
-		{"learned", measureLearned},
 		{"fidelity", measureFidelity},
 		{"reads", measureReads},
 		{"dedup", measureDedup},
@@ -27,4 +26,12 @@ func TestHost(t *testing.T) {
 			return // what comes next would find a lab in trouble
 		}
 	}
+}
+
+// TestLearned is a small version of what daemons that learn are measured by.
+func TestLearned(t *testing.T) {
+	if figure.Full() {
+		t.Skip("at small size only")
+	}
+	measureLearned(t, newLab(t, learning, imageNames()...))
 }
