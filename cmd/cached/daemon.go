@@ -65,8 +65,9 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	return d, nil
 }
 
-// serve answers agents until drain.
+// serve answers agents until drain, and goes on with what the last daemon prepared.
 func (d *daemon) serve(l net.Listener) {
+	d.prepare.resume()
 	go func() { d.failed <- d.rpc.Serve(l) }()
 }
 

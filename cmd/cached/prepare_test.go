@@ -41,16 +41,16 @@ func TestPrepare(t *testing.T) {
 		t.Fatalf("nothing was recorded, so all of it: %s", out)
 	}
 	all := row.Blocks
-	if r := checkBooks(t, d.client); r.OriginReads != all {
+	if r := quietBooks(t, d.client); r.OriginReads != all {
 		t.Errorf("%d origin reads for %d blocks", r.OriginReads, all)
 	}
 	list, err := exec.Command("cached", "images", "ls", "--server", d.client.URL()).CombinedOutput()
 	if err != nil || !strings.Contains(string(list), "READY") {
 		t.Errorf("%s, %v", list, err)
 	}
-	before := checkBooks(t, d.client).OriginReads
+	before := quietBooks(t, d.client).OriginReads
 	newReading("serve", 1, size, 10).start(t, d, "app", want, atOnce)
-	if after := checkBooks(t, d.client).OriginReads; after != before {
+	if after := quietBooks(t, d.client).OriginReads; after != before {
 		t.Errorf("a start of a prepared image reads the origin %d times", after-before)
 	}
 	// Once a start was recorded, what it read is enough.

@@ -56,7 +56,7 @@ type preparation struct {
 
 var _ api.Preparations = (*preparer)(nil)
 
-// newPreparer goes on with what is in dir.
+// newPreparer knows what is in dir, and goes on with it by resume.
 func newPreparer(n *node, dir string, log *slog.Logger) *preparer {
 	p := &preparer{
 		catalog: n.catalog, origin: n.origin, reader: n.reader, files: preparationFiles{dir, log}, log: log,
@@ -64,13 +64,21 @@ func newPreparer(n *node, dir string, log *slog.Logger) *preparer {
 	}
 	p.ending, p.end = context.WithCancel(context.Background())
 	for _, was := range p.files.load() {
-		entry := &preparation{was, make(chan struct{})}
-		p.known[was.GetImage()] = entry
-		if was.GetState() == cachedv1.PreparationState_PREPARATION_STATE_PREPARING {
+		p.known[was.GetImage()] = &preparation{was, make(chan struct{})}
+	}
+	return p
+}
+
+// resume goes on with what was under way. In a zone the others must be known by
+// then: a node that is alone reads everything from the origin.
+func (p *preparer) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, entry := range p.known {
+		if entry.GetState() == cachedv1.PreparationState_PREPARATION_STATE_PREPARING && !p.closed {
 			p.work.Go(func() { p.run(entry) })
 		}
 	}
-	return p
 }
 
 // Prepare implements [api.Preparations].
