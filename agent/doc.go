@@ -4,7 +4,10 @@
 // A read finds its blocks in a window of decoded blocks, joins whoever fetches
 // them already, or asks the daemon; blocks that follow are fetched at the same
 // time, more of them the longer a program reads on, fewer when they turn out not
-// to be wanted. Readers of the same block cost one read of the daemon.
+// to be wanted. What the daemon expects the start to read, because earlier ones did,
+// is fetched and decoded before the program comes, and guesses are left then; the
+// daemon is told what the program used of all that. Readers of the same block cost
+// one read of the daemon.
 //
 // # When the daemon is away
 //

@@ -83,5 +83,8 @@ func (c *Client) WatchPreparation(ctx context.Context, image string, tell func(*
 // ListPreparations returns the daemon's preparations by the image's name.
 func (c *Client) ListPreparations(ctx context.Context) ([]*cachedv1.Preparation, error) {
 	resp, err := c.images.ListPreparations(ctx, &cachedv1.ListPreparationsRequest{})
+	if connect.CodeOf(err) == connect.CodeUnimplemented {
+		return nil, nil // an older daemon, which has none
+	}
 	return resp.GetPreparations(), c.explain(ctx, "list preparations", err)
 }

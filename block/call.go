@@ -14,7 +14,7 @@ type Cause uint8
 const (
 	Demand   Cause = iota // a program waits for it
 	Prefetch              // a start is expected to want it
-	Repair                // a damaged or missing copy is replaced
+	Repair                // a damaged or missing copy is replaced, or an image prepared
 )
 
 // Causes lists every cause.

@@ -65,5 +65,8 @@ func DecodeBundle(p []byte) ([]*Trace, error) {
 		traces = append(traces, t)
 		rest = rest[4+n:]
 	}
+	if len(traces) == 0 {
+		return nil, fmt.Errorf("%w: a bundle of no traces", ErrTrace)
+	}
 	return traces, nil
 }

@@ -4,8 +4,11 @@
 // A [Recorder] notes the first touches of each start: a [Trace]. [Merge] makes a
 // [Profile] of the last traces of a workload: which blocks its starts share, and
 // when they read them. Another version of the image takes it over ([Profile.CarryOver]).
+// A [Library] keeps both in the origin, for all hosts. [Packs] have the blocks of a
+// profile read in few large parts, a [Trust] says how much of one a workload is
+// given, and [Warm] brings blocks here before anybody starts.
 //
-// A [ReadAhead] runs ahead of those who read whole images: for each opened one a
+// A [ReadAhead] runs ahead of those who read whole images, or by a profile: for each a
 // [Run] reads the blocks that follow what has been read, through the same reader
 // as the program, so that the block is in L1 when the program comes to it, and a
 // program that comes early joins the read in progress. In a zone the run also

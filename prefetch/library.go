@@ -61,8 +61,7 @@ type Library struct {
 	opts  LibraryOptions
 	known *lru.Cache[Workload, known]
 
-	mu    sync.Mutex
-	locks map[Workload]*sync.Mutex // one merge of a workload at a time on this host
+	mu sync.Mutex // of what keep reads and writes
 }
 
 type known struct {
@@ -87,7 +86,7 @@ func NewLibrary(o LibraryOptions) *Library {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &Library{opts: o, known: cache, locks: map[Workload]*sync.Mutex{}}
+	return &Library{opts: o, known: cache}
 }
 
 // Profile returns what is known of a workload; name is one that its image has, or
@@ -190,8 +189,6 @@ func (l *Library) inherited(ctx context.Context, w Workload, name string) (*Prof
 // the shelf takes nothing, this host goes on with what it has.
 func (l *Library) Learn(ctx context.Context, t *Trace, names []string) error {
 	w := Workload{Manifest: t.Image, Name: t.Workload}
-	unlock := l.lock(w)
-	defer unlock()
 	p, err := t.Encode()
 	if err != nil {
 		return err
@@ -300,26 +297,12 @@ func (l *Library) read(ctx context.Context, w Workload, names []string) ([]*Trac
 
 // keep remembers a trace that the shelf did not take.
 func (l *Library) keep(w Workload, t *Trace) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	was, _ := l.known.Peek(w)
 	own := append(slices.Clone(was.traces), t)
 	own = own[max(0, len(own)-MaxTraces):]
 	if p, err := Merge(own); err == nil {
 		l.known.Add(w, known{profile: p, traces: own, asked: time.Now()})
 	}
-}
-
-// lock takes the workload's lock.
-func (l *Library) lock(w Workload) (unlock func()) {
-	l.mu.Lock()
-	m := l.locks[w]
-	if m == nil {
-		if len(l.locks) > 2*l.opts.MaxProfiles {
-			clear(l.locks) // two merges at once are as good, only more work
-		}
-		m = &sync.Mutex{}
-		l.locks[w] = m
-	}
-	l.mu.Unlock()
-	m.Lock()
-	return m.Unlock
 }

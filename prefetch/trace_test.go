@@ -193,7 +193,7 @@ func TestBundle(t *testing.T) {
 	if err != nil || len(got) != prefetch.MaxTraces || got[0].Touches[0].Block != prefetch.MaxTraces+2 {
 		t.Fatalf("%d traces, %v", len(got), err)
 	}
-	for _, bad := range [][]byte{nil, p[:len(p)-1], p[:11], append(bytes.Clone(p), 1), append(bytes.Clone(p), p[9:]...), []byte("cachedpf\x02")} {
+	for _, bad := range [][]byte{nil, p[:len(p)-1], p[:9], p[:11], append(bytes.Clone(p), 1), append(bytes.Clone(p), p[9:]...), []byte("cachedpf\x02")} {
 		if got, err := prefetch.DecodeBundle(bad); !errors.Is(err, prefetch.ErrTrace) {
 			t.Errorf("%d bytes: %d traces, %v", len(bad), len(got), err)
 		}

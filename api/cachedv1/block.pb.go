@@ -95,7 +95,7 @@ const (
 	Cause_CAUSE_DEMAND Cause = 1
 	// A start is expected to want it.
 	Cause_CAUSE_PREFETCH Cause = 2
-	// A damaged or missing copy is replaced.
+	// A damaged or missing copy is replaced, or an image is prepared.
 	Cause_CAUSE_REPAIR Cause = 3
 )
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/prefetch"
+	"github.com/zonecache/cached/sparse"
 	"github.com/zonecache/cached/tiers/origin"
 )
 
@@ -27,6 +28,7 @@ type learner struct {
 	library *prefetch.Library
 	packer  *packer
 	hosts   func() int // of the zone
+	says    sparse.Gate
 	log     *slog.Logger
 	ending  context.Context //nolint:containedctx // of the daemon
 	end     context.CancelFunc
@@ -59,11 +61,11 @@ func (l *learner) learn(t *prefetch.Trace, names []string) {
 			err = l.library.Learn(ctx, t, names)
 		}
 		if err != nil {
-			l.log.Warn("what a start read is known to this host only", "image", names, "workload", t.Workload, "error", err)
+			l.says.Warn(l.log, "what a start read is known to this host only", "image", names, "workload", t.Workload, "error", err)
 			return
 		}
 		if err := l.packer.update(ctx, prefetch.Workload{Manifest: t.Image, Name: t.Workload}); err != nil {
-			l.log.Warn("what a start read is not laid together", "image", names, "workload", t.Workload, "error", err)
+			l.says.Warn(l.log, "what a start read is not laid together", "image", names, "workload", t.Workload, "error", err)
 		}
 		l.log.Debug("learned what a start read", "image", names, "workload", t.Workload, "blocks", len(t.Touches))
 	})

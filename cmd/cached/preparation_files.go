@@ -51,8 +51,8 @@ func (f preparationFiles) load() (all []*cachedv1.Preparation) {
 
 // save writes a preparation, as a whole or not at all.
 func (f preparationFiles) save(p *cachedv1.Preparation) {
-	if f.dir == "" || block.CheckName(p.GetImage()) != nil {
-		return // opened by its id: there is nothing to come back to
+	if f.dir == "" {
+		return
 	}
 	text, err := protojson.Marshal(p)
 	temporary := filepath.Join(f.dir, "."+p.GetImage()+preparationSuffix)

@@ -44,26 +44,33 @@ type traced struct {
 	name     string // "" when the image was given by its id
 }
 
-// withTraced opens the origin and an image in it.
-func withTraced(ctx context.Context, cfg Config, nameOrID string, use func(traced) error) error {
-	return withOrigin(ctx, cfg, func(o *origin.Origin) error {
-		catalog, err := image.NewCatalog(directOrigin{o}, image.CatalogOptions{Manifests: 1})
+// onTraced has cmd open the origin, and in it the image its first argument names.
+func onTraced(cmd *cobra.Command, use func(args []string, t traced) error) {
+	load := addConfigFlags(cmd, bindOriginFlags)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := load()
 		if err != nil {
 			return err
 		}
-		e, err := catalog.Open(ctx, nameOrID)
-		if err != nil {
-			return err
-		}
-		t := traced{origin: o, manifest: e.Manifest, name: nameOrID}
-		if isID(nameOrID) {
-			t.name = ""
-		}
-		if t.id, err = e.Manifest.ID(); err != nil {
-			return err
-		}
-		return use(t)
-	})
+		return withOrigin(cmd.Context(), cfg, func(o *origin.Origin) error {
+			catalog, err := image.NewCatalog(directOrigin{o}, image.CatalogOptions{Manifests: 1})
+			if err != nil {
+				return err
+			}
+			e, err := catalog.Open(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			t := traced{origin: o, manifest: e.Manifest, name: args[0]}
+			if isID(args[0]) {
+				t.name = ""
+			}
+			if t.id, err = e.Manifest.ID(); err != nil {
+				return err
+			}
+			return use(args, t)
+		})
+	}
 }
 
 // all returns the latest traces of each workload of the image.
@@ -124,32 +131,25 @@ func newTraceListCommand() *cobra.Command {
 		Example: "  cached trace ls flask:v1 --origin file:///srv/images",
 		Args:    cobra.ExactArgs(1),
 	}
-	load := addConfigFlags(cmd, bindOriginFlags)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := load()
+	onTraced(cmd, func(args []string, t traced) error {
+		all, err := t.all(cmd.Context())
 		if err != nil {
 			return err
 		}
-		return withTraced(cmd.Context(), cfg, args[0], func(t traced) error {
-			all, err := t.all(cmd.Context())
+		rows := make([]tracedRow, 0, len(all))
+		for _, traces := range all {
+			row, err := t.row(traces)
 			if err != nil {
 				return err
 			}
-			rows := make([]tracedRow, 0, len(all))
-			for _, traces := range all {
-				row, err := t.row(traces)
-				if err != nil {
-					return err
-				}
-				rows = append(rows, row)
-			}
-			if *asJSON {
-				return printJSON(cmd.OutOrStdout(), rows)
-			}
-			return printTraced(cmd.OutOrStdout(), rows)
-		})
-	}
+			rows = append(rows, row)
+		}
+		if *asJSON {
+			return printJSON(cmd.OutOrStdout(), rows)
+		}
+		return printTraced(cmd.OutOrStdout(), rows)
+	})
 	return cmd
 }
 

@@ -35,25 +35,18 @@ func newTraceShowCommand() *cobra.Command {
 		Short: "Show the traces of a workload, the latest first",
 		Args:  cobra.ExactArgs(1),
 	}
-	load := addConfigFlags(cmd, bindOriginFlags)
 	workload := workloadFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON, with every touch")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := load()
+	onTraced(cmd, func(args []string, t traced) error {
+		traces, err := t.of(cmd.Context(), *workload)
 		if err != nil {
 			return err
 		}
-		return withTraced(cmd.Context(), cfg, args[0], func(t traced) error {
-			traces, err := t.of(cmd.Context(), *workload)
-			if err != nil {
-				return err
-			}
-			if *asJSON {
-				return printJSON(cmd.OutOrStdout(), traces)
-			}
-			return t.print(cmd.OutOrStdout(), traces)
-		})
-	}
+		if *asJSON {
+			return printJSON(cmd.OutOrStdout(), traces)
+		}
+		return t.print(cmd.OutOrStdout(), traces)
+	})
 	return cmd
 }
 
@@ -94,30 +87,23 @@ trace that overlaybd replays on a device with the image's bytes.`,
   cached trace export flask:v1 --workload serve --format overlaybd serve.trace`,
 		Args: cobra.RangeArgs(1, 2),
 	}
-	load := addConfigFlags(cmd, bindOriginFlags)
 	workload := workloadFlag(cmd)
 	form := cmd.Flags().String("format", formJSON, "json or overlaybd")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := load()
+	onTraced(cmd, func(args []string, t traced) error {
+		traces, err := t.of(cmd.Context(), *workload)
 		if err != nil {
 			return err
 		}
-		return withTraced(cmd.Context(), cfg, args[0], func(t traced) error {
-			traces, err := t.of(cmd.Context(), *workload)
-			if err != nil {
-				return err
-			}
-			p, err := t.encode(traces[0], *form)
-			if err != nil {
-				return err
-			}
-			if len(args) == 1 {
-				_, err = cmd.OutOrStdout().Write(p)
-				return err
-			}
-			return os.WriteFile(args[1], p, 0o644)
-		})
-	}
+		p, err := t.encode(traces[0], *form)
+		if err != nil {
+			return err
+		}
+		if len(args) == 1 {
+			_, err = cmd.OutOrStdout().Write(p)
+			return err
+		}
+		return os.WriteFile(args[1], p, 0o644)
+	})
 	return cmd
 }
 
@@ -149,38 +135,31 @@ which bytes of a device were read: those of the image, if the device is made of 
 		Example: "  cached trace import flask:v1 serve.json --workload serve --origin file:///srv/images",
 		Args:    cobra.ExactArgs(2),
 	}
-	load := addConfigFlags(cmd, bindOriginFlags)
 	workload := workloadFlag(cmd)
 	form := cmd.Flags().String("format", formJSON, "json or overlaybd")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := load()
-		if err != nil {
-			return err
-		}
+	onTraced(cmd, func(args []string, t traced) error {
 		p, err := os.ReadFile(args[1])
 		if err != nil {
 			return err
 		}
-		return withTraced(cmd.Context(), cfg, args[0], func(t traced) error {
-			trace, err := t.decode(p, *form)
-			if err != nil {
-				return fmt.Errorf("%s: %w", args[1], err)
-			}
-			if cmd.Flags().Changed("workload") {
-				trace.Workload = *workload
-			}
-			library := prefetch.NewLibrary(prefetch.LibraryOptions{Shelf: originShelf{t.origin}, Reader: tiers.Verify(t.origin)})
-			var names []string
-			if t.name != "" {
-				names = append(names, t.name)
-			}
-			if err := library.Learn(cmd.Context(), trace, names); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "added %d touches to the profile of %s, workload %s\n", len(trace.Touches), args[0], cmp.Or(trace.Workload, "(none named)"))
-			return nil
-		})
-	}
+		trace, err := t.decode(p, *form)
+		if err != nil {
+			return fmt.Errorf("%s: %w", args[1], err)
+		}
+		if cmd.Flags().Changed("workload") {
+			trace.Workload = *workload
+		}
+		library := prefetch.NewLibrary(prefetch.LibraryOptions{Shelf: originShelf{t.origin}, Reader: tiers.Verify(t.origin)})
+		var names []string
+		if t.name != "" {
+			names = append(names, t.name)
+		}
+		if err := library.Learn(cmd.Context(), trace, names); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "added %d touches to the profile of %s, workload %s\n", len(trace.Touches), args[0], cmp.Or(trace.Workload, "(none named)"))
+		return nil
+	})
 	return cmd
 }
 
@@ -238,24 +217,17 @@ func newTraceRemoveCommand() *cobra.Command {
 		Short: "Forget the starts of a workload",
 		Args:  cobra.ExactArgs(1),
 	}
-	load := addConfigFlags(cmd, bindOriginFlags)
 	workload := workloadFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := load()
-		if err != nil {
+	onTraced(cmd, func(args []string, t traced) error {
+		if _, err := t.of(cmd.Context(), *workload); err != nil {
 			return err
 		}
-		return withTraced(cmd.Context(), cfg, args[0], func(t traced) error {
-			if _, err := t.of(cmd.Context(), *workload); err != nil {
-				return err
-			}
-			if err := removeTraces(cmd, t.origin, t.id, *workload); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "forgot the starts of %s, workload %s; daemons notice within a minute\n", args[0], cmp.Or(*workload, "(none named)"))
-			return nil
-		})
-	}
+		if err := removeTraces(cmd, t.origin, t.id, *workload); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "forgot the starts of %s, workload %s; daemons notice within a minute\n", args[0], cmp.Or(*workload, "(none named)"))
+		return nil
+	})
 	return cmd
 }
 
