@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ type touches struct {
 	mu     sync.Mutex
 	blocks []uint32
 	timer  *time.Timer // nil: nothing waits
-	closed bool
+	closed bool        // nobody wants to hear more
 	sent   sync.WaitGroup
 }
 
@@ -61,7 +62,11 @@ func (t *touches) flush() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), touchesLate)
 	defer cancel()
-	_ = t.daemon.NoteTouches(ctx, t.session, blocks)
+	if over, err := t.daemon.NoteTouches(ctx, t.session, blocks); over || errors.Is(err, api.ErrNotFound) {
+		t.mu.Lock()
+		t.closed = true
+		t.mu.Unlock()
+	}
 }
 
 // close sends what waits, and nothing more.

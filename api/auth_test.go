@@ -267,7 +267,7 @@ func TestImagesAndBooksAreForThoseWhoMay(t *testing.T) {
 		"close":  nobody.CloseSession(ctx, "x"),
 		"ready":  nobody.MarkReady(ctx, "x"),
 		"expect": second(nobody.ExpectBlocks(ctx, "x")),
-		"touch":  nobody.NoteTouches(ctx, "x", nil),
+		"touch":  second(nobody.NoteTouches(ctx, "x", nil)),
 		"status": second(nobody.Status(ctx)),
 		"ledger": second(nobody.Ledger(ctx)),
 		"block":  second(nobody.ReadBlock(ctx, block.Sum(nil))),

@@ -51,10 +51,10 @@ func (c *Client) ExpectBlocks(ctx context.Context, session string) ([]uint32, er
 }
 
 // NoteTouches says which blocks of a session's image the program asked for that
-// were read ahead.
-func (c *Client) NoteTouches(ctx context.Context, session string, blocks []uint32) error {
-	_, err := c.images.NoteTouches(ctx, &cachedv1.NoteTouchesRequest{SessionId: session, Blocks: blocks})
-	return c.explain(ctx, "note touches", err)
+// were read ahead, and returns whether the daemon wants to hear no more of it.
+func (c *Client) NoteTouches(ctx context.Context, session string, blocks []uint32) (over bool, err error) {
+	resp, err := c.images.NoteTouches(ctx, &cachedv1.NoteTouchesRequest{SessionId: session, Blocks: blocks})
+	return resp.GetOver(), c.explain(ctx, "note touches", err)
 }
 
 // GetImage implements [Images].

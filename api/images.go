@@ -128,10 +128,8 @@ func (s *imageService) NoteTouches(_ context.Context, req *cachedv1.NoteTouchesR
 	if _, err := s.session(req.GetSessionId()); err != nil {
 		return nil, err
 	}
-	if s.starts != nil {
-		s.starts.Touched(req.GetSessionId(), req.GetBlocks())
-	}
-	return &cachedv1.NoteTouchesResponse{}, nil
+	goesOn := s.starts != nil && s.starts.Touched(req.GetSessionId(), req.GetBlocks())
+	return &cachedv1.NoteTouchesResponse{Over: !goesOn}, nil
 }
 
 // session returns an open session.

@@ -124,10 +124,11 @@ func (s *slowStarts) Ready(session string) {
 	s.ready = append(s.ready, session)
 }
 
-func (s *slowStarts) Touched(_ string, blocks []uint32) {
+func (s *slowStarts) Touched(_ string, blocks []uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.blocks = append(s.blocks, blocks...)
+	return len(s.ready) == 0
 }
 
 func (s *slowStarts) Began(_ context.Context, session string, _ *cachedv1.OpenImageRequest, _ *cachedv1.GetImageResponse) {
@@ -188,14 +189,23 @@ func TestWhatAgentsTellOfAStart(t *testing.T) {
 	if blocks, err := c.ExpectBlocks(t.Context(), session); err != nil || !slices.Equal(blocks, []uint32{5, 2}) {
 		t.Errorf("%v, %v", blocks, err)
 	}
-	if err := errors.Join(c.NoteTouches(t.Context(), session, []uint32{7, 3}), c.MarkReady(t.Context(), session), c.CloseSession(t.Context(), session)); err != nil {
+	if over, err := c.NoteTouches(t.Context(), session, []uint32{7, 3}); over || err != nil {
+		t.Errorf("over %v, %v", over, err)
+	}
+	if err := c.MarkReady(t.Context(), session); err != nil {
+		t.Fatal(err)
+	}
+	if over, err := c.NoteTouches(t.Context(), session, nil); !over || err != nil {
+		t.Errorf("ready, over %v, %v", over, err)
+	}
+	if err := errors.Join(c.CloseSession(t.Context(), session)); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(starts.ready, []string{session}) || !slices.Equal(starts.blocks, []uint32{7, 3}) || len(starts.open) != 0 {
 		t.Errorf("%+v", starts)
 	}
 	for name, err := range map[string]error{
-		"touches": c.NoteTouches(t.Context(), session, nil), "ready": c.MarkReady(t.Context(), session), "expect": second(c.ExpectBlocks(t.Context(), session)), "of nobody": c.MarkReady(t.Context(), ""),
+		"touches": second(c.NoteTouches(t.Context(), session, nil)), "ready": c.MarkReady(t.Context(), session), "expect": second(c.ExpectBlocks(t.Context(), session)), "of nobody": c.MarkReady(t.Context(), ""),
 	} {
 		if !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: %v", name, err)

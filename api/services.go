@@ -41,8 +41,9 @@ type Starts interface {
 	// Ready says that the start's program is ready.
 	Ready(session string)
 	// Touched says that the program asked for blocks which the agent had read ahead,
-	// by their indexes in the image, which may be beyond its end.
-	Touched(session string, blocks []uint32)
+	// by their indexes in the image, which may be beyond its end. It reports whether
+	// more of that is of use.
+	Touched(session string, blocks []uint32) (goesOn bool)
 	// Ended says that the session was closed, or forgotten because too many later
 	// ones were opened.
 	Ended(session string)

@@ -688,9 +688,12 @@ func (x *NoteTouchesRequest) GetBlocks() []uint32 {
 	return nil
 }
 
-// A NoteTouchesResponse is empty.
+// A NoteTouchesResponse says whether there is a point in more of it.
 type NoteTouchesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True when the daemon learns nothing from the start any more: it is ready, or has
+	// been quiet, or was not recorded.
+	Over          bool `protobuf:"varint,1,opt,name=over,proto3" json:"over,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -723,6 +726,13 @@ func (x *NoteTouchesResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use NoteTouchesResponse.ProtoReflect.Descriptor instead.
 func (*NoteTouchesResponse) Descriptor() ([]byte, []int) {
 	return file_cached_v1_image_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *NoteTouchesResponse) GetOver() bool {
+	if x != nil {
+		return x.Over
+	}
+	return false
 }
 
 // A PrepareImageRequest names an image and how much of it is wanted.
@@ -1637,8 +1647,9 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\x12NoteTouchesRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x16\n" +
-	"\x06blocks\x18\x02 \x03(\rR\x06blocks\"\x15\n" +
-	"\x13NoteTouchesResponse\"^\n" +
+	"\x06blocks\x18\x02 \x03(\rR\x06blocks\")\n" +
+	"\x13NoteTouchesResponse\x12\x12\n" +
+	"\x04over\x18\x01 \x01(\bR\x04over\"^\n" +
 	"\x13PrepareImageRequest\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x121\n" +
 	"\x05scope\x18\x02 \x01(\x0e2\x1b.cached.v1.PreparationScopeR\x05scope\"P\n" +

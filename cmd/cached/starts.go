@@ -298,7 +298,7 @@ func (s *starts) Expected(ctx context.Context, session string) []uint32 {
 }
 
 // Touched implements [api.Starts].
-func (s *starts) Touched(session string, blocks []uint32) {
+func (s *starts) Touched(session string, blocks []uint32) (goesOn bool) {
 	s.mu.Lock()
 	st := s.open[session]
 	var run *prefetch.Run
@@ -306,20 +306,20 @@ func (s *starts) Touched(session string, blocks []uint32) {
 		run = st.run
 	}
 	s.mu.Unlock()
-	if st == nil {
-		return
+	if st == nil || st.recording == nil {
+		return false
 	}
 	for _, i := range blocks {
 		if int(i) >= len(st.image.Blocks) {
 			continue
 		}
-		if id := st.image.Blocks[i].ID; st.recording != nil {
-			st.recording.Touched(id)
-			if run != nil {
-				run.Touched(id)
-			}
+		id := st.image.Blocks[i].ID
+		st.recording.Touched(id)
+		if run != nil {
+			run.Touched(id)
 		}
 	}
+	return true
 }
 
 // Ended implements [api.Starts].
