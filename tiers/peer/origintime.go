@@ -14,7 +14,7 @@ const slowFor = time.Minute
 
 // originTimes are how long reads of the origin take, as far as this node knows: what
 // tells a peer that waits for a slow origin from one that only says so. It knows
-// its own reads, and what it waited for peers that then sent the right block. Of
+// its own reads, and what it waited for owners that then sent the right block. Of
 // these the second longest counts, so that no peer vouches for itself.
 type originTimes struct {
 	mu     sync.Mutex

@@ -292,7 +292,10 @@ func (w *walk) finish(into *block.Arrival, from placement.Member, reply placemen
 	if err == nil {
 		b.Release()
 		w.peers.get(from.Name).verified()
-		w.origin.proved(from.Name, w.arrivals.waited(w.reception), time.Now())
+		if owner, ok := w.ring.Owner(into.ID()); ok && owner.Name == from.Name {
+			// Others may have let this node wait for one that fell silent.
+			w.origin.proved(from.Name, w.arrivals.waited(w.reception), time.Now())
+		}
 		if reply.Hot {
 			w.hot.add(into.ID(), time.Now())
 		}
