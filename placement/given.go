@@ -178,12 +178,21 @@ func Slow(rate, typical uint32) bool {
 	return rate > 0 && float64(rate) < slowBelow*float64(typical)
 }
 
+// Part returns how much of what others do a node should take on whose uplink carries
+// own where typical is typical: all of it, unless it is [Slow].
+func Part(own, typical uint32) float64 {
+	if Slow(own, typical) {
+		return float64(own) / float64(typical)
+	}
+	return 1
+}
+
 // SetRate scales what the desk takes on to the rate this node has measured of
 // its uplink, in relation to what is typical in the zone; see [Slow].
 func (d *Desk) SetRate(own, typical uint32) {
 	d.perBlock, d.total = d.limits.PerBlock, d.limits.Total
 	if Slow(own, typical) {
 		d.perBlock = 1
-		d.total = max(1, int(uint64(d.limits.Total)*uint64(own)/uint64(typical)))
+		d.total = max(1, int(float64(d.limits.Total)*Part(own, typical)))
 	}
 }

@@ -53,6 +53,7 @@ func within(rate uint32, mean int, d time.Duration, least, most int) int {
 // each other. It is not safe for concurrent use.
 type Order struct {
 	limits   OrderLimits
+	most     int // of out
 	rng      *rand.Rand
 	asked    []bool
 	out      map[int]bool // asked for and not yet here; true: as one of the next ones
@@ -76,16 +77,20 @@ func NewOrder(n int, seed uint64, limits OrderLimits) *Order {
 		limits.Demand = def.Demand
 	}
 	return &Order{
-		limits: limits, rng: rand.New(rand.NewPCG(seed, 0x5bd1e995)),
+		limits: limits, most: limits.Out, rng: rand.New(rand.NewPCG(seed, 0x5bd1e995)),
 		asked: make([]bool, max(0, n)), out: map[int]bool{},
 	}
 }
+
+// Narrow lets no more be out from now on than a part of what the limits allow, one
+// at least.
+func (o *Order) Narrow(part float64) { o.most = max(1, int(float64(o.limits.Out)*part)) }
 
 // Next returns the index of the block to ask for now, until Done gives it back.
 // It returns false when enough is out, nothing is left, or all that is left lies
 // too far beyond the frontier.
 func (o *Order) Next() (int, bool) {
-	if len(o.out) >= o.limits.Out {
+	if len(o.out) >= o.most {
 		return 0, false
 	}
 	o.fill()

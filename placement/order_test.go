@@ -84,6 +84,25 @@ func TestOrderInTraceOrder(t *testing.T) {
 	}
 }
 
+func TestOrderNarrows(t *testing.T) {
+	o := placement.NewOrder(100, 7, placement.OrderLimits{Out: 8, Demand: 2})
+	ask := func() {
+		for _, ok := o.Next(); ok; _, ok = o.Next() {
+			continue
+		}
+	}
+	for _, tt := range []struct {
+		part float64
+		out  int
+	}{{0.25, 2}, {0.01, 2}, {0.5, 4}, {0.5, 4}, {1, 8}, {0, 8}} {
+		o.Narrow(tt.part)
+		ask()
+		if o.Out() != tt.out {
+			t.Fatalf("%d are out at a part of %v, want %d", o.Out(), tt.part, tt.out)
+		}
+	}
+}
+
 func TestOrderLimitsFollowTheRate(t *testing.T) {
 	for _, tt := range []struct {
 		rate               uint32

@@ -19,6 +19,11 @@ type Options struct {
 	// Rate is the typical rate of the zone's links in Mbit/s, or 0; it sets the
 	// defaults of Order and LookAhead. It is asked when a run begins.
 	Rate func() uint32
+	// Part returns how much of what others do this node should take on, see
+	// placement.Part: where its link is slow, the blocks that all the others wait for
+	// must not queue behind those its own programs may need later. nil: all. It is
+	// asked before each read and must be quick.
+	Part func() float64
 	// Seed makes this node's order differ from the others'.
 	Seed uint64
 	// Order is how others' blocks are asked for, LookAhead how own ones are;

@@ -124,6 +124,27 @@ func TestReadAheadAloneReadsInOrder(t *testing.T) {
 	})
 }
 
+// What others wait for is not narrowed.
+func TestReadAheadOfASlowNodeLeavesRoomForOwnedBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, image := newMedium(t, 100)
+		owned := map[block.ID]bool{}
+		for _, b := range image.Blocks[:20] {
+			owned[b.ID] = true
+		}
+		a := open(t, m, prefetch.Options{
+			Owner: func(id block.ID) bool { return owned[id] },
+			Order: placement.OrderLimits{Window: 32, Out: 16, Demand: 4}, LookAhead: placement.OrderLimits{Window: 1, Out: 4, Demand: 4},
+			Part: func() float64 { return 0.25 },
+		})
+		a.Start(t.Context(), image, block.Call{Image: "app"})
+		settle()
+		if len(m.asked()) != 100 || m.most != 4+4 {
+			t.Fatalf("%d blocks were read, %d at a time; want 4 of 16 others and 4 owned ones", len(m.asked()), m.most)
+		}
+	})
+}
+
 func TestReadAheadStaysWithinTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, image := newMedium(t, 100)

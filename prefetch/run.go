@@ -149,6 +149,9 @@ func (r *Run) setShare(bytes int64) {
 // goOnLocked begins all reads that may begin now. Own blocks come first: others
 // wait for them.
 func (r *Run) goOnLocked() {
+	if r.opts.Part != nil {
+		r.others.Narrow(r.opts.Part())
+	}
 	for _, order := range []*placement.Order{r.own, r.others} {
 		// One block may always be ahead, however small the share is.
 		for !r.ended && r.why == "" && r.ctx.Err() == nil && (r.ahead < r.mayLocked() || r.reading == 0 && r.ahead == 0) {

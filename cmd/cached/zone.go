@@ -113,7 +113,7 @@ func (z *zone) rate() uint32 {
 
 // ahead is how this node reads ahead of its programs.
 func (z *zone) ahead() prefetch.Options {
-	o := prefetch.Options{Owner: z.tier.Owns, Rate: z.rate, Seed: z.seed()}
+	o := prefetch.Options{Owner: z.tier.Owns, Rate: z.rate, Part: z.tier.Part, Seed: z.seed()}
 	if z.cfg.Distribution == distributeTree {
 		// All blocks flow down one tree: nothing is won by different orders.
 		o.Order = placement.OrderLimits{Window: 1, Out: 16, Demand: 16}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/zonecache/cached/placement"
 )
 
 const (
@@ -117,6 +119,10 @@ func (t *Tier) compare() {
 	t.rate.typical.Store(typical)
 	t.counter.scale(t.Rate(), typical)
 }
+
+// Part returns how much of what others do this node should take on, see
+// [placement.Part]; all of it while nothing is known.
+func (t *Tier) Part() float64 { return placement.Part(t.Rate(), t.rate.typical.Load()) }
 
 // Rate returns the rate of this node's uplink while it is busy, in Mbit/s, for
 // the others to know; 0 while it is not known.
