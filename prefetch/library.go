@@ -177,7 +177,7 @@ func (l *Library) inherited(ctx context.Context, w Workload, name string) (*Prof
 	if err != nil {
 		return nil, err
 	}
-	return old.CarryOver(w.Manifest, was, is, nil)
+	return old.CarryOver(w.Manifest, was, is)
 }
 
 // Learn adds a start to what is known of its workload, for all hosts: the trace is

@@ -115,31 +115,19 @@ func (p *Profile) Essential(share float64) []uint32 {
 	return blocks
 }
 
-// CarryOver makes the profile of another version of the image: what it read of
-// blocks that are in both. was and is are the blocks of the two versions in order;
-// moved may tell where in the new one to find what was in a block that is not
-// there any more, and may be nil.
-func (p *Profile) CarryOver(image block.ID, was, is []Block, moved func(old uint32) []uint32) (*Profile, error) {
+// CarryOver makes the profile of another version of the image: of the blocks that
+// are in both, and of those that stand where others did which are not there any
+// more. was and is are the blocks of the two versions in order.
+func (p *Profile) CarryOver(image block.ID, was, is []Block) (*Profile, error) {
 	if len(was) != int(p.Blocks) {
 		return nil, fmt.Errorf("%w: profile of an image of %d blocks, not %d", ErrTrace, p.Blocks, len(was))
 	}
-	at := make(map[block.ID]uint32, len(is))
-	for i, b := range is {
-		if _, ok := at[b.ID]; !ok {
-			at[b.ID] = uint32(i)
-		}
-	}
+	a := align(was, is)
 	next := &Profile{Image: image, Workload: p.Workload, Updated: p.Updated, Starts: p.Starts, Blocks: uint32(len(is)), From: p.Image}
 	seen := make(map[uint32]bool, len(p.Entries))
 	for _, e := range p.Entries {
-		to := []uint32{}
-		if i, ok := at[was[e.Block].ID]; ok {
-			to = append(to, i)
-		} else if moved != nil {
-			to = moved(e.Block)
-		}
-		for _, i := range to {
-			if int(i) < len(is) && !seen[i] {
+		for _, i := range a.find(int(e.Block), was[e.Block].ID) {
+			if !seen[i] {
 				seen[i] = true
 				next.Entries = append(next.Entries, Entry{Block: i, Share: e.Share, After: e.After})
 			}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,37 +90,51 @@ func TestMergeRefuses(t *testing.T) {
 
 func TestCarryOver(t *testing.T) {
 	id := func(s string) block.ID { return block.Sum([]byte(s)) }
-	of := func(names ...string) (blocks []prefetch.Block) {
-		for _, name := range names {
-			blocks = append(blocks, prefetch.Block{ID: id(name)})
+	// A letter is a block; the length of one whose name has digits is that number.
+	of := func(names string) (blocks []prefetch.Block) {
+		for name := range strings.FieldsSeq(names) {
+			length, err := strconv.Atoi(strings.Trim(name, "abcdefghijklmnopqrstuvwxyzXYZ"))
+			if err != nil {
+				length = 100
+			}
+			blocks = append(blocks, prefetch.Block{ID: id(name), Length: length})
 		}
 		return blocks
 	}
-	old := traceOf(0, 2, 0, 1)
-	old.Blocks = 4
-	p := merge(t, old)
-	was := of("a", "b", "c", "d")
-	is := of("new", "c", "b", "c")
-	next, err := p.CarryOver(id("v2"), was, is, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := next.Essential(1); !slices.Equal(got, []uint32{1, 2}) || next.From != manifest || next.Blocks != 4 {
-		t.Errorf("by blocks: %v, %+v", got, next)
-	}
-	next, err = p.CarryOver(id("v2"), was, is, func(old uint32) []uint32 {
-		if old == 0 {
-			return []uint32{0, 77}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := next.Essential(1); !slices.Equal(got, []uint32{1, 0, 2}) {
-		t.Errorf("with what moved: %v", got)
-	}
-	if _, err := p.CarryOver(id("v2"), was[:3], is, nil); !errors.Is(err, prefetch.ErrTrace) {
-		t.Error(err)
+	for name, tt := range map[string]struct {
+		was, is string
+		read    []uint32
+		want    []uint32
+	}{
+		"blocks of both":                     {"a b c d", "new c b c", []uint32{2, 1}, []uint32{1, 2}},
+		"one was replaced":                   {"a b c d", "a X c d", []uint32{0, 1, 2}, []uint32{0, 1, 2}},
+		"one was replaced by more":           {"a b c d", "a X50 Y50 Z50 c d", []uint32{1}, []uint32{1, 2, 3}},
+		"a part of what was replaced":        {"a b c d e f", "a Xb Xc Xd Xe f", []uint32{2, 3}, []uint32{2, 3}},
+		"the first and the last":             {"a b c", "X b Y", []uint32{2, 0}, []uint32{2, 0}},
+		"everything":                         {"a b c", "X Y Z", []uint32{1}, []uint32{1}},
+		"one is gone":                        {"a b c", "a c", []uint32{0, 1, 2}, []uint32{0, 1}},
+		"one became much larger":             {"a b c", "a X500 c", []uint32{1}, nil},
+		"much came in between":               {"a b c", "a X90 Y90 Z90 W90 V90 c", []uint32{1}, nil},
+		"neighbours were moved apart":        {"a b c d", "c d X a", []uint32{1}, nil},
+		"neighbours were moved together":     {"a b c d e f", "d X f a b c", []uint32{4}, []uint32{1}},
+		"a block that repeats marks nothing": {"z a z b z", "z a z X z", []uint32{3}, []uint32{3}},
+		"all of nothing":                     {"a b", "", []uint32{0, 1}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			was, is := of(tt.was), of(tt.is)
+			old := traceOf(0, tt.read...)
+			old.Blocks = uint32(len(was))
+			p := merge(t, old)
+			next, err := p.CarryOver(id("v2"), was, is)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := next.Essential(1); !slices.Equal(got, tt.want) || next.From != manifest || next.Blocks != uint32(len(is)) {
+				t.Errorf("%v, want %v; %+v", got, tt.want, next)
+			}
+			if _, err := p.CarryOver(id("v2"), was[1:], is); !errors.Is(err, prefetch.ErrTrace) {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -89,6 +89,10 @@ func (l *lab) learnedStartsOf(t *testing.T, img images.Built) {
 		l.coldStart(t, w, "wrong", img, workload)
 	}
 
+	o := l.nextVersion(t, w, img)
+	figure.Report(t, name+".recall_v2", o.recall, "share")
+	figure.Report(t, name+".wasted_v2", o.wasted, "share")
+
 	for how := range w {
 		figure.Report(t, name+"."+how+"_s", w.median(how, seconds), "s")
 	}
@@ -124,6 +128,14 @@ func (l *lab) coldStart(t *testing.T, w ways, how string, img images.Built, work
 	t.Logf("%s: recall %.3f, precision %.3f, used %.2f MB, late %.2f MB, wasted %.2f MB", how, o.recall, o.precision,
 		float64(p.GetUsed().GetBytes())/1e6, float64(p.GetLate().GetBytes())/1e6, float64(p.GetWasted().GetBytes())/1e6)
 	return o
+}
+
+// nextVersion starts, on a host whose caches are empty, what is the next version of
+// an image of which no start was recorded.
+func (l *lab) nextVersion(t *testing.T, w ways, img images.Built) outcome {
+	t.Helper()
+	l.zone.Store.PublishSource(t, l.programs, image(t, img.Name+":v2").Source(), img.Ref())
+	return l.coldStart(t, w, "v2", img, "serve")
 }
 
 // warmLearned measures starts on a host that has had the image.
