@@ -18,6 +18,18 @@ func Limit(next block.Reader, n int) block.Reader {
 	return &limit{next: next, places: n}
 }
 
+// Background returns a Reader that lets at most n reads that no program waits for
+// into next at a time, as Limit does, and demand at once.
+func Background(next block.Reader, n int) block.Reader {
+	behind := Limit(next, n)
+	return block.ReaderFunc(func(ctx context.Context, id block.ID) (block.Block, error) {
+		if block.CallFrom(ctx).Cause == block.Demand {
+			return next.ReadBlock(ctx, id)
+		}
+		return behind.ReadBlock(ctx, id)
+	})
+}
+
 // Govern is Limit that finds its n by itself, from least to most, by how long
 // reads take: many hosts that share an origin must not queue there what each
 // could wait for at home, where demand goes first. See [pace].

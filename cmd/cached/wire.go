@@ -15,6 +15,10 @@ import (
 // slow the origin is.
 const leastOriginReads = 4
 
+// diskAhead is how many reads of L2 that no program waits for are in progress: as many
+// as an NVMe disk needs to give about all it can.
+const diskAhead = 8
+
 // wire opens the tiers and joins them. This is the architecture diagram: the
 // order of concerns on a block's way is decided here and nowhere else.
 func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
@@ -24,6 +28,11 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	}
 
 	l1 := n.ledger.Reader(block.Memory, n.l1)
+	// What may be needed later leaves most of the disk to what programs wait for.
+	l2 := struct {
+		block.Reader
+		block.Writer
+	}{tiers.Background(n.l2, diskAhead), n.l2}
 	// One flight per block across all who miss; each origin's bytes are checked
 	// below the fail-over (see open), so that wrong ones are read elsewhere.
 	l4 := tiers.Flight(n.ledger.Reader(block.Origin, tiers.Govern(n.origin, leastOriginReads, cfg.Limits.OriginReads)))
@@ -38,7 +47,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	caches := func(next block.Reader, admit tiers.Admit) block.Reader {
 		next = tiers.Fallback(n.packs, next)
 		if n.l2 != nil {
-			next = tiers.ReadThrough(n.ledger.Store(block.Disk, n.l2), next, admit)
+			next = tiers.ReadThrough(n.ledger.Store(block.Disk, l2), next, admit)
 		}
 		return tiers.Fallback(l1, tiers.Flight(tiers.ReadThrough(n.l1, next, tiers.Always)))
 	}
@@ -50,7 +59,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 
 	held := l1 // what peers may have of a block this node does not own
 	if n.l2 != nil {
-		held = tiers.Fallback(l1, tiers.Flight(tiers.ReadThrough(n.l1, n.ledger.Reader(block.Disk, n.l2), tiers.Always)))
+		held = tiers.Fallback(l1, tiers.Flight(tiers.ReadThrough(n.l1, n.ledger.Reader(block.Disk, l2), tiers.Always)))
 	}
 	var err error
 	if n.zone, err = newZone(cfg.Zone, held, log); err != nil {

@@ -9,8 +9,12 @@ import (
 	"github.com/zonecache/cached/block"
 )
 
+// patientFor is how long a send lets others pass it in line.
+const patientFor = 250 * time.Millisecond
+
 // places are the few places on the wire, and the line of sends that wait for
-// one, in the order they came.
+// one: those a program waits for before those it may need later, in the order
+// they came; who has waited for long is not passed any more.
 type places struct {
 	mu     sync.Mutex
 	free   int
@@ -22,6 +26,8 @@ type places struct {
 // A place is one send's, in line or on the wire.
 type place struct {
 	source *block.Arrival
+	cause  block.Cause
+	since  time.Time     // when it came into line
 	come   chan struct{} // closed when it is on the wire; nil if it was at once
 	have   int           // bytes of the source when the sends were last looked at
 }
@@ -29,7 +35,7 @@ type place struct {
 // enter returns a place for a send from source, which exit must be given back,
 // waiting for it in line. It returns w's error, or ctx's.
 func (p *places) enter(ctx context.Context, w *waiting, source *block.Arrival) (*place, error) {
-	mine := &place{source: source}
+	mine := &place{source: source, cause: block.CallFrom(ctx).Cause}
 	p.mu.Lock()
 	if p.free > 0 {
 		p.free--
@@ -37,7 +43,7 @@ func (p *places) enter(ctx context.Context, w *waiting, source *block.Arrival) (
 		p.mu.Unlock()
 		return mine, nil
 	}
-	mine.come = make(chan struct{})
+	mine.come, mine.since = make(chan struct{}), time.Now()
 	p.line = append(p.line, mine)
 	p.mu.Unlock()
 
@@ -75,10 +81,25 @@ func (p *places) exitLocked(mine *place) {
 		p.free++
 		return
 	}
-	next := p.line[0]
-	p.line = slices.Delete(p.line, 0, 1)
+	at := p.nextLocked(time.Now())
+	next := p.line[at]
+	p.line = slices.Delete(p.line, at, at+1)
 	p.placeLocked(next)
 	close(next.come)
+}
+
+// nextLocked returns whose turn it is in line, which has somebody.
+func (p *places) nextLocked(now time.Time) int {
+	at := 0
+	for i, s := range p.line {
+		if now.Sub(p.line[at].since) >= patientFor {
+			break
+		}
+		if s.cause < p.line[at].cause {
+			at = i
+		}
+	}
+	return at
 }
 
 func (p *places) placeLocked(mine *place) {
