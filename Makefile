@@ -14,7 +14,7 @@ TOOLS   := $(abspath $(or $(CACHED_TOOLS),.cache/bin))
 tool     = go run ./internal/testtool/install
 
 # gotestsum prints go test's own lines and, at the end, every failed and skipped test with its reason.
-gotest   = $(TOOLS)/gotestsum --format standard-quiet --
+gotest   = $(TOOLS)/gotestsum --format standard-quiet -- -timeout 30m
 
 # Tests build the tools they need themselves; these are built beforehand, because a first build takes a minute or more.
 testtools = versitygw grpcurl
