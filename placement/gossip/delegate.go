@@ -70,7 +70,11 @@ func (d delegate) NotifyLeave(n *memberlist.Node) {
 	if n.Name == d.m.opt.Node || d.m.ctx.Err() != nil {
 		return
 	}
-	if d.m.table.remove(n.Name) {
+	died := d.m.table.remove(n.Name)
+	if d.m.opt.Residency != nil {
+		d.m.opt.Residency.Keep(d.m.table.has)
+	}
+	if died {
 		d.m.counts.deaths.Add(1)
 		d.m.tellDeath(n.Name, "the zone got no answer to its probes")
 	} else {
@@ -113,16 +117,26 @@ func (d delegate) unanswered(name string) bool {
 // NodeMeta is what this node says of itself.
 func (d delegate) NodeMeta(int) []byte { return d.m.said.encode() }
 
-// NotifyMsg hears a notice.
-func (d delegate) NotifyMsg(b []byte) { d.m.hear(b) }
-
-// GetBroadcasts passes notices on.
-func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
-	return d.m.news.GetBroadcasts(overhead, limit)
+// NotifyMsg hears a notice, or what a node holds.
+func (d delegate) NotifyMsg(b []byte) {
+	if len(b) > 0 && b[0] == sketchFormat {
+		d.m.hearSketch(b)
+		return
+	}
+	d.m.hear(b)
 }
 
-// LocalState adds nothing to a state exchange.
-func (d delegate) LocalState(bool) []byte { return nil }
+// GetBroadcasts passes notices on, and then what nodes hold.
+func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
+	news := d.m.news.GetBroadcasts(overhead, limit)
+	for _, b := range news {
+		limit -= overhead + len(b)
+	}
+	return append(news, d.m.sketchesFor(overhead, limit)...)
+}
 
-// MergeRemoteState ignores what newer versions may add to it.
-func (d delegate) MergeRemoteState([]byte, bool) {}
+// LocalState adds what nodes hold to a state exchange.
+func (d delegate) LocalState(bool) []byte { return d.m.holdings() }
+
+// MergeRemoteState takes what another node adds to it.
+func (d delegate) MergeRemoteState(b []byte, _ bool) { d.m.takeHoldings(b) }

@@ -36,10 +36,19 @@
 // both say so in their logs, and it keeps trying, so that a node that restarts
 // under a new address is back as soon as its former self is known to be dead.
 //
+// # What nodes hold
+//
+// With [Options.Residency] nodes also tell how much they hold of what starts need
+// (package residency): changes behind all other news, in packets that go out anyway,
+// at a pace that keeps what a node hears below 16 KiB/s in a zone of any size; and
+// all that is known with each exchange of states, up to 1 MiB. Who is no member
+// is not listened to about itself, and forgotten.
+//
 // # Ownership and concurrency
 //
 // A [Membership] is safe for concurrent use. Its callbacks are called from one
 // goroutine, in order. Close waits for all goroutines, also for those of
 // memberlist, which is used by this package only. No time of day is ever sent or
-// compared; clocks may jump.
+// compared; clocks may jump. (A node's runs are numbered by its clock, and one whose
+// clock went back numbers its run anew when it hears of a later one.)
 package gossip

@@ -18,18 +18,20 @@ import (
 
 // A Membership is this node's part in the zone.
 type Membership struct {
-	opt    Options
-	addr   netip.AddrPort // under which others reach its gossip
-	table  *table
-	list   *memberlist.Memberlist
-	brood  brood
-	said   saying
-	news   memberlist.TransmitLimitedQueue // notices on their way
-	gate   gate
-	lines  sparse.Gate
-	ring   atomic.Pointer[placement.Ring]
-	asking singleflight.Group // whether nodes live
-	twin   string             // label of a zone of this name with the other kind of encryption
+	opt   Options
+	addr  netip.AddrPort // under which others reach its gossip
+	table *table
+	list  *memberlist.Memberlist
+	brood brood
+	said  saying
+	news  memberlist.TransmitLimitedQueue // notices on their way
+	// sketches are what nodes hold, on its way.
+	sketches memberlist.TransmitLimitedQueue
+	gate     gate
+	lines    sparse.Gate
+	ring     atomic.Pointer[placement.Ring]
+	asking   singleflight.Group // whether nodes live
+	twin     string             // label of a zone of this name with the other kind of encryption
 
 	counts counts
 
@@ -62,6 +64,7 @@ func Open(ctx context.Context, opt Options) (*Membership, error) {
 		rates: make(chan struct{}, 1), publish: make(chan publication), stop: make(chan struct{}),
 	}
 	m.news.NumNodes, m.news.RetransmitMult = m.table.size, 3
+	m.sketches.NumNodes, m.sketches.RetransmitMult = m.table.size, sketchTries
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	keys, seek, err := m.start()
 	if err != nil {
@@ -72,6 +75,9 @@ func Open(ctx context.Context, opt Options) (*Membership, error) {
 	first := make(chan struct{})
 	m.work.Go(func() { seek.run(first) })
 	m.work.Go(m.publisher)
+	if opt.Residency != nil {
+		m.work.Go(m.tellHoldings)
+	}
 	if keys != nil {
 		m.work.Go(func() { m.watchKeys(keys) })
 	}

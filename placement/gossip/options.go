@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/zonecache/cached/placement"
+	"github.com/zonecache/cached/placement/residency"
 )
 
 // DefaultPort is the port of gossip, for both UDP and TCP.
@@ -44,6 +45,11 @@ type Options struct {
 	OnChange func(*placement.Ring)
 	OnDeath  func(name, reason string)
 
+	// Residency is what nodes say of how much they hold: what this one says there is
+	// told to the others, and what they say is put there. Its Self is Node. nil: this
+	// node neither tells nor listens.
+	Residency *residency.Table
+
 	// MakeRing makes rings; nil: placement does. Nodes in one process may share
 	// them, because they are immutable and all nodes come to the same ones.
 	MakeRing func([]placement.Member) *placement.Ring
@@ -67,6 +73,7 @@ type Timing struct {
 	Sync      time.Duration // the whole state is exchanged with one node this often; default 30 s
 	Seek      time.Duration // longest pause between tries to find missing nodes; default 15 s
 	Publish   time.Duration // changed rates are announced, and taken into a ring, this often at most; default 5 s
+	Tell      time.Duration // what this node holds is told, when it has changed, this often at most; default 2 s
 	Reload    time.Duration // the key file is looked at this often; default 2 s
 }
 
@@ -76,7 +83,7 @@ type Timing struct {
 func DefaultTiming() Timing {
 	return Timing{
 		Probe: 600 * time.Millisecond, Timeout: 250 * time.Millisecond, Suspicion: 4, Gossip: 100 * time.Millisecond,
-		Sync: 30 * time.Second, Seek: 15 * time.Second, Publish: 5 * time.Second, Reload: 2 * time.Second,
+		Sync: 30 * time.Second, Seek: 15 * time.Second, Publish: 5 * time.Second, Tell: 2 * time.Second, Reload: 2 * time.Second,
 	}
 }
 
@@ -96,6 +103,9 @@ func (o *Options) complete() error {
 	if err := errors.Join(checkName("node name", o.Node), checkName("zone", o.Zone)); err != nil {
 		return err
 	}
+	if o.Residency != nil && o.Residency.Self() != o.Node {
+		return fmt.Errorf("residency is node %q's: want that of %q", o.Residency.Self(), o.Node)
+	}
 	if o.KeyFile == "" && !o.Insecure {
 		return errors.New("no key file: name one (a key is made by NewKey), or say that the zone is insecure")
 	}
@@ -111,6 +121,7 @@ func (o *Options) complete() error {
 	setDefault(&o.Timing.Sync, std.Sync)
 	setDefault(&o.Timing.Seek, std.Seek)
 	setDefault(&o.Timing.Publish, std.Publish)
+	setDefault(&o.Timing.Tell, std.Tell)
 	setDefault(&o.Timing.Reload, std.Reload)
 	if o.Timing.Timeout*2 >= o.Timing.Probe {
 		// The others' "no answer either" would come after the probe is over, and
