@@ -15,6 +15,9 @@ type Zone interface {
 	// Suspects returns how many nodes are not asked at the moment, because they
 	// did not answer.
 	Suspects() int
+	// Residency returns how many nodes say how much they hold, and of how many sets of
+	// blocks in all.
+	Residency() (nodes, entries int)
 	// Totals returns a value for every series of [ZoneSeries].
 	Totals() []Total
 }
@@ -31,25 +34,27 @@ type ZoneSeries int
 
 // The series, and the values of their label.
 const (
-	PeerBlocks       ZoneSeries = iota // received, sent
-	PeerBytes                          // received, sent
-	PeerFailures                       // failed, stalled, wrong
-	PeerRedirects                      // given, taken
-	PeerGone                           // given, taken
-	PeerHedges                         // sent, won
-	PeerOffers                         // given, taken
-	PeerOrphans                        // none
-	PeerRestarts                       // none
-	PeerBudgetSpent                    // none
-	PeerResumed                        // none
-	PeerInherited                      // none
-	PeerMisled                         // none
-	PeerEpochs                         // none
-	PeerOdd                            // empty, endless, older
-	PeerTrees                          // asked, got, fell_back, complained, handed
-	PeerCertificates                   // none
-	PeerRefused                        // handshake, identity, zone, connection, overload
-	GossipEvents                       // joined, left, died, foreign_zone, conflict, undecryptable, unreadable, notice_sent, notice_heard, seed_failure, key_reload, key_error
+	PeerBlocks        ZoneSeries = iota // received, sent
+	PeerBytes                           // received, sent
+	PeerFailures                        // failed, stalled, wrong
+	PeerRedirects                       // given, taken
+	PeerGone                            // given, taken
+	PeerHedges                          // sent, won
+	PeerOffers                          // given, taken
+	PeerOrphans                         // none
+	PeerRestarts                        // none
+	PeerBudgetSpent                     // none
+	PeerResumed                         // none
+	PeerInherited                       // none
+	PeerMisled                          // none
+	PeerEpochs                          // none
+	PeerOdd                             // empty, endless, older
+	PeerTrees                           // asked, got, fell_back, complained, handed
+	PeerCertificates                    // none
+	PeerRefused                         // handshake, identity, zone, connection, overload
+	GossipEvents                        // joined, left, died, foreign_zone, conflict, undecryptable, unreadable, notice_sent, notice_heard, seed_failure, key_reload, key_error
+	ResidencyMessages                   // sent, heard, refused, dropped
+	ResidencyBytes                      // none
 	zoneSeriesCount
 )
 
@@ -73,11 +78,15 @@ var zoneSeries = [zoneSeriesCount]struct{ name, help, label string }{
 	PeerCertificates: {"peer_certificates_refused_total", "Certificates that other nodes showed and this one refused, as a server or a client.", ""},
 	PeerRefused:      {"peer_refused_total", "Peers that got nothing, by reason.", "reason"},
 	GossipEvents:     {"gossip_events_total", "What the gossip of the zone told this node, and what it refused.", "event"},
+
+	ResidencyMessages: {"residency_messages_total", "News of what nodes hold: told by this node, heard, not readable, and lost because there were too many.", "event"},
+	ResidencyBytes:    {"residency_bytes_total", "Bytes that this node sent to tell what nodes hold, its own news and others'.", ""},
 }
 
 // zoneDescs are the series of a node that is in a zone.
 type zoneDescs struct {
 	members, share, epoch, suspects *prometheus.Desc
+	holders, holdings               *prometheus.Desc
 	totals                          [zoneSeriesCount]*prometheus.Desc
 }
 
@@ -87,6 +96,8 @@ func newZoneDescs() zoneDescs {
 		share:    prometheus.NewDesc("cached_ring_owned_share", "Part of all blocks that this node owns, 0 to 1.", nil, nil),
 		epoch:    prometheus.NewDesc("cached_ring_epoch", "The upper 52 bits of the ring's epoch: nodes that differ do not agree on who owns what.", nil, nil),
 		suspects: prometheus.NewDesc("cached_peers_suspect", "Nodes that are not asked at the moment, because they did not answer.", nil, nil),
+		holders:  prometheus.NewDesc("cached_residency_nodes", "Nodes that say how much they hold of what starts need, as this node knows.", nil, nil),
+		holdings: prometheus.NewDesc("cached_residency_entries", "Sets of blocks of which a node says so, summed over the nodes.", nil, nil),
 	}
 	for i, s := range zoneSeries {
 		var labels []string
@@ -99,7 +110,7 @@ func newZoneDescs() zoneDescs {
 }
 
 func (d zoneDescs) describe(out chan<- *prometheus.Desc) {
-	for _, desc := range append([]*prometheus.Desc{d.members, d.share, d.epoch, d.suspects}, d.totals[:]...) {
+	for _, desc := range append([]*prometheus.Desc{d.members, d.share, d.epoch, d.suspects, d.holders, d.holdings}, d.totals[:]...) {
 		out <- desc
 	}
 }
@@ -113,6 +124,9 @@ func (d zoneDescs) collect(out sink, z Zone) {
 	out <- prometheus.MustNewConstMetric(d.share, prometheus.GaugeValue, share)
 	out.gauge(d.epoch, int64(epoch>>(64-epochBits)))
 	out.gauge(d.suspects, int64(z.Suspects()))
+	holders, holdings := z.Residency()
+	out.gauge(d.holders, int64(holders))
+	out.gauge(d.holdings, int64(holdings))
 	for _, t := range z.Totals() {
 		if t.Series < 0 || t.Series >= zoneSeriesCount || (t.Label == "") != (zoneSeries[t.Series].label == "") {
 			panic(fmt.Sprintf("account: zone series %d with label %q", t.Series, t.Label))

@@ -15,10 +15,12 @@ type smallZone struct{}
 func (smallZone) Ring() (members int, share float64, epoch uint64) {
 	return 3, 0.34, 0xfedcba9876543210
 }
-func (smallZone) Suspects() int { return 1 }
+func (smallZone) Suspects() int                   { return 1 }
+func (smallZone) Residency() (nodes, entries int) { return 2, 17 }
 func (smallZone) Totals() []Total {
 	return []Total{
 		{PeerBlocks, "received", 7}, {PeerFailures, "wrong", 2}, {PeerOrphans, "", 4}, {GossipEvents, "foreign_zone", 5},
+		{ResidencyMessages, "refused", 6}, {ResidencyBytes, "", 8},
 	}
 }
 
@@ -52,10 +54,22 @@ cached_ring_members 3
 # HELP cached_ring_owned_share Part of all blocks that this node owns, 0 to 1.
 # TYPE cached_ring_owned_share gauge
 cached_ring_owned_share 0.34
+# HELP cached_residency_bytes_total Bytes that this node sent to tell what nodes hold, its own news and others'.
+# TYPE cached_residency_bytes_total counter
+cached_residency_bytes_total 8
+# HELP cached_residency_entries Sets of blocks of which a node says so, summed over the nodes.
+# TYPE cached_residency_entries gauge
+cached_residency_entries 17
+# HELP cached_residency_messages_total News of what nodes hold: told by this node, heard, not readable, and lost because there were too many.
+# TYPE cached_residency_messages_total counter
+cached_residency_messages_total{event="refused"} 6
+# HELP cached_residency_nodes Nodes that say how much they hold of what starts need, as this node knows.
+# TYPE cached_residency_nodes gauge
+cached_residency_nodes 2
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "cached_gossip_events_total", "cached_integrity_failures_total",
 		"cached_peer_blocks_total", "cached_peer_orphans_total", "cached_peers_suspect", "cached_ring_epoch", "cached_ring_members",
-		"cached_ring_owned_share"); err != nil {
+		"cached_ring_owned_share", "cached_residency_bytes_total", "cached_residency_entries", "cached_residency_messages_total", "cached_residency_nodes"); err != nil {
 		t.Error(err)
 	}
 }

@@ -28,6 +28,7 @@ type imageService struct {
 	images   Images
 	starts   Starts
 	prepare  Preparations
+	holders  Residency
 	sessions *lru.Cache[string, session]
 	log      *slog.Logger
 }
@@ -45,7 +46,7 @@ func newImageService(services Services, o Options) *imageService {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &imageService{images: services.Images, starts: starts, prepare: services.Preparations, sessions: sessions, log: o.Logger}
+	return &imageService{images: services.Images, starts: starts, prepare: services.Preparations, holders: services.Residency, sessions: sessions, log: o.Logger}
 }
 
 // maxImageAnswers is how many answers of the ImageService are made at a time. A
@@ -160,10 +161,7 @@ func (s *imageService) GetImage(ctx context.Context, req *cachedv1.GetImageReque
 }
 
 func (s *imageService) get(ctx context.Context, image string) (*cachedv1.GetImageResponse, error) {
-	if image == "" {
-		return nil, toConnect(invalid(`image is missing: want a name or a manifest id "blake3:<64 hex digits>"`))
-	}
-	if err := checkField("image", image); err != nil {
+	if err := checkImage(image); err != nil {
 		return nil, toConnect(err)
 	}
 	resp, err := s.images.GetImage(forTenant(ctx), image)
@@ -171,6 +169,13 @@ func (s *imageService) get(ctx context.Context, image string) (*cachedv1.GetImag
 		return nil, s.fail(err)
 	}
 	return resp, nil
+}
+
+func checkImage(image string) error {
+	if image == "" {
+		return invalid(`image is missing: want a name or a manifest id "blake3:<64 hex digits>"`)
+	}
+	return checkField("image", image)
 }
 
 func (s *imageService) fail(err error) error {

@@ -16,6 +16,8 @@ type Services struct {
 	Starts Starts // nil: nobody wants to know
 	// Preparations prepares images; nil: none can be.
 	Preparations Preparations
+	// Residency says who holds what; nil: nobody knows.
+	Residency Residency
 }
 
 // Preparations brings what starts of images need to where they will be. ctx is as
@@ -28,6 +30,12 @@ type Preparations interface {
 	Watch(ctx context.Context, image string, tell func(*cachedv1.Preparation) error) error
 	// List returns all preparations by name.
 	List() []*cachedv1.Preparation
+}
+
+// Residency says which nodes hold how much of what starts need. ctx and errors are
+// as for [Images].
+type Residency interface {
+	GetResidency(ctx context.Context, req *cachedv1.GetResidencyRequest) (*cachedv1.GetResidencyResponse, error)
 }
 
 // Starts is told of the starts that sessions stand for. Its methods but Expected

@@ -124,6 +124,16 @@ func (l *Library) Profile(ctx context.Context, w Workload, name string) (*Profil
 	return now.result()
 }
 
+// Bundled returns the profile that was made of a bundle alone, if it is remembered.
+func (l *Library) Bundled(bundle block.ID) *Profile {
+	for _, k := range l.known.Values() {
+		if k.bundle == bundle && len(k.traces) == 0 {
+			return k.profile
+		}
+	}
+	return nil
+}
+
 func (k known) result() (*Profile, error) {
 	if k.profile == nil {
 		return nil, fmt.Errorf("no start was recorded: %w", block.ErrNotFound)

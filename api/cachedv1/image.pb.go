@@ -9,6 +9,7 @@ package cachedv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -181,6 +182,63 @@ func (PreparationState) EnumDescriptor() ([]byte, []int) {
 	return file_cached_v1_image_proto_rawDescGZIP(), []int{2}
 }
 
+// A ResidencyBasis says what shares are of.
+type ResidencyBasis int32
+
+const (
+	// Not known.
+	ResidencyBasis_RESIDENCY_BASIS_UNSPECIFIED ResidencyBasis = 0
+	// All of the image: no start of it was recorded.
+	ResidencyBasis_RESIDENCY_BASIS_IMAGE ResidencyBasis = 1
+	// What recorded starts of the image need, of whatever workload.
+	ResidencyBasis_RESIDENCY_BASIS_STARTS ResidencyBasis = 2
+	// What recorded starts of the workload need.
+	ResidencyBasis_RESIDENCY_BASIS_WORKLOAD ResidencyBasis = 3
+)
+
+// Enum value maps for ResidencyBasis.
+var (
+	ResidencyBasis_name = map[int32]string{
+		0: "RESIDENCY_BASIS_UNSPECIFIED",
+		1: "RESIDENCY_BASIS_IMAGE",
+		2: "RESIDENCY_BASIS_STARTS",
+		3: "RESIDENCY_BASIS_WORKLOAD",
+	}
+	ResidencyBasis_value = map[string]int32{
+		"RESIDENCY_BASIS_UNSPECIFIED": 0,
+		"RESIDENCY_BASIS_IMAGE":       1,
+		"RESIDENCY_BASIS_STARTS":      2,
+		"RESIDENCY_BASIS_WORKLOAD":    3,
+	}
+)
+
+func (x ResidencyBasis) Enum() *ResidencyBasis {
+	p := new(ResidencyBasis)
+	*p = x
+	return p
+}
+
+func (x ResidencyBasis) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ResidencyBasis) Descriptor() protoreflect.EnumDescriptor {
+	return file_cached_v1_image_proto_enumTypes[3].Descriptor()
+}
+
+func (ResidencyBasis) Type() protoreflect.EnumType {
+	return &file_cached_v1_image_proto_enumTypes[3]
+}
+
+func (x ResidencyBasis) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ResidencyBasis.Descriptor instead.
+func (ResidencyBasis) EnumDescriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{3}
+}
+
 // An Encoding is how a block's stored form becomes the image's bytes.
 type Encoding int32
 
@@ -218,11 +276,11 @@ func (x Encoding) String() string {
 }
 
 func (Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_cached_v1_image_proto_enumTypes[3].Descriptor()
+	return file_cached_v1_image_proto_enumTypes[4].Descriptor()
 }
 
 func (Encoding) Type() protoreflect.EnumType {
-	return &file_cached_v1_image_proto_enumTypes[3]
+	return &file_cached_v1_image_proto_enumTypes[4]
 }
 
 func (x Encoding) Number() protoreflect.EnumNumber {
@@ -231,7 +289,7 @@ func (x Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Encoding.Descriptor instead.
 func (Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{3}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{4}
 }
 
 // An OpenImageRequest names the image and what will run in it.
@@ -1450,6 +1508,256 @@ func (x *GetImageResponse) GetStale() bool {
 	return false
 }
 
+// A GetResidencyRequest names an image and what will run in it.
+type GetResidencyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A name or a manifest id. An id saves the question what the name points at.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// As for OpenImage. Where it is empty, or no start of it was recorded, the shares are
+	// of what any recorded starts need.
+	Workload string `protobuf:"bytes,2,opt,name=workload,proto3" json:"workload,omitempty"`
+	// How many nodes to return at most, those that hold most; 0: all.
+	Limit uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Also return the nodes of which nothing is known, behind the others and without a
+	// share.
+	IncludeUnknown bool `protobuf:"varint,4,opt,name=include_unknown,json=includeUnknown,proto3" json:"include_unknown,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetResidencyRequest) Reset() {
+	*x = GetResidencyRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetResidencyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetResidencyRequest) ProtoMessage() {}
+
+func (x *GetResidencyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetResidencyRequest.ProtoReflect.Descriptor instead.
+func (*GetResidencyRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetResidencyRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *GetResidencyRequest) GetWorkload() string {
+	if x != nil {
+		return x.Workload
+	}
+	return ""
+}
+
+func (x *GetResidencyRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *GetResidencyRequest) GetIncludeUnknown() bool {
+	if x != nil {
+		return x.IncludeUnknown
+	}
+	return false
+}
+
+// A GetResidencyResponse says which nodes hold how much.
+type GetResidencyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the name points at.
+	ManifestId string `protobuf:"bytes,1,opt,name=manifest_id,json=manifestId,proto3" json:"manifest_id,omitempty"`
+	// What the shares are of.
+	Basis ResidencyBasis `protobuf:"varint,2,opt,name=basis,proto3,enum=cached.v1.ResidencyBasis" json:"basis,omitempty"`
+	// The blocks of that.
+	Blocks uint64 `protobuf:"varint,3,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	// The bytes of those in stored form.
+	Bytes uint64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The nodes, those that hold most first, then by name.
+	Nodes []*NodeResidency `protobuf:"bytes,5,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// How many nodes of the zone, this one included, are not among them because nothing
+	// is known of them: neither starts of the image nor preparations took place there.
+	Unknown uint64 `protobuf:"varint,6,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	// True when the origin could not be asked what the name points at.
+	Stale         bool `protobuf:"varint,7,opt,name=stale,proto3" json:"stale,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetResidencyResponse) Reset() {
+	*x = GetResidencyResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetResidencyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetResidencyResponse) ProtoMessage() {}
+
+func (x *GetResidencyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetResidencyResponse.ProtoReflect.Descriptor instead.
+func (*GetResidencyResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GetResidencyResponse) GetManifestId() string {
+	if x != nil {
+		return x.ManifestId
+	}
+	return ""
+}
+
+func (x *GetResidencyResponse) GetBasis() ResidencyBasis {
+	if x != nil {
+		return x.Basis
+	}
+	return ResidencyBasis_RESIDENCY_BASIS_UNSPECIFIED
+}
+
+func (x *GetResidencyResponse) GetBlocks() uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *GetResidencyResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *GetResidencyResponse) GetNodes() []*NodeResidency {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *GetResidencyResponse) GetUnknown() uint64 {
+	if x != nil {
+		return x.Unknown
+	}
+	return 0
+}
+
+func (x *GetResidencyResponse) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
+}
+
+// A NodeResidency says how much a node holds in its own memory and on its disk.
+type NodeResidency struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node's name.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// Where it answers other nodes; empty for a node without a zone.
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// From 0 to 1, by bytes, in steps of 0.004 and rounded down; of more than 2048 blocks
+	// a sample. Absent: not known.
+	Share *float64 `protobuf:"fixed64,3,opt,name=share,proto3,oneof" json:"share,omitempty"`
+	// How old that is, as far as this node knows.
+	Age           *durationpb.Duration `protobuf:"bytes,4,opt,name=age,proto3" json:"age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeResidency) Reset() {
+	*x = NodeResidency{}
+	mi := &file_cached_v1_image_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeResidency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeResidency) ProtoMessage() {}
+
+func (x *NodeResidency) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeResidency.ProtoReflect.Descriptor instead.
+func (*NodeResidency) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *NodeResidency) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeResidency) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *NodeResidency) GetShare() float64 {
+	if x != nil && x.Share != nil {
+		return *x.Share
+	}
+	return 0
+}
+
+func (x *NodeResidency) GetAge() *durationpb.Duration {
+	if x != nil {
+		return x.Age
+	}
+	return nil
+}
+
 // A Manifest says which blocks, laid end to end, are the image.
 type Manifest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1471,7 +1779,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_cached_v1_image_proto_msgTypes[22]
+	mi := &file_cached_v1_image_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1483,7 +1791,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[22]
+	mi := &file_cached_v1_image_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1496,7 +1804,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{22}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Manifest) GetVersion() uint32 {
@@ -1558,7 +1866,7 @@ type BlockRef struct {
 
 func (x *BlockRef) Reset() {
 	*x = BlockRef{}
-	mi := &file_cached_v1_image_proto_msgTypes[23]
+	mi := &file_cached_v1_image_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +1878,7 @@ func (x *BlockRef) String() string {
 func (*BlockRef) ProtoMessage() {}
 
 func (x *BlockRef) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[23]
+	mi := &file_cached_v1_image_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +1891,7 @@ func (x *BlockRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockRef.ProtoReflect.Descriptor instead.
 func (*BlockRef) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{23}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BlockRef) GetId() []byte {
@@ -1618,7 +1926,7 @@ var File_cached_v1_image_proto protoreflect.FileDescriptor
 
 const file_cached_v1_image_proto_rawDesc = "" +
 	"\n" +
-	"\x15cached/v1/image.proto\x12\tcached.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"y\n" +
+	"\x15cached/v1/image.proto\x12\tcached.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"y\n" +
 	"\x10OpenImageRequest\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1a\n" +
 	"\bworkload\x18\x02 \x01(\tR\bworkload\x123\n" +
@@ -1700,7 +2008,27 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\vmanifest_id\x18\x01 \x01(\tR\n" +
 	"manifestId\x12/\n" +
 	"\bmanifest\x18\x02 \x01(\v2\x13.cached.v1.ManifestR\bmanifest\x12\x14\n" +
-	"\x05stale\x18\x03 \x01(\bR\x05stale\"\xa4\x02\n" +
+	"\x05stale\x18\x03 \x01(\bR\x05stale\"\x86\x01\n" +
+	"\x13GetResidencyRequest\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1a\n" +
+	"\bworkload\x18\x02 \x01(\tR\bworkload\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\x12'\n" +
+	"\x0finclude_unknown\x18\x04 \x01(\bR\x0eincludeUnknown\"\xf6\x01\n" +
+	"\x14GetResidencyResponse\x12\x1f\n" +
+	"\vmanifest_id\x18\x01 \x01(\tR\n" +
+	"manifestId\x12/\n" +
+	"\x05basis\x18\x02 \x01(\x0e2\x19.cached.v1.ResidencyBasisR\x05basis\x12\x16\n" +
+	"\x06blocks\x18\x03 \x01(\x04R\x06blocks\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x04R\x05bytes\x12.\n" +
+	"\x05nodes\x18\x05 \x03(\v2\x18.cached.v1.NodeResidencyR\x05nodes\x12\x18\n" +
+	"\aunknown\x18\x06 \x01(\x04R\aunknown\x12\x14\n" +
+	"\x05stale\x18\a \x01(\bR\x05stale\"\x8f\x01\n" +
+	"\rNodeResidency\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x19\n" +
+	"\x05share\x18\x03 \x01(\x01H\x00R\x05share\x88\x01\x01\x12+\n" +
+	"\x03age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03ageB\b\n" +
+	"\x06_share\"\xa4\x02\n" +
 	"\bManifest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1d\n" +
 	"\n" +
@@ -1728,11 +2056,16 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\x1dPREPARATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bPREPARATION_STATE_PREPARING\x10\x01\x12\x1b\n" +
 	"\x17PREPARATION_STATE_READY\x10\x02\x12\x1c\n" +
-	"\x18PREPARATION_STATE_FAILED\x10\x03*I\n" +
+	"\x18PREPARATION_STATE_FAILED\x10\x03*\x86\x01\n" +
+	"\x0eResidencyBasis\x12\x1f\n" +
+	"\x1bRESIDENCY_BASIS_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15RESIDENCY_BASIS_IMAGE\x10\x01\x12\x1a\n" +
+	"\x16RESIDENCY_BASIS_STARTS\x10\x02\x12\x1c\n" +
+	"\x18RESIDENCY_BASIS_WORKLOAD\x10\x03*I\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fENCODING_RAW\x10\x01\x12\x11\n" +
-	"\rENCODING_ZSTD\x10\x022\xba\x06\n" +
+	"\rENCODING_ZSTD\x10\x022\x90\a\n" +
 	"\fImageService\x12F\n" +
 	"\tOpenImage\x12\x1b.cached.v1.OpenImageRequest\x1a\x1c.cached.v1.OpenImageResponse\x12O\n" +
 	"\fCloseSession\x12\x1e.cached.v1.CloseSessionRequest\x1a\x1f.cached.v1.CloseSessionResponse\x12F\n" +
@@ -1744,7 +2077,8 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\x10ListPreparations\x12\".cached.v1.ListPreparationsRequest\x1a#.cached.v1.ListPreparationsResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\n" +
 	"ListImages\x12\x1c.cached.v1.ListImagesRequest\x1a\x1d.cached.v1.ListImagesResponse\"\x03\x90\x02\x01\x12H\n" +
-	"\bGetImage\x12\x1a.cached.v1.GetImageRequest\x1a\x1b.cached.v1.GetImageResponse\"\x03\x90\x02\x01B3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
+	"\bGetImage\x12\x1a.cached.v1.GetImageRequest\x1a\x1b.cached.v1.GetImageResponse\"\x03\x90\x02\x01\x12T\n" +
+	"\fGetResidency\x12\x1e.cached.v1.GetResidencyRequest\x1a\x1f.cached.v1.GetResidencyResponse\"\x03\x90\x02\x01B3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
 
 var (
 	file_cached_v1_image_proto_rawDescOnce sync.Once
@@ -1758,82 +2092,92 @@ func file_cached_v1_image_proto_rawDescGZIP() []byte {
 	return file_cached_v1_image_proto_rawDescData
 }
 
-var file_cached_v1_image_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_cached_v1_image_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_cached_v1_image_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_cached_v1_image_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_cached_v1_image_proto_goTypes = []any{
 	(ReadAhead)(0),                   // 0: cached.v1.ReadAhead
 	(PreparationScope)(0),            // 1: cached.v1.PreparationScope
 	(PreparationState)(0),            // 2: cached.v1.PreparationState
-	(Encoding)(0),                    // 3: cached.v1.Encoding
-	(*OpenImageRequest)(nil),         // 4: cached.v1.OpenImageRequest
-	(*OpenImageResponse)(nil),        // 5: cached.v1.OpenImageResponse
-	(*CloseSessionRequest)(nil),      // 6: cached.v1.CloseSessionRequest
-	(*CloseSessionResponse)(nil),     // 7: cached.v1.CloseSessionResponse
-	(*MarkReadyRequest)(nil),         // 8: cached.v1.MarkReadyRequest
-	(*MarkReadyResponse)(nil),        // 9: cached.v1.MarkReadyResponse
-	(*ExpectBlocksRequest)(nil),      // 10: cached.v1.ExpectBlocksRequest
-	(*ExpectBlocksResponse)(nil),     // 11: cached.v1.ExpectBlocksResponse
-	(*NoteTouchesRequest)(nil),       // 12: cached.v1.NoteTouchesRequest
-	(*NoteTouchesResponse)(nil),      // 13: cached.v1.NoteTouchesResponse
-	(*PrepareImageRequest)(nil),      // 14: cached.v1.PrepareImageRequest
-	(*PrepareImageResponse)(nil),     // 15: cached.v1.PrepareImageResponse
-	(*WatchPreparationRequest)(nil),  // 16: cached.v1.WatchPreparationRequest
-	(*WatchPreparationResponse)(nil), // 17: cached.v1.WatchPreparationResponse
-	(*ListPreparationsRequest)(nil),  // 18: cached.v1.ListPreparationsRequest
-	(*ListPreparationsResponse)(nil), // 19: cached.v1.ListPreparationsResponse
-	(*Preparation)(nil),              // 20: cached.v1.Preparation
-	(*ListImagesRequest)(nil),        // 21: cached.v1.ListImagesRequest
-	(*ListImagesResponse)(nil),       // 22: cached.v1.ListImagesResponse
-	(*ImageEntry)(nil),               // 23: cached.v1.ImageEntry
-	(*GetImageRequest)(nil),          // 24: cached.v1.GetImageRequest
-	(*GetImageResponse)(nil),         // 25: cached.v1.GetImageResponse
-	(*Manifest)(nil),                 // 26: cached.v1.Manifest
-	(*BlockRef)(nil),                 // 27: cached.v1.BlockRef
-	nil,                              // 28: cached.v1.Manifest.AnnotationsEntry
-	(*timestamppb.Timestamp)(nil),    // 29: google.protobuf.Timestamp
+	(ResidencyBasis)(0),              // 3: cached.v1.ResidencyBasis
+	(Encoding)(0),                    // 4: cached.v1.Encoding
+	(*OpenImageRequest)(nil),         // 5: cached.v1.OpenImageRequest
+	(*OpenImageResponse)(nil),        // 6: cached.v1.OpenImageResponse
+	(*CloseSessionRequest)(nil),      // 7: cached.v1.CloseSessionRequest
+	(*CloseSessionResponse)(nil),     // 8: cached.v1.CloseSessionResponse
+	(*MarkReadyRequest)(nil),         // 9: cached.v1.MarkReadyRequest
+	(*MarkReadyResponse)(nil),        // 10: cached.v1.MarkReadyResponse
+	(*ExpectBlocksRequest)(nil),      // 11: cached.v1.ExpectBlocksRequest
+	(*ExpectBlocksResponse)(nil),     // 12: cached.v1.ExpectBlocksResponse
+	(*NoteTouchesRequest)(nil),       // 13: cached.v1.NoteTouchesRequest
+	(*NoteTouchesResponse)(nil),      // 14: cached.v1.NoteTouchesResponse
+	(*PrepareImageRequest)(nil),      // 15: cached.v1.PrepareImageRequest
+	(*PrepareImageResponse)(nil),     // 16: cached.v1.PrepareImageResponse
+	(*WatchPreparationRequest)(nil),  // 17: cached.v1.WatchPreparationRequest
+	(*WatchPreparationResponse)(nil), // 18: cached.v1.WatchPreparationResponse
+	(*ListPreparationsRequest)(nil),  // 19: cached.v1.ListPreparationsRequest
+	(*ListPreparationsResponse)(nil), // 20: cached.v1.ListPreparationsResponse
+	(*Preparation)(nil),              // 21: cached.v1.Preparation
+	(*ListImagesRequest)(nil),        // 22: cached.v1.ListImagesRequest
+	(*ListImagesResponse)(nil),       // 23: cached.v1.ListImagesResponse
+	(*ImageEntry)(nil),               // 24: cached.v1.ImageEntry
+	(*GetImageRequest)(nil),          // 25: cached.v1.GetImageRequest
+	(*GetImageResponse)(nil),         // 26: cached.v1.GetImageResponse
+	(*GetResidencyRequest)(nil),      // 27: cached.v1.GetResidencyRequest
+	(*GetResidencyResponse)(nil),     // 28: cached.v1.GetResidencyResponse
+	(*NodeResidency)(nil),            // 29: cached.v1.NodeResidency
+	(*Manifest)(nil),                 // 30: cached.v1.Manifest
+	(*BlockRef)(nil),                 // 31: cached.v1.BlockRef
+	nil,                              // 32: cached.v1.Manifest.AnnotationsEntry
+	(*timestamppb.Timestamp)(nil),    // 33: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 34: google.protobuf.Duration
 }
 var file_cached_v1_image_proto_depIdxs = []int32{
 	0,  // 0: cached.v1.OpenImageRequest.read_ahead:type_name -> cached.v1.ReadAhead
-	26, // 1: cached.v1.OpenImageResponse.manifest:type_name -> cached.v1.Manifest
+	30, // 1: cached.v1.OpenImageResponse.manifest:type_name -> cached.v1.Manifest
 	1,  // 2: cached.v1.PrepareImageRequest.scope:type_name -> cached.v1.PreparationScope
-	20, // 3: cached.v1.PrepareImageResponse.preparation:type_name -> cached.v1.Preparation
-	20, // 4: cached.v1.WatchPreparationResponse.preparation:type_name -> cached.v1.Preparation
-	20, // 5: cached.v1.ListPreparationsResponse.preparations:type_name -> cached.v1.Preparation
+	21, // 3: cached.v1.PrepareImageResponse.preparation:type_name -> cached.v1.Preparation
+	21, // 4: cached.v1.WatchPreparationResponse.preparation:type_name -> cached.v1.Preparation
+	21, // 5: cached.v1.ListPreparationsResponse.preparations:type_name -> cached.v1.Preparation
 	2,  // 6: cached.v1.Preparation.state:type_name -> cached.v1.PreparationState
 	1,  // 7: cached.v1.Preparation.scope:type_name -> cached.v1.PreparationScope
-	29, // 8: cached.v1.Preparation.began:type_name -> google.protobuf.Timestamp
-	29, // 9: cached.v1.Preparation.ended:type_name -> google.protobuf.Timestamp
-	23, // 10: cached.v1.ListImagesResponse.images:type_name -> cached.v1.ImageEntry
-	29, // 11: cached.v1.ImageEntry.updated:type_name -> google.protobuf.Timestamp
-	26, // 12: cached.v1.GetImageResponse.manifest:type_name -> cached.v1.Manifest
-	27, // 13: cached.v1.Manifest.blocks:type_name -> cached.v1.BlockRef
-	28, // 14: cached.v1.Manifest.annotations:type_name -> cached.v1.Manifest.AnnotationsEntry
-	3,  // 15: cached.v1.BlockRef.encoding:type_name -> cached.v1.Encoding
-	4,  // 16: cached.v1.ImageService.OpenImage:input_type -> cached.v1.OpenImageRequest
-	6,  // 17: cached.v1.ImageService.CloseSession:input_type -> cached.v1.CloseSessionRequest
-	8,  // 18: cached.v1.ImageService.MarkReady:input_type -> cached.v1.MarkReadyRequest
-	10, // 19: cached.v1.ImageService.ExpectBlocks:input_type -> cached.v1.ExpectBlocksRequest
-	12, // 20: cached.v1.ImageService.NoteTouches:input_type -> cached.v1.NoteTouchesRequest
-	14, // 21: cached.v1.ImageService.PrepareImage:input_type -> cached.v1.PrepareImageRequest
-	16, // 22: cached.v1.ImageService.WatchPreparation:input_type -> cached.v1.WatchPreparationRequest
-	18, // 23: cached.v1.ImageService.ListPreparations:input_type -> cached.v1.ListPreparationsRequest
-	21, // 24: cached.v1.ImageService.ListImages:input_type -> cached.v1.ListImagesRequest
-	24, // 25: cached.v1.ImageService.GetImage:input_type -> cached.v1.GetImageRequest
-	5,  // 26: cached.v1.ImageService.OpenImage:output_type -> cached.v1.OpenImageResponse
-	7,  // 27: cached.v1.ImageService.CloseSession:output_type -> cached.v1.CloseSessionResponse
-	9,  // 28: cached.v1.ImageService.MarkReady:output_type -> cached.v1.MarkReadyResponse
-	11, // 29: cached.v1.ImageService.ExpectBlocks:output_type -> cached.v1.ExpectBlocksResponse
-	13, // 30: cached.v1.ImageService.NoteTouches:output_type -> cached.v1.NoteTouchesResponse
-	15, // 31: cached.v1.ImageService.PrepareImage:output_type -> cached.v1.PrepareImageResponse
-	17, // 32: cached.v1.ImageService.WatchPreparation:output_type -> cached.v1.WatchPreparationResponse
-	19, // 33: cached.v1.ImageService.ListPreparations:output_type -> cached.v1.ListPreparationsResponse
-	22, // 34: cached.v1.ImageService.ListImages:output_type -> cached.v1.ListImagesResponse
-	25, // 35: cached.v1.ImageService.GetImage:output_type -> cached.v1.GetImageResponse
-	26, // [26:36] is the sub-list for method output_type
-	16, // [16:26] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	33, // 8: cached.v1.Preparation.began:type_name -> google.protobuf.Timestamp
+	33, // 9: cached.v1.Preparation.ended:type_name -> google.protobuf.Timestamp
+	24, // 10: cached.v1.ListImagesResponse.images:type_name -> cached.v1.ImageEntry
+	33, // 11: cached.v1.ImageEntry.updated:type_name -> google.protobuf.Timestamp
+	30, // 12: cached.v1.GetImageResponse.manifest:type_name -> cached.v1.Manifest
+	3,  // 13: cached.v1.GetResidencyResponse.basis:type_name -> cached.v1.ResidencyBasis
+	29, // 14: cached.v1.GetResidencyResponse.nodes:type_name -> cached.v1.NodeResidency
+	34, // 15: cached.v1.NodeResidency.age:type_name -> google.protobuf.Duration
+	31, // 16: cached.v1.Manifest.blocks:type_name -> cached.v1.BlockRef
+	32, // 17: cached.v1.Manifest.annotations:type_name -> cached.v1.Manifest.AnnotationsEntry
+	4,  // 18: cached.v1.BlockRef.encoding:type_name -> cached.v1.Encoding
+	5,  // 19: cached.v1.ImageService.OpenImage:input_type -> cached.v1.OpenImageRequest
+	7,  // 20: cached.v1.ImageService.CloseSession:input_type -> cached.v1.CloseSessionRequest
+	9,  // 21: cached.v1.ImageService.MarkReady:input_type -> cached.v1.MarkReadyRequest
+	11, // 22: cached.v1.ImageService.ExpectBlocks:input_type -> cached.v1.ExpectBlocksRequest
+	13, // 23: cached.v1.ImageService.NoteTouches:input_type -> cached.v1.NoteTouchesRequest
+	15, // 24: cached.v1.ImageService.PrepareImage:input_type -> cached.v1.PrepareImageRequest
+	17, // 25: cached.v1.ImageService.WatchPreparation:input_type -> cached.v1.WatchPreparationRequest
+	19, // 26: cached.v1.ImageService.ListPreparations:input_type -> cached.v1.ListPreparationsRequest
+	22, // 27: cached.v1.ImageService.ListImages:input_type -> cached.v1.ListImagesRequest
+	25, // 28: cached.v1.ImageService.GetImage:input_type -> cached.v1.GetImageRequest
+	27, // 29: cached.v1.ImageService.GetResidency:input_type -> cached.v1.GetResidencyRequest
+	6,  // 30: cached.v1.ImageService.OpenImage:output_type -> cached.v1.OpenImageResponse
+	8,  // 31: cached.v1.ImageService.CloseSession:output_type -> cached.v1.CloseSessionResponse
+	10, // 32: cached.v1.ImageService.MarkReady:output_type -> cached.v1.MarkReadyResponse
+	12, // 33: cached.v1.ImageService.ExpectBlocks:output_type -> cached.v1.ExpectBlocksResponse
+	14, // 34: cached.v1.ImageService.NoteTouches:output_type -> cached.v1.NoteTouchesResponse
+	16, // 35: cached.v1.ImageService.PrepareImage:output_type -> cached.v1.PrepareImageResponse
+	18, // 36: cached.v1.ImageService.WatchPreparation:output_type -> cached.v1.WatchPreparationResponse
+	20, // 37: cached.v1.ImageService.ListPreparations:output_type -> cached.v1.ListPreparationsResponse
+	23, // 38: cached.v1.ImageService.ListImages:output_type -> cached.v1.ListImagesResponse
+	26, // 39: cached.v1.ImageService.GetImage:output_type -> cached.v1.GetImageResponse
+	28, // 40: cached.v1.ImageService.GetResidency:output_type -> cached.v1.GetResidencyResponse
+	30, // [30:41] is the sub-list for method output_type
+	19, // [19:30] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_image_proto_init() }
@@ -1841,13 +2185,14 @@ func file_cached_v1_image_proto_init() {
 	if File_cached_v1_image_proto != nil {
 		return
 	}
+	file_cached_v1_image_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_image_proto_rawDesc), len(file_cached_v1_image_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   25,
+			NumEnums:      5,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,8 @@ type daemon struct {
 	zone    *zone // nil when the node has no peers
 	starts  *starts
 	prepare *preparer
+	holders *holders
+	looks   *residents
 	rpc     *api.Server
 	admin   *http.Server
 	health  *health
@@ -39,9 +41,10 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	books := &adminService{node: n, health: d.health, door: door, started: time.Now(), listen: listenAddr, admin: adminAddr}
 	starts := newStarts(n, log)
 	books.starts = starts
+	d.looks, d.holders = n.residents, newHolders(n, n.residents, log)
 	d.prepare = newPreparer(n, prepareDir(filepath.Join(cfg.DataDir, "preparations"), log), log)
 	handler := api.NewHandler(
-		api.Services{Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts, Preparations: d.prepare},
+		api.Services{Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts, Preparations: d.prepare, Residency: door.residency(d.holders)},
 		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Authenticate: door.authenticator(), Logger: log},
 	)
 	d.door, d.starts = door, starts
@@ -68,6 +71,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 // serve answers agents until drain, and goes on with what the last daemon prepared.
 func (d *daemon) serve(l net.Listener) {
 	d.prepare.resume()
+	d.looks.start()
 	go func() { d.failed <- d.rpc.Serve(l) }()
 }
 
@@ -93,6 +97,7 @@ func (d *daemon) drain(timeout time.Duration) error {
 	err := d.rpc.Shutdown(ctx)
 	d.starts.close()
 	d.prepare.close()
+	d.holders.close()
 	if d.zone != nil {
 		err = errors.Join(err, d.zone.stop(ctx))
 	}

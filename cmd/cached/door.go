@@ -102,6 +102,14 @@ func (d *door) images(behind api.Images) api.Images {
 	return guardedImages{d, behind}
 }
 
+// residency returns of which images agents may know who holds them.
+func (d *door) residency(behind api.Residency) api.Residency {
+	if d.checker == nil {
+		return behind
+	}
+	return guardedResidency{d, behind}
+}
+
 // authenticator returns how agents prove who they are; nil: they need not.
 func (d *door) authenticator() api.Authenticator {
 	if d.tenants == nil {

@@ -21,11 +21,11 @@ import (
 func newImagesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "images",
-		Short: "List, show and remove published images",
+		Short: "List, show and remove published images, and say which hosts hold them",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newImagesListCommand(), newImagesShowCommand(), newImagesRemoveCommand())
+	cmd.AddCommand(newImagesListCommand(), newImagesShowCommand(), newImagesWhereCommand(), newImagesRemoveCommand())
 	return cmd
 }
 

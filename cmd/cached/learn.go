@@ -27,7 +27,8 @@ const (
 type learner struct {
 	library *prefetch.Library
 	packer  *packer
-	hosts   func() int // of the zone
+	hosts   func() int              // of the zone
+	told    func(prefetch.Workload) // more is known of what it reads
 	says    sparse.Gate
 	log     *slog.Logger
 	ending  context.Context //nolint:containedctx // of the daemon
@@ -59,6 +60,7 @@ func (l *learner) learn(t *prefetch.Trace, names []string) {
 		}
 		if err == nil {
 			err = l.library.Learn(ctx, t, names)
+			l.told(prefetch.Workload{Manifest: t.Image, Name: t.Workload})
 		}
 		if err != nil {
 			l.says.Warn(l.log, "what a start read is known to this host only", "image", names, "workload", t.Workload, "error", err)

@@ -36,10 +36,19 @@ type node struct {
 	packer   *packer
 	learner  *learner
 	reader   block.Reader // what this host's containers ask
+
+	residents *residents
 }
 
 // holds reports whether a block is in the caches of this host.
 func (n *node) holds(id block.ID) bool { return n.l1.Has(id) || n.l2 != nil && n.l2.Has(id) }
+
+// seen notes that this host has to do with an image.
+func (n *node) seen(image resident) {
+	if n.residents != nil {
+		n.residents.note(image)
+	}
+}
 
 // hosts returns how many nodes the zone has.
 func (n *node) hosts() int {
@@ -92,6 +101,9 @@ func (n *node) close() error {
 		n.learner.end() // what it learns last must be quick
 		errs = append(errs, n.recorder.Close())
 		n.learner.close()
+	}
+	if n.residents != nil {
+		n.residents.close()
 	}
 	if n.ahead != nil {
 		errs = append(errs, n.ahead.Close())

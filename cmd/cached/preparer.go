@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/prefetch"
-	"github.com/zonecache/cached/tiers/origin"
 )
 
 // Preparations stand behind all other reads, and are bounded.
@@ -33,8 +31,8 @@ const (
 // the hosts of its zone that answer for it have it. Preparations outlive the daemon:
 // each is a file, and those that were under way go on.
 type preparer struct {
+	node    *node
 	catalog *catalog
-	origin  *origin.Origin
 	reader  block.Reader
 	files   preparationFiles
 	log     *slog.Logger
@@ -59,7 +57,7 @@ var _ api.Preparations = (*preparer)(nil)
 // newPreparer knows what is in dir, and goes on with it by resume.
 func newPreparer(n *node, dir string, log *slog.Logger) *preparer {
 	p := &preparer{
-		catalog: n.catalog, origin: n.origin, reader: n.reader, files: preparationFiles{dir, log}, log: log,
+		node: n, catalog: n.catalog, reader: n.reader, files: preparationFiles{dir, log}, log: log,
 		slots: make(chan struct{}, preparedAtOnce), known: map[string]*preparation{},
 	}
 	p.ending, p.end = context.WithCancel(context.Background())
@@ -213,12 +211,22 @@ func (p *preparer) run(entry *preparation) {
 	if p.ending.Err() != nil {
 		return // it goes on with the next daemon
 	}
+	if id, err := block.ParseID(p.manifestOf(entry)); err == nil {
+		p.node.seen(resident{manifest: id, name: entry.GetImage()})
+	}
 	state, problem := cachedv1.PreparationState_PREPARATION_STATE_READY, ""
 	if err != nil {
 		state, problem = cachedv1.PreparationState_PREPARATION_STATE_FAILED, err.Error()
 		p.log.Warn("an image could not be prepared", "image", entry.GetImage(), "error", err)
 	}
 	p.edit(entry, func(e *cachedv1.Preparation) { e.State, e.Problem, e.Ended = state, problem, timestamppb.Now() })
+}
+
+// manifestOf is the id of what is prepared; "" when it is not known.
+func (p *preparer) manifestOf(entry *preparation) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return entry.GetManifestId()
 }
 
 // prepare reads what is wanted of the image, and again of what its name points at
@@ -286,30 +294,13 @@ func (p *preparer) wanted(manifest block.ID, scope cachedv1.PreparationScope) ([
 }
 
 // essential returns what the recorded workloads of an image read, one after the
-// other. One whose profile is damaged counts as not recorded.
+// other.
 func (p *preparer) essential(manifest block.ID) (order []uint32, err error) {
-	bundles, err := p.origin.Profiles(p.ending, manifest)
-	if err != nil {
-		return nil, err
+	recorded, err := recordedWorkloads(p.ending, p.node, manifest)
+	for _, w := range recorded {
+		order = append(order, w.blocks...)
 	}
-	for _, id := range bundles {
-		b, err := p.reader.ReadBlock(block.WithCall(p.ending, block.Call{Cause: block.Repair}), id)
-		if err != nil && (errors.Is(err, block.ErrNotFound) || errors.Is(err, block.ErrCorrupt)) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		traces, err := prefetch.DecodeBundle(b.Bytes())
-		b.Release()
-		if err != nil {
-			continue
-		}
-		if profile, err := prefetch.Merge(traces); err == nil && profile.Image == manifest {
-			order = append(order, profile.Essential(prefetch.DefaultShare)...)
-		}
-	}
-	return order, nil
+	return order, err
 }
 
 // close leaves what is under way to the next daemon.

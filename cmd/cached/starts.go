@@ -41,6 +41,7 @@ type starts struct {
 	packer   *packer
 	packs    *prefetch.Packs
 	hosts    func() int // of the zone
+	seen     func(resident)
 	log      *slog.Logger
 
 	busy sync.WaitGroup // starts that begin, or look for their profile
@@ -83,11 +84,14 @@ func newStarts(n *node, log *slog.Logger) *starts {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, hosts: n.hosts, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
+	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, hosts: n.hosts, seen: n.seen, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
 }
 
 // Began implements [api.Starts].
 func (s *starts) Began(ctx context.Context, session string, req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) {
+	if id, err := block.ParseID(image.GetManifestId()); err == nil {
+		s.seen(resident{manifest: id, name: req.GetImage(), workloads: []string{req.GetWorkload()}})
+	}
 	whole := req.GetReadAhead() == cachedv1.ReadAhead_READ_AHEAD_IMAGE
 	if !whole && s.recorder == nil {
 		return
@@ -345,6 +349,7 @@ func (s *starts) finish(st *start) {
 	if shut != nil {
 		shut()
 	}
+	s.seen(resident{manifest: st.workload.Manifest, name: st.name, workloads: []string{st.workload.Name}})
 	if run == nil {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/zonecache/cached/account"
 	"github.com/zonecache/cached/block"
@@ -90,6 +91,10 @@ func (n *node) serve(all block.Reader, ahead prefetch.Options, cfg Config, log *
 	ahead.Budget, ahead.Logger = max(int64(cfg.L1.Size)/aheadShare, 1), log
 	n.ahead = prefetch.NewReadAhead(requests, ahead)
 	n.reader = n.ahead.Watch(requests)
+	n.residents = newResidents(n, cfg.Zone.Node, filepath.Join(cfg.DataDir, "residents.json"), log)
+	if n.zone != nil {
+		n.zone.residency = n.residents.table
+	}
 	if !cfg.Prefetch {
 		return
 	}
@@ -98,6 +103,7 @@ func (n *node) serve(all block.Reader, ahead prefetch.Options, cfg Config, log *
 	})
 	n.packer = newPacker(n, asPrefetch(requests), log)
 	n.learner = newLearner(n.library, n.packer, n.hosts, log)
+	n.learner.told = n.residents.learned
 	n.recorder = prefetch.NewRecorder(prefetch.RecorderOptions{Done: n.learner.learn})
 	n.reader = n.recorder.Watch(n.reader)
 }

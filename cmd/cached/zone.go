@@ -19,6 +19,7 @@ import (
 	"github.com/zonecache/cached/identity"
 	"github.com/zonecache/cached/placement"
 	"github.com/zonecache/cached/placement/gossip"
+	"github.com/zonecache/cached/placement/residency"
 	"github.com/zonecache/cached/prefetch"
 	"github.com/zonecache/cached/tiers/peer"
 )
@@ -41,6 +42,8 @@ type zone struct {
 	told         atomic.Int64 // when one was last logged, Unix nanoseconds
 
 	admission *peer.Admission
+
+	residency *residency.Table // what the nodes say they hold
 
 	ring    atomic.Pointer[placement.Ring]
 	members atomic.Pointer[gossip.Membership] // nil until serve
@@ -155,7 +158,7 @@ func (z *zone) serve(ctx context.Context, l net.Listener, failed chan<- error, l
 		Node: z.cfg.Node, Zone: z.cfg.Name, Bind: z.cfg.Gossip, Advertise: z.cfg.GossipAdvertise, PeerAddress: address,
 		Weight: uint32(z.cfg.Weight), Version: versionText(), Seeds: z.cfg.Seeds,
 		KeyFile: z.cfg.GossipKeys, Insecure: z.cfg.Insecure,
-		OnChange: z.changed, OnDeath: z.tier.Suspect, Logger: log,
+		OnChange: z.changed, OnDeath: z.tier.Suspect, Residency: z.residency, Logger: log,
 	})
 	if err != nil {
 		return fmt.Errorf("zone.gossip: %w", err)

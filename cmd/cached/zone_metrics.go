@@ -29,6 +29,9 @@ func (m zoneMetrics) Suspects() int {
 	return n
 }
 
+// Residency implements [account.Zone].
+func (m zoneMetrics) Residency() (nodes, entries int) { return m.zone.residency.Size() }
+
 // Totals implements [account.Zone].
 func (m zoneMetrics) Totals() []account.Total {
 	s, tree := m.zone.tier.Stats(), m.zone.tier.TreeStats()
@@ -77,6 +80,11 @@ func (m zoneMetrics) Totals() []account.Total {
 		{Series: account.GossipEvents, Label: "seed_failure", Value: g.SeedFailures},
 		{Series: account.GossipEvents, Label: "key_reload", Value: g.KeyReloads},
 		{Series: account.GossipEvents, Label: "key_error", Value: g.KeyErrors},
+		{Series: account.ResidencyMessages, Label: "sent", Value: g.SketchesSent},
+		{Series: account.ResidencyMessages, Label: "heard", Value: g.SketchesHeard},
+		{Series: account.ResidencyMessages, Label: "refused", Value: g.SketchesRefused},
+		{Series: account.ResidencyMessages, Label: "dropped", Value: g.SketchesDropped},
+		{Series: account.ResidencyBytes, Value: g.SketchBytes},
 	}
 	for i, why := range api.Refusals {
 		totals = append(totals, account.Total{Series: account.PeerRefused, Label: string(why), Value: m.zone.refused[i].Load()})

@@ -64,7 +64,8 @@ func Open(ctx context.Context, opt Options) (*Membership, error) {
 		rates: make(chan struct{}, 1), publish: make(chan publication), stop: make(chan struct{}),
 	}
 	m.news.NumNodes, m.news.RetransmitMult = m.table.size, 3
-	m.sketches.NumNodes, m.sketches.RetransmitMult = m.table.size, sketchTries
+	m.sketches.RetransmitMult = sketchTries
+	m.sketches.NumNodes = func() int { return max(m.table.size(), sketchCrowd) }
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	keys, seek, err := m.start()
 	if err != nil {

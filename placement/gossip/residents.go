@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 
 // What nodes hold spreads behind all other news, in what room is left in packets.
 const (
-	sketchTries  = 2        // RetransmitMult: each node that hears news sends it on 2 log10(n) times
+	sketchTries  = 2        // each node that hears news sends it on so many times log10 of the zone's size,
+	sketchCrowd  = 999      // or of this one, if the zone is smaller: one in 400 does not hear of it then
 	maxSketches  = 2048     // on their way through this node
 	sketchInflow = 16 << 10 // bytes a second that a node hears at most, if all of the zone have news all the time
 )
@@ -50,10 +52,7 @@ func (m *Membership) tellHoldings() {
 // sketchPause is how long a node of n keeps silent after it sent so many bytes, so
 // that the news of all of them together are at most sketchInflow at each.
 func sketchPause(size, n int) time.Duration {
-	tries := sketchTries
-	for k := 10; k <= n; k *= 10 {
-		tries += sketchTries
-	}
+	tries := sketchTries * int(math.Ceil(math.Log10(float64(max(n, sketchCrowd)+1))))
 	return time.Duration(size*tries*n) * time.Second / sketchInflow
 }
 

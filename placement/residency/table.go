@@ -182,6 +182,18 @@ func (t *Table) Holders(key, instead Key, now time.Time) []Holder {
 	return all
 }
 
+// Says reports whether another node says how much of a set it holds.
+func (t *Table) Says(key Key) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, r := range t.others {
+		if _, ok := pick(r.entries, key, 0); ok {
+			return true
+		}
+	}
+	return false
+}
+
 func pick(entries []Entry, key, instead Key) (Entry, bool) {
 	if i, ok := find(entries, key); ok && entries[i].Share != Gone {
 		return entries[i], true

@@ -138,6 +138,9 @@ func TestHoldersAreSortedByShare(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
+	if !table.Says(2) || table.Says(3) || New("n0", 1, began).Says(1) {
+		t.Error("who says what")
+	}
 	if nodes, entries := table.Size(); nodes != 7 || entries != 7 {
 		t.Errorf("%d nodes, %d entries", nodes, entries)
 	}
