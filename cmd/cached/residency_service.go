@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -38,6 +39,7 @@ type holders struct {
 	residents *residents
 	questions *lru.Cache[question, answer]
 	asking    singleflight.Group
+	nodes     atomic.Pointer[zoneNodes]
 	log       *slog.Logger
 	ending    context.Context //nolint:containedctx // of the daemon
 	end       context.CancelFunc
@@ -111,43 +113,64 @@ func (h *holders) withSelf(ctx context.Context, known []residency.Holder, manife
 
 // list fills in the nodes that are in the zone.
 func (h *holders) list(resp *cachedv1.GetResidencyResponse, known []residency.Holder, req *cachedv1.GetResidencyRequest) {
-	limit := int(req.GetLimit())
-	full := func() bool { return limit > 0 && len(resp.GetNodes()) >= limit }
-	members := h.node.members()
-	address := make(map[string]string, len(members))
-	for _, m := range members {
-		address[m.Name] = m.Address
+	zone := h.zone()
+	known = slices.DeleteFunc(known, func(k residency.Holder) bool {
+		_, ok := zone.address[k.Node] // else it drains, or has left
+		return !ok
+	})
+	limit := len(zone.members)
+	if req.GetLimit() > 0 {
+		limit = min(limit, int(req.GetLimit()))
 	}
+	// Their memory at once: there may be a thousand.
+	shown := known[:min(len(known), limit)]
+	nodes, ages, shares := make([]cachedv1.NodeResidency, len(shown)), make([]durationpb.Duration, len(shown)), make([]float64, len(shown))
+	for i, k := range shown {
+		n := &nodes[i]
+		ages[i].Seconds, shares[i] = int64(k.Age/time.Second), k.Share.Part()
+		n.Node, n.Address, n.Share, n.Age = k.Node, zone.address[k.Node], &shares[i], &ages[i]
+		resp.Nodes = append(resp.Nodes, n)
+	}
+	resp.Unknown = uint64(len(zone.members) - len(known))
+	if !req.GetIncludeUnknown() || resp.GetUnknown() == 0 {
+		return
+	}
+	said := make(map[string]bool, len(known))
 	for _, k := range known {
-		at, ok := address[k.Node]
-		if !ok {
-			continue // it drains, or has left
-		}
-		delete(address, k.Node)
-		if full() {
-			continue
-		}
-		share := k.Share.Part()
-		resp.Nodes = append(resp.Nodes, &cachedv1.NodeResidency{Node: k.Node, Address: at, Share: &share, Age: durationpb.New(k.Age)})
+		said[k.Node] = true
 	}
-	for _, m := range members { // by name
-		if _, unknown := address[m.Name]; !unknown {
-			continue
-		}
-		if req.GetIncludeUnknown() && !full() {
+	for _, m := range zone.members { // by name
+		if len(resp.GetNodes()) < limit && !said[m.Name] {
 			resp.Nodes = append(resp.Nodes, &cachedv1.NodeResidency{Node: m.Name, Address: m.Address})
-		} else {
-			resp.Unknown++
+			resp.Unknown--
 		}
 	}
 }
 
-// members returns the nodes that starts can be placed on: those of the ring.
-func (n *node) members() []placement.Member {
-	if n.zone == nil {
-		return []placement.Member{{Name: n.residents.table.Self()}}
+// A zoneNodes is whom starts can be placed on.
+type zoneNodes struct {
+	ring    *placement.Ring // nil: there is no zone
+	members []placement.Member
+	address map[string]string
+}
+
+// zone returns the nodes of the ring, which are made ready once for each ring.
+func (h *holders) zone() *zoneNodes {
+	var ring *placement.Ring
+	members := []placement.Member{{Name: h.residents.table.Self()}}
+	if h.node.zone != nil {
+		ring = h.node.zone.ring.Load()
+		members = ring.Members()
 	}
-	return n.zone.ring.Load().Members()
+	if was := h.nodes.Load(); was != nil && was.ring == ring {
+		return was
+	}
+	now := &zoneNodes{ring, members, make(map[string]string, len(members))}
+	for _, m := range members {
+		now.address[m.Name] = m.Address
+	}
+	h.nodes.Store(now)
+	return now
 }
 
 // answer returns what is remembered, if it is of use still, and else finds it out.

@@ -7,6 +7,10 @@ const (
 	prefetchStarts = hostTest + "TestProvePrefetchStarts ./loadtest/host"
 	prefetchUnits  = goTest + "./prefetch"
 	prefetchDaemon = goTest + "-run 'Learned|FreshHost|WrongProfile|Traces|Starts' ./cmd/cached"
+	residencyZone  = goTest + "-run TestProveResidency ./cmd/cached"
+	residencyNews  = goTest + "-run TestProveHoldings ./placement/gossip"
+	residencyTable = goTest + "-run . ./placement/residency"
+	residencyHosts = goTest + "-run 'WhoHolds|AloneAnswers' ./cmd/cached"
 	prefetchAgent  = goTest + "-run Hears ./agent"
 )
 
@@ -16,6 +20,15 @@ var prefetchGoals = slices.Concat(
 	learnedGoals("pyml", "an inference with scikit-learn"),
 	learnedGoals("chrome", "headless Chromium"),
 	[]goal{
+		{name: "who holds an image, asked over the RPC in a zone of 1000 nodes: all of them, median", figure: "residency.all_p50_ms", unit: "ms", command: residencyZone},
+		{name: "the same, 99th percentile", figure: "residency.all_p99_ms", op: atMost, bound: 10, unit: "ms", command: residencyZone},
+		{name: "the ten that hold most, median", figure: "residency.top10_p50_ms", unit: "ms", command: residencyZone},
+		{name: "the same, 99th percentile", figure: "residency.top10_p99_ms", op: atMost, bound: 10, unit: "ms", command: residencyZone},
+		{name: "until all of 16 nodes know what one holds now, median", figure: "residency.news_s", unit: "s", command: residencyNews},
+		{name: "the same, worst", figure: "residency.news_worst_s", unit: "s", command: residencyNews},
+		{name: "bytes of what 1000 nodes say of 200 sets each, in memory", figure: "residency.table_mib", unit: "MiB", command: residencyTable},
+		{name: "who holds what: records in any order, ages, bounds", command: residencyTable},
+		{name: "daemons: the zone knows who holds what, also after restarts; tenants", command: residencyHosts},
 		{name: "traces, profiles, runs: codecs, merging, hosts that learn at once, damage, outcomes, trust", command: prefetchUnits},
 		{name: "daemons: a fresh host knows what another has learned, a wrong profile is trusted once, traces in and out", command: prefetchDaemon},
 		{name: "agents: the daemon hears of all that a program reads", command: prefetchAgent},

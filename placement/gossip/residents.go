@@ -13,8 +13,8 @@ import (
 
 // What nodes hold spreads behind all other news, in what room is left in packets.
 const (
-	sketchTries  = 2        // each node that hears news sends it on so many times log10 of the zone's size,
-	sketchCrowd  = 999      // or of this one, if the zone is smaller: one in 400 does not hear of it then
+	sketchTries  = 3        // each node that hears news sends it on so many times log10 of the zone's size,
+	sketchCrowd  = 999      // or of this one, if the zone is smaller: one in 8000 does not hear of it then
 	maxSketches  = 2048     // on their way through this node
 	sketchInflow = 16 << 10 // bytes a second that a node hears at most, if all of the zone have news all the time
 )
@@ -109,8 +109,11 @@ func (m *Membership) holdings() []byte {
 	if m.opt.Residency == nil {
 		return nil
 	}
-	b := appendSketch([]byte{sketchFormat}, m.opt.Residency.Mine())
 	others := m.opt.Residency.Others(time.Now())
+	_, entries := m.opt.Residency.Size()
+	b := make([]byte, 1, min(maxState, (len(others)+1)*64+entries*entrySize))
+	b[0] = sketchFormat
+	b = appendSketch(b, m.opt.Residency.Mine())
 	rand.Shuffle(len(others), func(i, k int) { others[i], others[k] = others[k], others[i] })
 	for _, r := range others {
 		if len(b)+64+maxName+len(r.Entries)*entrySize > maxState {

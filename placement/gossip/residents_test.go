@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zonecache/cached/internal/figure"
 	"github.com/zonecache/cached/placement/residency"
 )
 
@@ -198,9 +199,65 @@ func TestNewsArePaced(t *testing.T) {
 	}
 	const n = 1000
 	pause := sketchPause(100, n)
-	if inflow := float64(n*100*8) / pause.Seconds(); inflow > sketchInflow*1.01 || inflow < sketchInflow/2 {
+	if inflow := float64(n*100*12) / pause.Seconds(); inflow > sketchInflow*1.01 || inflow < sketchInflow/2 {
 		t.Errorf("a node of 1000 hears %.0f B/s", inflow)
 	}
+}
+
+// TestProveHoldings measures how long it takes until all of a zone know that one
+// node holds something now.
+func TestProveHoldings(t *testing.T) {
+	n, rounds := 4, 2
+	if !figure.Full() {
+		t.Parallel()
+	} else {
+		n, rounds = 16, 20
+	}
+	var tables []*residency.Table
+	all := zone(t, n, func(_ int, o *Options) {
+		o.KeyFile, o.Insecure, o.Timing = keyFileOf(t, testKey), false, DefaultTiming()
+		o.Residency = residency.New(o.Node, 1, time.Now())
+		tables = append(tables, o.Residency)
+	})
+	var took []float64
+	for i := range rounds {
+		began := time.Now()
+		tables[i%n].Set(residency.Key(i+1), residency.All, began)
+		hears(t, tables, residency.Key(i+1), fmt.Sprintf("n%d 250", i%n))
+		took = append(took, time.Since(began).Seconds())
+	}
+	var sent uint64
+	for _, m := range all {
+		sent += m.Stats().SketchBytes
+	}
+	slices.Sort(took)
+	if !figure.Instrumented {
+		figure.Report(t, "residency.news_s", took[len(took)/2], "s")
+		figure.Report(t, "residency.news_worst_s", took[len(took)-1], "s")
+		figure.Report(t, "residency.news_bytes", float64(sent)/float64(rounds), "B")
+	}
+}
+
+// A state holds what fits, whatever the size of the zone, and is made and read quickly.
+func BenchmarkState(b *testing.B) {
+	const nodes, entries = 1000, 200
+	m := &Membership{opt: Options{Node: "n0", Residency: residency.New("n0", 1, time.Now())}, table: newTable("n0")}
+	for i := range nodes {
+		r := residency.Record{Node: fmt.Sprintf("n%d", i+1), Start: 1 << 40, Full: entries}
+		for k := range entries {
+			r.Entries = append(r.Entries, residency.Entry{Key: residency.Key(k), Seq: uint64(k*7%entries + 1), Share: residency.All})
+		}
+		m.opt.Residency.Merge(r, time.Now())
+	}
+	size := 0
+	for b.Loop() {
+		state := m.holdings()
+		if _, err := decodeSketch(state, maxState); err != nil {
+			b.Fatal(err)
+		}
+		size = len(state)
+	}
+	b.ReportMetric(float64(size), "bytes/state")
 }
 
 func FuzzSketch(f *testing.F) {
