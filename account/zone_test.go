@@ -19,8 +19,12 @@ func (smallZone) Suspects() int                   { return 1 }
 func (smallZone) Residency() (nodes, entries int) { return 2, 17 }
 func (smallZone) Totals() []Total {
 	return []Total{
-		{PeerBlocks, "received", 7}, {PeerFailures, "wrong", 2}, {PeerOrphans, "", 4}, {GossipEvents, "foreign_zone", 5},
-		{ResidencyMessages, "refused", 6}, {ResidencyBytes, "", 8},
+		{PeerBlocks, "received", 7},
+		{PeerFailures, "wrong", 2},
+		{PeerOrphans, "", 4},
+		{GossipEvents, "foreign_zone", 5},
+		{ResidencyMessages, "refused", 6},
+		{ResidencyBytes, "", 8},
 	}
 }
 

@@ -14,7 +14,9 @@ import (
 )
 
 // oneHolder knows who holds one image.
-type oneHolder struct{ resp *cachedv1.GetResidencyResponse }
+type oneHolder struct {
+	resp *cachedv1.GetResidencyResponse
+}
 
 func (o oneHolder) GetResidency(_ context.Context, req *cachedv1.GetResidencyRequest) (*cachedv1.GetResidencyResponse, error) {
 	if req.GetImage() != "flask:v1" || req.GetWorkload() != "serve" {

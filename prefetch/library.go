@@ -134,6 +134,17 @@ func (l *Library) Bundled(bundle block.ID) *Profile {
 	return nil
 }
 
+// Look is Profile for who only wants to know: that there is none is not remembered,
+// so that a start soon after asks again.
+func (l *Library) Look(ctx context.Context, w Workload, name string) (*Profile, error) {
+	_, knew := l.known.Peek(w)
+	p, err := l.Profile(ctx, w, name)
+	if now, _ := l.known.Peek(w); !knew && now.profile == nil && len(now.traces) == 0 {
+		l.known.Remove(w)
+	}
+	return p, err
+}
+
 func (k known) result() (*Profile, error) {
 	if k.profile == nil {
 		return nil, fmt.Errorf("no start was recorded: %w", block.ErrNotFound)

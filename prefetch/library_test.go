@@ -160,6 +160,24 @@ func TestWhatOneHostLearnsAnotherKnows(t *testing.T) {
 	})
 }
 
+// Who asks before a start whether its workload is known does not keep the start from
+// what another host learns in between.
+func TestAQuestionBeforeAStartHidesNothingFromIt(t *testing.T) {
+	s := newShelf(t)
+	a, b := library(s, nil), library(s, nil)
+	if _, err := b.Look(t.Context(), serve, "app"); !errors.Is(err, block.ErrNotFound) {
+		t.Fatal(err)
+	}
+	learn(t, a, traceOf(0, 4, 2))
+	if got := essential(t, b); !slices.Equal(got, []uint32{4, 2}) {
+		t.Errorf("%v", got)
+	}
+	p, err := b.Look(t.Context(), serve, "app")
+	if err != nil || b.Bundled(s.profiles[serve]) != p || b.Bundled(block.Sum(nil)) != nil {
+		t.Errorf("%v, %v", p, err)
+	}
+}
+
 // Hosts that learn at once lose nothing: the last to write has seen all traces.
 func TestHostsLearnAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

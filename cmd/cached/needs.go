@@ -89,7 +89,7 @@ func findNeeds(ctx context.Context, n *node, manifest block.ID, name string, wor
 		if _, ok := found[w]; ok || n.library == nil {
 			continue
 		}
-		profile, err := n.library.Profile(ctx, prefetch.Workload{Manifest: manifest, Name: w}, name)
+		profile, err := n.library.Look(ctx, prefetch.Workload{Manifest: manifest, Name: w}, name)
 		switch {
 		case err == nil:
 			found[w] = profile.Essential(prefetch.DefaultShare)

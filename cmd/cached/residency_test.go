@@ -99,7 +99,7 @@ func TestTheZoneKnowsWhoHoldsWhatStartsNeed(t *testing.T) {
 	a = startTestDaemon(t, append(slices.Clone(disk), "--seed", back)...)
 	holdsOf(t, b, "workload", "a 1", "b 0")
 	stop(a)
-	a = startTestDaemon(t, append(slices.Clone(args), "--seed", back)...) // without its disk
+	startTestDaemon(t, append(slices.Clone(args), "--seed", back)...) // without its disk
 	holdsOf(t, b, "workload", "a 0", "b 0")
 	for _, m := range []string{`cached_residency_messages_total{event="refused"} 0`, "cached_residency_nodes ", "cached_residency_bytes_total "} {
 		if page := adminPage(t, b, "/metrics"); !strings.Contains(page, m) {
