@@ -28,6 +28,9 @@ type imageService struct {
 	images   Images
 	starts   Starts
 	prepare  Preparations
+	warmer   Warmer
+	pins     Pins
+	purger   Purger
 	sessions *lru.Cache[string, session]
 	log      *slog.Logger
 }
@@ -45,7 +48,11 @@ func newImageService(services Services, o Options) *imageService {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &imageService{images: services.Images, starts: starts, prepare: services.Preparations, sessions: sessions, log: o.Logger}
+	return &imageService{
+		images: services.Images, starts: starts, prepare: services.Preparations,
+		warmer: services.Warmer, pins: services.Pins, purger: services.Purger,
+		sessions: sessions, log: o.Logger,
+	}
 }
 
 // maxImageAnswers is how many answers of the ImageService are made at a time. A

@@ -23,6 +23,7 @@ type daemon struct {
 	zone    *zone // nil when the node has no peers
 	starts  *starts
 	prepare *preparer
+	warmer  *warmer
 	rpc     *api.Server
 	admin   *http.Server
 	health  *health
@@ -40,8 +41,15 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	starts := newStarts(n, log)
 	books.starts = starts
 	d.prepare = newPreparer(n, prepareDir(filepath.Join(cfg.DataDir, "preparations"), log), log)
+	d.warmer = newWarmer(n, cfg.Zone.Node, log)
+	if n.zone != nil {
+		n.zone.warmer = d.warmer
+	}
 	handler := api.NewHandler(
-		api.Services{Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts, Preparations: d.prepare},
+		api.Services{
+			Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts,
+			Preparations: d.prepare, Warmer: d.warmer,
+		},
 		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Authenticate: door.authenticator(), Logger: log},
 	)
 	d.door, d.starts = door, starts
@@ -90,6 +98,8 @@ func (d *daemon) drain(timeout time.Duration) error {
 	if d.zone != nil {
 		d.zone.leave(timeout / leaveShare)
 	}
+	d.prepare.end() // who watches is told
+	d.warmer.end()
 	err := d.rpc.Shutdown(ctx)
 	d.starts.close()
 	d.prepare.close()

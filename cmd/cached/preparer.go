@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/prefetch"
-	"github.com/zonecache/cached/tiers/origin"
 )
 
 // Preparations stand behind all other reads, and are bounded.
@@ -34,7 +32,7 @@ const (
 // each is a file, and those that were under way go on.
 type preparer struct {
 	catalog *catalog
-	origin  *origin.Origin
+	chooser chooser
 	reader  block.Reader
 	files   preparationFiles
 	log     *slog.Logger
@@ -59,7 +57,7 @@ var _ api.Preparations = (*preparer)(nil)
 // newPreparer knows what is in dir, and goes on with it by resume.
 func newPreparer(n *node, dir string, log *slog.Logger) *preparer {
 	p := &preparer{
-		catalog: n.catalog, origin: n.origin, reader: n.reader, files: preparationFiles{dir, log}, log: log,
+		catalog: n.catalog, chooser: newChooser(n), reader: n.reader, files: preparationFiles{dir, log}, log: log,
 		slots: make(chan struct{}, preparedAtOnce), known: map[string]*preparation{},
 	}
 	p.ending, p.end = context.WithCancel(context.Background())
@@ -83,11 +81,9 @@ func (p *preparer) resume() {
 
 // Prepare implements [api.Preparations].
 func (p *preparer) Prepare(_ context.Context, image string, scope cachedv1.PreparationScope) (*cachedv1.Preparation, error) {
-	if scope == cachedv1.PreparationScope_PREPARATION_SCOPE_UNSPECIFIED {
-		scope = cachedv1.PreparationScope_PREPARATION_SCOPE_ESSENTIAL
-	}
-	if cachedv1.PreparationScope_name[int32(scope)] == "" {
-		return nil, fmt.Errorf("%w: scope %d is not known to this daemon", api.ErrInvalid, scope)
+	scope, err := scopeOf(scope)
+	if err != nil {
+		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -234,7 +230,7 @@ func (p *preparer) prepare(entry *preparation) error {
 			return nil
 		}
 		was = e.Ref.Manifest
-		blocks, err := p.wanted(was, entry.GetScope())
+		blocks, err := p.chooser.wanted(p.ending, was, entry.GetScope())
 		if err != nil {
 			return err
 		}
@@ -254,62 +250,6 @@ func (p *preparer) prepare(entry *preparation) error {
 		}
 	}
 	return fmt.Errorf("the name moved %d times meanwhile", maxMoves)
-}
-
-// wanted returns the blocks of an image that are to be prepared, each once: those of
-// any workload, or all where none has started.
-func (p *preparer) wanted(manifest block.ID, scope cachedv1.PreparationScope) ([]prefetch.Block, error) {
-	blocks, err := p.catalog.blocks(p.ending, manifest)
-	if err != nil {
-		return nil, err
-	}
-	order := []uint32{}
-	if scope == cachedv1.PreparationScope_PREPARATION_SCOPE_ESSENTIAL {
-		if order, err = p.essential(manifest); err != nil {
-			return nil, err
-		}
-	}
-	if len(order) == 0 {
-		for i := range blocks {
-			order = append(order, uint32(i))
-		}
-	}
-	seen := make(map[block.ID]bool, len(order))
-	wanted := make([]prefetch.Block, 0, len(order))
-	for _, i := range order {
-		if int(i) < len(blocks) && !seen[blocks[i].ID] {
-			seen[blocks[i].ID] = true
-			wanted = append(wanted, blocks[i])
-		}
-	}
-	return wanted, nil
-}
-
-// essential returns what the recorded workloads of an image read, one after the
-// other. One whose profile is damaged counts as not recorded.
-func (p *preparer) essential(manifest block.ID) (order []uint32, err error) {
-	bundles, err := p.origin.Profiles(p.ending, manifest)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range bundles {
-		b, err := p.reader.ReadBlock(block.WithCall(p.ending, block.Call{Cause: block.Repair}), id)
-		if err != nil && (errors.Is(err, block.ErrNotFound) || errors.Is(err, block.ErrCorrupt)) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		traces, err := prefetch.DecodeBundle(b.Bytes())
-		b.Release()
-		if err != nil {
-			continue
-		}
-		if profile, err := prefetch.Merge(traces); err == nil && profile.Image == manifest {
-			order = append(order, profile.Essential(prefetch.DefaultShare)...)
-		}
-	}
-	return order, nil
 }
 
 // close leaves what is under way to the next daemon.

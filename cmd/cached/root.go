@@ -41,7 +41,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate("cached {{.Version}}\n")
 	root.AddCommand(
-		newServeCommand(), newPublishCommand(), newImagesCommand(), newTraceCommand(), newPrepareCommand(), newReadCommand(),
+		newServeCommand(), newPublishCommand(), newImagesCommand(), newTraceCommand(), newPrepareCommand(), newWarmCommand(), newReadCommand(),
 		newMountCommand(), newUmountCommand(),
 		newStatsCommand(), newStatusCommand(), newConfigCommand(), newDemoCommand(),
 		newCertsCommand(), newVersionCommand(),
