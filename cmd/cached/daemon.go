@@ -24,6 +24,7 @@ type daemon struct {
 	starts  *starts
 	prepare *preparer
 	warmer  *warmer
+	pins    *pinner
 	rpc     *api.Server
 	admin   *http.Server
 	health  *health
@@ -41,21 +42,22 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	starts := newStarts(n, log)
 	books.starts = starts
 	d.prepare = newPreparer(n, prepareDir(filepath.Join(cfg.DataDir, "preparations"), log), log)
-	d.warmer = newWarmer(n, cfg.Zone.Node, log)
+	d.warmer, d.pins = newWarmer(n, cfg.Zone.Node, log), newPinner(n, cfg, log)
+	d.prepare.ready, books.pins = d.pins.look, d.pins
 	if n.zone != nil {
 		n.zone.warmer = d.warmer
 	}
 	handler := api.NewHandler(
 		api.Services{
 			Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts,
-			Preparations: d.prepare, Warmer: d.warmer,
+			Preparations: d.prepare, Warmer: d.warmer, Pins: d.pins,
 		},
 		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Authenticate: door.authenticator(), Logger: log},
 	)
 	d.door, d.starts = door, starts
 	d.rpc = api.NewServer(handler, api.ServerOptions{TLS: door.tls(), Logger: log})
 
-	gauges := account.Gauges{Tiers: n.sizes(), Ahead: starts.totals}
+	gauges := account.Gauges{Tiers: n.sizes(), Ahead: starts.totals, Pins: d.pins.totals}
 	if n.zone != nil {
 		gauges.Zone = zoneMetrics{n.zone}
 	}
@@ -76,6 +78,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 // serve answers agents until drain, and goes on with what the last daemon prepared.
 func (d *daemon) serve(l net.Listener) {
 	d.prepare.resume()
+	d.pins.start()
 	go func() { d.failed <- d.rpc.Serve(l) }()
 }
 
@@ -103,6 +106,7 @@ func (d *daemon) drain(timeout time.Duration) error {
 	err := d.rpc.Shutdown(ctx)
 	d.starts.close()
 	d.prepare.close()
+	d.pins.close()
 	if d.zone != nil {
 		err = errors.Join(err, d.zone.stop(ctx))
 	}

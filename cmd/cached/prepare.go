@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -37,36 +39,87 @@ It is PREPARING, then READY or FAILED; 'cached images ls' shows it, too.`,
 			if *all {
 				scope = cachedv1.PreparationScope_PREPARATION_SCOPE_ALL
 			}
-			p, err := client.PrepareImage(cmd.Context(), args[0], scope)
+			bar := newProgress(cmd.ErrOrStderr())
+			if *asJSON {
+				bar = newProgress(io.Discard)
+			}
+			p, err := prepareImage(cmd.Context(), client, args[0], scope, waitingFor(*noWait), bar)
 			if err != nil {
 				return err
-			}
-			if !*noWait {
-				bar := newProgress(cmd.ErrOrStderr())
-				if *asJSON {
-					bar = newProgress(io.Discard)
-				}
-				err = client.WatchPreparation(cmd.Context(), args[0], func(now *cachedv1.Preparation) {
-					p = now
-					bar.update("preparing "+args[0], int64(now.GetBytesDone()), int64(now.GetBytes()))
-				})
-				bar.finish()
-				if err != nil {
-					return err
-				}
 			}
 			if *asJSON {
 				err = printJSON(cmd.OutOrStdout(), newPreparedRow(p))
 			} else {
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s in %d blocks, after %v\n", p.GetImage(), preparedText(p), humanize.IBytes(p.GetBytesDone()), p.GetBlocksDone(), sinceText(p))
 			}
-			if p.GetState() == cachedv1.PreparationState_PREPARATION_STATE_FAILED {
-				err = errors.Join(err, fmt.Errorf("%s could not be prepared: %s", p.GetImage(), p.GetProblem()))
-			}
-			return err
+			return errors.Join(err, preparationProblem(p))
 		})
 	}
 	return cmd
+}
+
+// A waiting says whether a command waits for what it has begun.
+type waiting int
+
+const (
+	untilDone waiting = iota
+	untilBegun
+)
+
+func waitingFor(noWait bool) waiting {
+	if noWait {
+		return untilBegun
+	}
+	return untilDone
+}
+
+// prepareImage has an image prepared, and shows how far that is.
+func prepareImage(ctx context.Context, client *api.Client, image string, scope cachedv1.PreparationScope, until waiting, bar *progress) (*cachedv1.Preparation, error) {
+	p, err := client.PrepareImage(ctx, image, scope)
+	if err != nil || until == untilBegun {
+		return p, err
+	}
+	err = client.WatchPreparation(ctx, image, func(now *cachedv1.Preparation) {
+		p = now
+		bar.update("preparing "+image, int64(now.GetBytesDone()), int64(now.GetBytes()))
+	})
+	bar.finish()
+	return p, err
+}
+
+// preparationProblem says why a preparation has failed.
+func preparationProblem(p *cachedv1.Preparation) error {
+	if p.GetState() == cachedv1.PreparationState_PREPARATION_STATE_FAILED {
+		return fmt.Errorf("%s could not be prepared: %s", p.GetImage(), p.GetProblem())
+	}
+	return nil
+}
+
+// seenWithin is how long a daemon may take to see that a name has moved: it believes
+// what it last heard for two seconds.
+const seenWithin = 15 * time.Second
+
+// preparePublished has a daemon prepare what was just published. The error says that
+// the image is published all the same.
+func preparePublished(ctx context.Context, server target, image published, until waiting, bar *progress) (row *preparedRow, err error) {
+	err = withClient(server, func(client *api.Client) error {
+		seeing, cancel := context.WithTimeout(ctx, seenWithin)
+		defer cancel()
+		if err := client.WaitForImage(seeing, image.Name, image.Manifest); err != nil {
+			return err
+		}
+		p, err := prepareImage(ctx, client, image.Name, cachedv1.PreparationScope_PREPARATION_SCOPE_ESSENTIAL, until, bar)
+		if err != nil {
+			return err
+		}
+		prepared := newPreparedRow(p)
+		row = &prepared
+		return preparationProblem(p)
+	})
+	if err != nil {
+		return row, fmt.Errorf("%s is published, but not prepared: %w", image.Name, err)
+	}
+	return row, nil
 }
 
 // A preparedRow is a preparation as scripts read it.
@@ -84,7 +137,7 @@ type preparedRow struct {
 
 func newPreparedRow(p *cachedv1.Preparation) preparedRow {
 	return preparedRow{
-		p.GetImage(), p.GetManifestId(), stateText(p), strings.ToLower(strings.TrimPrefix(p.GetScope().String(), "PREPARATION_SCOPE_")),
+		p.GetImage(), p.GetManifestId(), stateText(p), scopeText(p.GetScope()),
 		p.GetBlocks(), p.GetBlocksDone(), p.GetBytes(), p.GetBytesDone(), p.GetProblem(),
 	}
 }

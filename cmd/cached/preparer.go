@@ -39,6 +39,7 @@ type preparer struct {
 	ending  context.Context //nolint:containedctx // of the daemon
 	end     context.CancelFunc
 	slots   chan struct{}
+	ready   func(image string) // called when an image was prepared
 	work    sync.WaitGroup
 
 	mu     sync.Mutex
@@ -58,7 +59,7 @@ var _ api.Preparations = (*preparer)(nil)
 func newPreparer(n *node, dir string, log *slog.Logger) *preparer {
 	p := &preparer{
 		catalog: n.catalog, chooser: newChooser(n), reader: n.reader, files: preparationFiles{dir, log}, log: log,
-		slots: make(chan struct{}, preparedAtOnce), known: map[string]*preparation{},
+		slots: make(chan struct{}, preparedAtOnce), ready: func(string) {}, known: map[string]*preparation{},
 	}
 	p.ending, p.end = context.WithCancel(context.Background())
 	for _, was := range p.files.load() {
@@ -210,7 +211,9 @@ func (p *preparer) run(entry *preparation) {
 		return // it goes on with the next daemon
 	}
 	state, problem := cachedv1.PreparationState_PREPARATION_STATE_READY, ""
-	if err != nil {
+	if err == nil {
+		p.ready(entry.GetImage())
+	} else {
 		state, problem = cachedv1.PreparationState_PREPARATION_STATE_FAILED, err.Error()
 		p.log.Warn("an image could not be prepared", "image", entry.GetImage(), "error", err)
 	}

@@ -41,7 +41,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate("cached {{.Version}}\n")
 	root.AddCommand(
-		newServeCommand(), newPublishCommand(), newImagesCommand(), newTraceCommand(), newPrepareCommand(), newWarmCommand(), newReadCommand(),
+		newServeCommand(), newPublishCommand(), newImagesCommand(), newTraceCommand(), newPrepareCommand(), newWarmCommand(), newPinCommand(), newUnpinCommand(), newReadCommand(),
 		newMountCommand(), newUmountCommand(),
 		newStatsCommand(), newStatusCommand(), newConfigCommand(), newDemoCommand(),
 		newCertsCommand(), newVersionCommand(),
