@@ -1,6 +1,10 @@
 package disk
 
-import "github.com/zonecache/cached/block"
+import (
+	"slices"
+
+	"github.com/zonecache/cached/block"
+)
 
 // The eviction policy is S3-FIFO (Yang et al., SOSP '23) on segments instead of
 // objects, because a disk wants to be written and freed in large pieces.
@@ -60,6 +64,17 @@ func (p *policy) wrote(n int) {
 func (p *policy) push(s *segment) {
 	p.logs[s.log] = append(p.logs[s.log], s)
 	p.bytes[s.log] += s.size
+}
+
+// remove takes s out of its log, and reports whether it was there.
+func (p *policy) remove(s *segment) bool {
+	i := slices.Index(p.logs[s.log], s)
+	if i < 0 {
+		return false
+	}
+	p.logs[s.log] = slices.Delete(p.logs[s.log], i, i+1)
+	p.bytes[s.log] -= s.size
+	return true
 }
 
 // nextOrder returns the rank of a segment that is opened or spared now.
