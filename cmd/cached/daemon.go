@@ -50,7 +50,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	handler := api.NewHandler(
 		api.Services{
 			Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts,
-			Preparations: d.prepare, Warmer: d.warmer, Pins: d.pins,
+			Preparations: d.prepare, Warmer: d.warmer, Pins: d.pins, Purger: &purger{node: n, pins: d.pins},
 		},
 		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Authenticate: door.authenticator(), Logger: log},
 	)

@@ -240,6 +240,17 @@ func (p *pinner) List() []*cachedv1.Pin {
 	return all
 }
 
+// blocks returns what is kept, by image.
+func (p *pinner) blocks() map[string][]prefetch.Block {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make(map[string][]prefetch.Block, len(p.known))
+	for image, e := range p.known {
+		all[image] = e.blocks
+	}
+	return all
+}
+
 // totals shows the pins to the collector.
 func (p *pinner) totals() account.Pins {
 	blocks, bytes := p.node.kept.size()
