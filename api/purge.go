@@ -27,8 +27,18 @@ func (s *imageService) PurgeImage(ctx context.Context, req *cachedv1.PurgeImageR
 	if err != nil {
 		return nil, s.fail(err)
 	}
+	if _, known := callerFrom(ctx); known {
+		for _, k := range resp.GetKept() {
+			if _, err := s.get(ctx, k.GetImage()); err != nil {
+				k.Image = othersImage
+			}
+		}
+	}
 	return resp, nil
 }
+
+// othersImage stands for an image whose name the caller may not see.
+const othersImage = "another tenant's image"
 
 // PurgeImage drops an image's blocks from the daemon's caches. With force it does so
 // though the image is pinned or open.
