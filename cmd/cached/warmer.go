@@ -23,6 +23,7 @@ const (
 	warmHereAtOnce  = 4 // images on this node, whoever asks
 	warmCallsAtOnce = 4 // calls of agents that this node relays
 	warmNodesAtOnce = 8 // nodes that one call asks
+	maxListed       = 20
 	tellEvery       = 200 * time.Millisecond
 	beatEvery       = time.Second
 )
@@ -213,10 +214,17 @@ func (w *warmer) nodes(names []string) ([]placement.Member, error) {
 		for i, m := range known {
 			all[i] = m.Name
 		}
-		return nil, fmt.Errorf("%w: no node %s here: want some of %s, or %s for all of them",
-			api.ErrInvalid, strings.Join(unknown, ", "), strings.Join(all, ", "), api.AllNodes)
+		return nil, fmt.Errorf("%w: no node %s here: want some of %s, or %s", api.ErrInvalid, someOf(unknown), someOf(all), api.AllNodes)
 	}
 	return found, nil
+}
+
+// someOf lists names, but not all of very many.
+func someOf(names []string) string {
+	if n := len(names) - maxListed; n > 0 {
+		names = append(slices.Clone(names[:maxListed]), fmt.Sprintf("%d more", n))
+	}
+	return strings.Join(names, ", ")
 }
 
 // known returns the nodes this one knows by gossip, by name: those that died some
