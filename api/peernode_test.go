@@ -54,8 +54,8 @@ func TestANodeIsWarmedOverTheWire(t *testing.T) {
 	})
 }
 
-// What another node says is not believed when it cannot be, and not waited for for
-// ever.
+// What another node says is not believed when it cannot be, and it is not waited for
+// without end.
 func TestNodesThatCannotBeWarmed(t *testing.T) {
 	says := func(n *cachedv1.NodeWarmth) warmedNode {
 		return func(_ context.Context, _ *cachedv1.WarmNodeRequest, tell func(*cachedv1.NodeWarmth) error) error {

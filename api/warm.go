@@ -9,7 +9,7 @@ import (
 	"github.com/zonecache/cached/api/cachedv1"
 )
 
-// AllNodes, as the only one of a WarmImageRequest's nodes, means the whole zone.
+// AllNodes means the whole zone, as the only one of a WarmImageRequest's nodes.
 const AllNodes = "all"
 
 // WarmImage implements [cachedv1connect.ImageServiceHandler].

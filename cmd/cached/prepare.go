@@ -31,7 +31,7 @@ It is PREPARING, then READY or FAILED; 'cached images ls' shows it, too.`,
 	}
 	server := addServerFlag(cmd)
 	all := cmd.Flags().Bool("all", false, "all of the image, not only what starts need")
-	noWait := cmd.Flags().Bool("no-wait", false, "return once it has begun")
+	until := addWaitFlag(cmd, "return once it has begun")
 	asJSON := cmd.Flags().Bool("json", false, "print the result as JSON and no progress")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return withClient(*server, func(client *api.Client) error {
@@ -43,7 +43,7 @@ It is PREPARING, then READY or FAILED; 'cached images ls' shows it, too.`,
 			if *asJSON {
 				bar = newProgress(io.Discard)
 			}
-			p, err := prepareImage(cmd.Context(), client, args[0], scope, waitingFor(*noWait), bar)
+			p, err := prepareImage(cmd.Context(), client, args[0], scope, until(), bar)
 			if err != nil {
 				return err
 			}
@@ -66,11 +66,15 @@ const (
 	untilBegun
 )
 
-func waitingFor(noWait bool) waiting {
-	if noWait {
-		return untilBegun
+// addWaitFlag gives cmd --no-wait.
+func addWaitFlag(cmd *cobra.Command, usage string) func() waiting {
+	noWait := cmd.Flags().Bool("no-wait", false, usage)
+	return func() waiting {
+		if *noWait {
+			return untilBegun
+		}
+		return untilDone
 	}
-	return untilDone
 }
 
 // prepareImage has an image prepared, and shows how far that is.

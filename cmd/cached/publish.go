@@ -49,7 +49,7 @@ is published all the same, and the exit status says that it is not prepared.`,
 	load := addConfigFlags(cmd, bindOriginFlags)
 	server := addServerFlag(cmd)
 	prepare := cmd.Flags().Bool("prepare", false, "have the daemon at --server prepare the image, and wait for it")
-	noWait := cmd.Flags().Bool("no-wait", false, "with --prepare: return once it has begun")
+	until := addWaitFlag(cmd, "with --prepare: return once it has begun")
 	name := cmd.Flags().String("name", "", "`NAME` of the image (required)")
 	platform := cmd.Flags().String("platform", "", "`OS/ARCH[/VARIANT]` to take from a multi-platform image (default: this machine's)")
 	asJSON := cmd.Flags().Bool("json", false, "print the result as JSON and no progress")
@@ -58,7 +58,7 @@ is published all the same, and the exit status says that it is not prepared.`,
 		panic(err) // the flag is defined above
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if *noWait && !*prepare {
+		if until() == untilBegun && !*prepare {
 			return errors.New("--no-wait is about --prepare, which was not given")
 		}
 		cfg, err := load()
@@ -90,7 +90,7 @@ is published all the same, and the exit status says that it is not prepared.`,
 		}
 		var problem error
 		if *prepare {
-			row.Prepared, problem = preparePublished(cmd.Context(), *server, row, waitingFor(*noWait), bar)
+			row.Prepared, problem = preparePublished(cmd.Context(), *server, row, until(), bar)
 		}
 		switch {
 		case *asJSON:
