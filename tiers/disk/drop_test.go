@@ -63,8 +63,8 @@ func TestDrop(t *testing.T) {
 // A segment in which nothing is left gives its space back at once, and the bounds go on
 // to hold.
 func TestDropFreesEmptySegments(t *testing.T) {
-	tier := open(t, Options{Dir: t.TempDir(), Capacity: 64 * mib, FlushEvery: 10 * time.Millisecond})
-	blocks := blocktest.Blocks(t, 2, 400, 100<<10)
+	tier := open(t, Options{Dir: t.TempDir(), Capacity: 32 * mib, FlushEvery: 10 * time.Millisecond})
+	blocks := blocktest.Blocks(t, 2, 200, 100<<10)
 	ids := make([]block.ID, len(blocks))
 	for i, b := range blocks {
 		feed(tier, b)
@@ -78,8 +78,8 @@ func TestDropFreesEmptySegments(t *testing.T) {
 	if now := tier.Used(); now > was/4 {
 		t.Errorf("%d of %d bytes are still used", now, was)
 	}
-	churn(tier, 2*64*mib)
-	if n := diskUsage(tier.opts.Dir); n > 64*mib {
+	churn(tier, 2*32*mib)
+	if n := diskUsage(tier.opts.Dir); n > 32*mib {
 		t.Errorf("%d bytes are on the disk", n)
 	}
 }

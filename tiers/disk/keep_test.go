@@ -70,8 +70,8 @@ func howMany(tier *Tier, blocks []block.Block) (n int) {
 // four times its capacity of new blocks, and a restart.
 func TestKeptBlocksOutliveAllOthers(t *testing.T) {
 	var keep keepSet
-	o := Options{Dir: t.TempDir(), Capacity: 64 * mib, FlushEvery: 10 * time.Millisecond, Kept: keep.has}
-	all := blocktest.Blocks(t, 1, 600, 100<<10)
+	o := Options{Dir: t.TempDir(), Capacity: 32 * mib, FlushEvery: 10 * time.Millisecond, Kept: keep.has}
+	all := blocktest.Blocks(t, 1, 300, 100<<10)
 	var kept, others []block.Block
 	for i, b := range all {
 		if i%3 == 0 {
@@ -113,15 +113,15 @@ func TestKeptBlocksOutliveAllOthers(t *testing.T) {
 // Blocks that are kept no longer make room for what is read again.
 func TestBlocksThatAreKeptNoLongerAreEvicted(t *testing.T) {
 	var keep keepSet
-	tier := open(t, Options{Dir: t.TempDir(), Capacity: 64 * mib, FlushEvery: 10 * time.Millisecond, Kept: keep.has})
-	kept := blocktest.Blocks(t, 5, 200, 100<<10)
+	tier := open(t, Options{Dir: t.TempDir(), Capacity: 32 * mib, FlushEvery: 10 * time.Millisecond, Kept: keep.has})
+	kept := blocktest.Blocks(t, 5, 100, 100<<10)
 	keep.set(kept...)
 	for _, b := range kept {
 		feed(tier, b)
 	}
 	again := func() {
 		for range 5 {
-			churn(tier, 70*mib) // more than fits, less than the ghost remembers
+			churn(tier, 35*mib) // more than fits, less than the ghost remembers
 		}
 	}
 	again()
@@ -142,10 +142,10 @@ func TestKeptBlocksCostTheWriteBudgetAndAreNotLostByIt(t *testing.T) {
 	var clock atomic.Int64
 	start := time.Now()
 	o := Options{
-		Dir: t.TempDir(), Capacity: 64 * mib, FlushEvery: 10 * time.Millisecond, Kept: keep.has,
-		WriteBudgetPerDay: 24 * 128 * mib, now: func() time.Time { return start.Add(time.Duration(clock.Load())) },
+		Dir: t.TempDir(), Capacity: 32 * mib, FlushEvery: 10 * time.Millisecond, Kept: keep.has,
+		WriteBudgetPerDay: 24 * 64 * mib, now: func() time.Time { return start.Add(time.Duration(clock.Load())) },
 	}
-	all := blocktest.Blocks(t, 2, 600, 100<<10)
+	all := blocktest.Blocks(t, 2, 300, 100<<10)
 	kept := all[:0:0]
 	for i := 0; i < len(all); i += 3 {
 		kept = append(kept, all[i])
@@ -156,11 +156,11 @@ func TestKeptBlocksCostTheWriteBudgetAndAreNotLostByIt(t *testing.T) {
 		feed(tier, b)
 	}
 	spent := func() int64 { tier.Settle(); return tier.Stats().BytesWritten }
-	for hour := range 4 {
+	for hour := range 2 {
 		was := spent()
 		churn(tier, 4*o.Capacity) // far more than an hour's share
 		wrote := spent() - was
-		if limit := 128*mib + 2*segmentSize(o.Capacity) + DefaultQueueBytes; wrote > limit {
+		if limit := 64*mib + 2*segmentSize(o.Capacity) + DefaultQueueBytes; wrote > limit {
 			t.Errorf("in hour %d it wrote %d bytes, want at most %d", hour, wrote, limit)
 		}
 		clock.Add(int64(time.Hour))
@@ -175,7 +175,7 @@ func TestKeptBlocksCostTheWriteBudgetAndAreNotLostByIt(t *testing.T) {
 
 // When everything is to be kept, the bounds hold and new blocks are taken.
 func TestTheBoundsHoldThoughTooMuchIsKept(t *testing.T) {
-	o := Options{Dir: t.TempDir(), Capacity: 64 * mib, FlushEvery: 10 * time.Millisecond, Kept: func(block.ID) bool { return true }}
+	o := Options{Dir: t.TempDir(), Capacity: 32 * mib, FlushEvery: 10 * time.Millisecond, Kept: func(block.ID) bool { return true }}
 	tier := open(t, o)
 	churn(tier, 3*o.Capacity)
 	last := blocktest.Blocks(t, 3, 1, 100<<10)
@@ -194,23 +194,23 @@ func TestKeptBlocksGoLastWhenOthersTakeTheDisk(t *testing.T) {
 	var keep keepSet
 	var taken atomic.Int64
 	o := Options{
-		Dir: t.TempDir(), Capacity: 64 * mib, MinFree: mib, FlushEvery: 10 * time.Millisecond, Kept: keep.has,
-		files: crowdedDisk{total: 128 * mib, taken: &taken},
+		Dir: t.TempDir(), Capacity: 32 * mib, MinFree: mib, FlushEvery: 10 * time.Millisecond, Kept: keep.has,
+		files: crowdedDisk{total: 64 * mib, taken: &taken},
 	}
 	tier := open(t, o)
-	kept := blocktest.Blocks(t, 4, 100, 100<<10)
+	kept := blocktest.Blocks(t, 4, 50, 100<<10)
 	keep.set(kept...)
 	for _, b := range kept {
 		feed(tier, b)
 	}
 	tier.Settle()
 	churn(tier, o.Capacity)
-	taken.Store(95 * mib)
-	waitUntil(t, func() bool { return tier.Used() <= 32*mib })
+	taken.Store(47 * mib)
+	waitUntil(t, func() bool { return tier.Used() <= 16*mib })
 	if n := held(t, tier, kept); n != len(kept) {
 		t.Errorf("%d of %d kept blocks are there while there is room for them", n, len(kept))
 	}
-	taken.Store(126 * mib)
+	taken.Store(62 * mib)
 	waitUntil(t, func() bool { return held(t, tier, kept) == 0 })
 }
 
