@@ -36,12 +36,14 @@ type Gauges struct {
 	Zone Zone
 	// Ahead says what came of what was read ahead; nil shows nothing.
 	Ahead func() Ahead
+	// Pins says what pins keep; nil shows nothing.
+	Pins func() Pins
 }
 
 // Collector returns the ledger as Prometheus series, each of which is there from
 // the start. The values are read when a registry collects them.
 func (l *Ledger) Collector(g Gauges) prometheus.Collector {
-	return &collector{ledger: l, tiers: g.Tiers, zone: g.Zone, ahead: g.Ahead, series: newSeries(), zoneDescs: newZoneDescs(), aheadDescs: newAheadDescs()}
+	return &collector{ledger: l, tiers: g.Tiers, zone: g.Zone, ahead: g.Ahead, pins: g.Pins, series: newSeries(), zoneDescs: newZoneDescs(), aheadDescs: newAheadDescs(), pinDescs: newPinDescs()}
 }
 
 type collector struct {
@@ -49,9 +51,11 @@ type collector struct {
 	tiers  map[block.Tier]Size
 	zone   Zone
 	ahead  func() Ahead
+	pins   func() Pins
 	series
 	zoneDescs
 	aheadDescs
+	pinDescs
 }
 
 type series struct {
@@ -115,6 +119,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	if c.ahead != nil {
 		c.aheadDescs.describe(out)
 	}
+	if c.pins != nil {
+		c.pinDescs.describe(out)
+	}
 }
 
 // Collect implements [prometheus.Collector].
@@ -130,6 +137,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if c.ahead != nil {
 		c.aheadDescs.collect(sink(out), c.ahead())
+	}
+	if c.pins != nil {
+		c.pinDescs.collect(sink(out), c.pins())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -38,17 +39,37 @@ func onThisHost(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// interceptor adds the token to calls by Connect.
-func (c *Client) interceptor() connect.Interceptor {
-	return connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
-		if c.options.Token == "" {
-			return next
-		}
-		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-			req.Header().Set("Authorization", "Bearer "+c.options.Token)
-			return next(ctx, req)
-		}
-	})
+// A bearer adds the token to calls by Connect; "": none.
+type bearer string
+
+var _ connect.Interceptor = bearer("")
+
+func (b bearer) add(h http.Header) {
+	if b != "" {
+		h.Set("Authorization", "Bearer "+string(b))
+	}
+}
+
+// WrapUnary implements [connect.Interceptor].
+func (b bearer) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		b.add(req.Header())
+		return next(ctx, req)
+	}
+}
+
+// WrapStreamingClient implements [connect.Interceptor].
+func (b bearer) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
+		conn := next(ctx, spec)
+		b.add(conn.RequestHeader())
+		return conn
+	}
+}
+
+// WrapStreamingHandler implements [connect.Interceptor].
+func (b bearer) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return next
 }
 
 func portOf(u *url.URL) string {

@@ -96,7 +96,7 @@ func NewClient(rawURL string, options ClientOptions) (*Client, error) {
 		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}
 	hc := &http.Client{Transport: c.rpc, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	opts := connect.WithClientOptions(connect.WithAcceptCompression("gzip", nil, nil), connect.WithReadMaxBytes(maxReply), connect.WithInterceptors(c.interceptor()))
+	opts := connect.WithClientOptions(connect.WithAcceptCompression("gzip", nil, nil), connect.WithReadMaxBytes(maxReply), connect.WithInterceptors(bearer(c.options.Token)))
 	c.images = cachedv1connect.NewImageServiceClient(hc, base, opts)
 	c.admin = cachedv1connect.NewAdminServiceClient(hc, base, opts)
 	return c, nil

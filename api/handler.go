@@ -45,6 +45,7 @@ func NewHandler(services Services, options Options) *Handler {
 	few := fewAtATime(imagesRPC, maxImageAnswers)
 	for _, answersManifests := range []string{
 		cachedv1connect.ImageServiceOpenImageProcedure, cachedv1connect.ImageServiceGetImageProcedure, cachedv1connect.ImageServiceListImagesProcedure,
+		cachedv1connect.ImageServicePurgeImageProcedure,
 	} {
 		h.mux.Handle(answersManifests, few)
 	}

@@ -29,6 +29,9 @@ type imageService struct {
 	starts   Starts
 	prepare  Preparations
 	holders  Residency
+	warmer   Warmer
+	pins     Pins
+	purger   Purger
 	sessions *lru.Cache[string, session]
 	log      *slog.Logger
 }
@@ -46,7 +49,11 @@ func newImageService(services Services, o Options) *imageService {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &imageService{images: services.Images, starts: starts, prepare: services.Preparations, holders: services.Residency, sessions: sessions, log: o.Logger}
+	return &imageService{
+		images: services.Images, starts: starts, prepare: services.Preparations,
+		holders: services.Residency, warmer: services.Warmer, pins: services.Pins, purger: services.Purger,
+		sessions: sessions, log: o.Logger,
+	}
 }
 
 // maxImageAnswers is how many answers of the ImageService are made at a time. A

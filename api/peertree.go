@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -31,6 +30,7 @@ type PeerTrees interface {
 // PeerHandlerOptions are those of [NewPeerHandler].
 type PeerHandlerOptions struct {
 	Zone   string       // nodes that state another one are refused
+	Warmer PeerWarmer   // nil: the node cannot be warmed
 	Logger *slog.Logger // nil: discard
 }
 
@@ -41,7 +41,7 @@ func NewPeerHandler(trees PeerTrees, options PeerHandlerOptions) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle(cachedv1connect.NewPeerServiceHandler(
-		&peerService{trees: trees, zone: options.Zone, log: options.Logger},
+		&peerService{trees: trees, warmer: options.Warmer, zone: options.Zone, log: options.Logger},
 		noCompression(), connect.WithReadMaxBytes(maxPeerMessage)))
 	return mux
 }
@@ -52,6 +52,7 @@ const maxPeerMessage = 4 << 10
 // A peerService serves PeerService.
 type peerService struct {
 	trees    PeerTrees
+	warmer   PeerWarmer // may be nil
 	zone     string
 	log      *slog.Logger
 	complain sparse.Gate
@@ -96,7 +97,7 @@ func (s *peerService) asker(ctx context.Context, zone, node string) (string, err
 		node = known
 	}
 	if zone != "" && s.zone != "" && zone != s.zone {
-		s.complain.Warn(s.log, "a node of another zone asked for a seat in a tree", "node", node, "zone", zone, "own_zone", s.zone)
+		s.complain.Warn(s.log, "a node of another zone asked for something", "node", node, "zone", zone, "own_zone", s.zone)
 		return "", fmt.Errorf("zone %q is not %q, which this node serves: %w", zone, s.zone, ErrDenied)
 	}
 	if node == "" {
@@ -107,31 +108,11 @@ func (s *peerService) asker(ctx context.Context, zone, node string) (string, err
 
 // Trees asks other nodes, as registrars, for seats in the trees of images. It is
 // safe for concurrent use.
-type Trees struct {
-	options PeerClientOptions
-	http    *http.Client
-}
+type Trees struct{ *peerRPC }
 
 // NewTrees returns a Trees; of the options, those about connections to one node
 // do not matter.
-func NewTrees(options PeerClientOptions) *Trees {
-	t := &Trees{options: options.withDefaults()}
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	t.http = &http.Client{
-		Transport: &http.Transport{
-			DialContext:            t.dial,
-			Protocols:              &protocols,
-			DisableCompression:     true,
-			MaxIdleConns:           256,
-			MaxIdleConnsPerHost:    2,
-			IdleConnTimeout:        t.options.IdleTimeout,
-			MaxResponseHeaderBytes: 16 << 10,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("a node does not redirect") },
-	}
-	return t
-}
+func NewTrees(options PeerClientOptions) *Trees { return &Trees{newPeerRPC(options)} }
 
 // JoinTree asks the node to for a seat in the image's tree; lost is the parent
 // that failed this node, or "". Errors: those of [Peers.Fetch].
@@ -161,51 +142,9 @@ func (t *Trees) LeaveTree(ctx context.Context, to placement.Member, image string
 	return t.explain(ctx, to, "leave the tree of "+image, err)
 }
 
-// Close closes the idle connections.
-func (t *Trees) Close() error {
-	t.http.CloseIdleConnections()
-	return nil
-}
-
 // seatTimeout is how long a node may take to say which seat it gives.
 const seatTimeout = 2 * time.Second
 
 func (t *Trees) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, seatTimeout, placement.ErrStalled)
-}
-
-type memberKey struct{}
-
-// client asks a node at its address: connections belong to both, since a node
-// that comes back elsewhere is not the one that may still answer at the former
-// address. dial finds the node in the context.
-func (t *Trees) client(to placement.Member) cachedv1connect.PeerServiceClient {
-	return cachedv1connect.NewPeerServiceClient(t.http, fmt.Sprintf("http://node-%x.at-%x", to.Name, to.Address), // a name need not be a host's
-		connect.WithAcceptCompression("gzip", nil, nil), connect.WithReadMaxBytes(maxPeerMessage))
-}
-
-func (t *Trees) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	to, ok := ctx.Value(memberKey{}).(placement.Member)
-	if !ok {
-		return nil, errors.New("api: a request to no node")
-	}
-	conn, _, err := t.options.dial(ctx, to, t.options.config(to, nil), func(raw net.Conn) net.Conn { return raw })
-	return conn, err
-}
-
-// explain turns what a Connect client returned into the errors of this package.
-func (t *Trees) explain(ctx context.Context, to placement.Member, what string, err error) error {
-	var wire *connect.Error
-	name := fmt.Sprintf("peer %s (%s)", to.Name, to.Address)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(context.Cause(ctx), placement.ErrStalled):
-		return fmt.Errorf("%s: %s: %w: %w", name, what, placement.ErrStalled, block.ErrUnavailable)
-	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %s: %w", name, what, ctx.Err())
-	case errors.As(err, &wire) && connect.IsWireError(err):
-		return &remoteError{server: name, message: what + ": " + wire.Message(), kind: kindOfCode(wire.Code())}
-	}
-	return fmt.Errorf("%s: %s: %w: %w", name, what, block.ErrUnavailable, err)
 }

@@ -18,6 +18,35 @@ type Services struct {
 	Preparations Preparations
 	// Residency says who holds what; nil: nobody knows.
 	Residency Residency
+	Warmer    Warmer // nil: nothing can be warmed
+	Pins      Pins   // nil: nothing can be pinned
+	Purger    Purger // nil: nothing can be purged
+}
+
+// A Warmer brings images onto nodes. ctx is as for [Images], which has let the caller
+// see the image before and found its manifest.
+type Warmer interface {
+	// Warm calls tell with how each node is doing, and whenever that changes, one call
+	// at a time, until all have ended, tell fails or ctx ends.
+	Warm(ctx context.Context, req *cachedv1.WarmImageRequest, manifest string, tell func(*cachedv1.NodeWarmth) error) error
+}
+
+// Pins keeps images on this host. ctx is as for [Images].
+type Pins interface {
+	// Pin begins to keep an image; one that is kept in a smaller scope is kept in the
+	// larger one.
+	Pin(ctx context.Context, image string, scope cachedv1.PreparationScope) (*cachedv1.Pin, error)
+	// Unpin keeps it no longer. [ErrNotFound] when it is not pinned.
+	Unpin(ctx context.Context, image string) (*cachedv1.Pin, error)
+	// List returns all pins by name.
+	List() []*cachedv1.Pin
+}
+
+// A Purger drops images from this host. ctx is as for [Images], which has let the
+// caller see the image before.
+type Purger interface {
+	// Purge drops what only this image holds. open are the manifests of open sessions.
+	Purge(ctx context.Context, req *cachedv1.PurgeImageRequest, manifest string, open []string) (*cachedv1.PurgeImageResponse, error)
 }
 
 // Preparations brings what starts of images need to where they will be. ctx is as

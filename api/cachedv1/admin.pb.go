@@ -132,7 +132,9 @@ type Ledger struct {
 	// Why the books do not balance; empty when they do.
 	Imbalance string `protobuf:"bytes,10,opt,name=imbalance,proto3" json:"imbalance,omitempty"`
 	// What came of the blocks that were read ahead of programs.
-	Prefetch      *PrefetchLedger `protobuf:"bytes,11,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
+	Prefetch *PrefetchLedger `protobuf:"bytes,11,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
+	// What is pinned in L2.
+	Pinned        *PinnedLedger `protobuf:"bytes,12,opt,name=pinned,proto3" json:"pinned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -244,6 +246,77 @@ func (x *Ledger) GetPrefetch() *PrefetchLedger {
 	return nil
 }
 
+func (x *Ledger) GetPinned() *PinnedLedger {
+	if x != nil {
+		return x.Pinned
+	}
+	return nil
+}
+
+// A PinnedLedger says how much of L2 pins take.
+type PinnedLedger struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pinned images.
+	Images uint64 `protobuf:"varint,1,opt,name=images,proto3" json:"images,omitempty"`
+	// Their blocks, each counted once.
+	Kept *Count `protobuf:"bytes,2,opt,name=kept,proto3" json:"kept,omitempty"`
+	// The bytes that pins may take together.
+	LimitBytes    uint64 `protobuf:"varint,3,opt,name=limit_bytes,json=limitBytes,proto3" json:"limit_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinnedLedger) Reset() {
+	*x = PinnedLedger{}
+	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinnedLedger) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinnedLedger) ProtoMessage() {}
+
+func (x *PinnedLedger) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinnedLedger.ProtoReflect.Descriptor instead.
+func (*PinnedLedger) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PinnedLedger) GetImages() uint64 {
+	if x != nil {
+		return x.Images
+	}
+	return 0
+}
+
+func (x *PinnedLedger) GetKept() *Count {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+func (x *PinnedLedger) GetLimitBytes() uint64 {
+	if x != nil {
+		return x.LimitBytes
+	}
+	return 0
+}
+
 // A PrefetchLedger says what came of the blocks that were read ahead of programs:
 // each is in one of the four.
 type PrefetchLedger struct {
@@ -267,7 +340,7 @@ type PrefetchLedger struct {
 
 func (x *PrefetchLedger) Reset() {
 	*x = PrefetchLedger{}
-	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	mi := &file_cached_v1_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -279,7 +352,7 @@ func (x *PrefetchLedger) String() string {
 func (*PrefetchLedger) ProtoMessage() {}
 
 func (x *PrefetchLedger) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	mi := &file_cached_v1_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -292,7 +365,7 @@ func (x *PrefetchLedger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrefetchLedger.ProtoReflect.Descriptor instead.
 func (*PrefetchLedger) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PrefetchLedger) GetUsed() *Count {
@@ -359,7 +432,7 @@ type WorkloadPrefetch struct {
 
 func (x *WorkloadPrefetch) Reset() {
 	*x = WorkloadPrefetch{}
-	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	mi := &file_cached_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -371,7 +444,7 @@ func (x *WorkloadPrefetch) String() string {
 func (*WorkloadPrefetch) ProtoMessage() {}
 
 func (x *WorkloadPrefetch) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	mi := &file_cached_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -384,7 +457,7 @@ func (x *WorkloadPrefetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadPrefetch.ProtoReflect.Descriptor instead.
 func (*WorkloadPrefetch) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WorkloadPrefetch) GetImage() string {
@@ -442,7 +515,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_cached_v1_admin_proto_msgTypes[5]
+	mi := &file_cached_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -454,7 +527,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[5]
+	mi := &file_cached_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -467,7 +540,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Count) GetBlocks() uint64 {
@@ -499,7 +572,7 @@ type ServedCount struct {
 
 func (x *ServedCount) Reset() {
 	*x = ServedCount{}
-	mi := &file_cached_v1_admin_proto_msgTypes[6]
+	mi := &file_cached_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -511,7 +584,7 @@ func (x *ServedCount) String() string {
 func (*ServedCount) ProtoMessage() {}
 
 func (x *ServedCount) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[6]
+	mi := &file_cached_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -524,7 +597,7 @@ func (x *ServedCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServedCount.ProtoReflect.Descriptor instead.
 func (*ServedCount) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ServedCount) GetTier() Tier {
@@ -561,7 +634,7 @@ type CauseCount struct {
 
 func (x *CauseCount) Reset() {
 	*x = CauseCount{}
-	mi := &file_cached_v1_admin_proto_msgTypes[7]
+	mi := &file_cached_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -573,7 +646,7 @@ func (x *CauseCount) String() string {
 func (*CauseCount) ProtoMessage() {}
 
 func (x *CauseCount) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[7]
+	mi := &file_cached_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -586,7 +659,7 @@ func (x *CauseCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CauseCount.ProtoReflect.Descriptor instead.
 func (*CauseCount) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CauseCount) GetCause() Cause {
@@ -618,7 +691,7 @@ type TierUsage struct {
 
 func (x *TierUsage) Reset() {
 	*x = TierUsage{}
-	mi := &file_cached_v1_admin_proto_msgTypes[8]
+	mi := &file_cached_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +703,7 @@ func (x *TierUsage) String() string {
 func (*TierUsage) ProtoMessage() {}
 
 func (x *TierUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[8]
+	mi := &file_cached_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +716,7 @@ func (x *TierUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierUsage.ProtoReflect.Descriptor instead.
 func (*TierUsage) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TierUsage) GetTier() Tier {
@@ -682,7 +755,7 @@ type ImageLedger struct {
 
 func (x *ImageLedger) Reset() {
 	*x = ImageLedger{}
-	mi := &file_cached_v1_admin_proto_msgTypes[9]
+	mi := &file_cached_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +767,7 @@ func (x *ImageLedger) String() string {
 func (*ImageLedger) ProtoMessage() {}
 
 func (x *ImageLedger) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[9]
+	mi := &file_cached_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +780,7 @@ func (x *ImageLedger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageLedger.ProtoReflect.Descriptor instead.
 func (*ImageLedger) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ImageLedger) GetImage() string {
@@ -740,7 +813,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +825,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +838,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 // A GetStatusResponse describes a daemon.
@@ -798,7 +871,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +883,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +896,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetStatusResponse) GetVersion() string {
@@ -918,7 +991,7 @@ type ZoneStatus struct {
 
 func (x *ZoneStatus) Reset() {
 	*x = ZoneStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[12]
+	mi := &file_cached_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1003,7 @@ func (x *ZoneStatus) String() string {
 func (*ZoneStatus) ProtoMessage() {}
 
 func (x *ZoneStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[12]
+	mi := &file_cached_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1016,7 @@ func (x *ZoneStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ZoneStatus.ProtoReflect.Descriptor instead.
 func (*ZoneStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ZoneStatus) GetName() string {
@@ -1007,7 +1080,7 @@ type TreeStatus struct {
 
 func (x *TreeStatus) Reset() {
 	*x = TreeStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[13]
+	mi := &file_cached_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1092,7 @@ func (x *TreeStatus) String() string {
 func (*TreeStatus) ProtoMessage() {}
 
 func (x *TreeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[13]
+	mi := &file_cached_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1105,7 @@ func (x *TreeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeStatus.ProtoReflect.Descriptor instead.
 func (*TreeStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TreeStatus) GetImage() string {
@@ -1104,7 +1177,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[14]
+	mi := &file_cached_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1189,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[14]
+	mi := &file_cached_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1202,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PeerStatus) GetName() string {
@@ -1231,7 +1304,7 @@ type OriginStatus struct {
 
 func (x *OriginStatus) Reset() {
 	*x = OriginStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[15]
+	mi := &file_cached_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1316,7 @@ func (x *OriginStatus) String() string {
 func (*OriginStatus) ProtoMessage() {}
 
 func (x *OriginStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[15]
+	mi := &file_cached_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1329,7 @@ func (x *OriginStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OriginStatus.ProtoReflect.Descriptor instead.
 func (*OriginStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OriginStatus) GetUrl() string {
@@ -1287,7 +1360,7 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x15cached/v1/admin.proto\x12\tcached.v1\x1a\x15cached/v1/block.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
 	"\x10GetLedgerRequest\">\n" +
 	"\x11GetLedgerResponse\x12)\n" +
-	"\x06ledger\x18\x01 \x01(\v2\x11.cached.v1.LedgerR\x06ledger\"\xf3\x03\n" +
+	"\x06ledger\x18\x01 \x01(\v2\x11.cached.v1.LedgerR\x06ledger\"\xa4\x04\n" +
 	"\x06Ledger\x120\n" +
 	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12,\n" +
 	"\brequests\x18\x02 \x01(\v2\x10.cached.v1.CountR\brequests\x12.\n" +
@@ -1300,7 +1373,13 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x06images\x18\t \x03(\v2\x16.cached.v1.ImageLedgerR\x06images\x12\x1c\n" +
 	"\timbalance\x18\n" +
 	" \x01(\tR\timbalance\x125\n" +
-	"\bprefetch\x18\v \x01(\v2\x19.cached.v1.PrefetchLedgerR\bprefetch\"\x85\x02\n" +
+	"\bprefetch\x18\v \x01(\v2\x19.cached.v1.PrefetchLedgerR\bprefetch\x12/\n" +
+	"\x06pinned\x18\f \x01(\v2\x17.cached.v1.PinnedLedgerR\x06pinned\"m\n" +
+	"\fPinnedLedger\x12\x16\n" +
+	"\x06images\x18\x01 \x01(\x04R\x06images\x12$\n" +
+	"\x04kept\x18\x02 \x01(\v2\x10.cached.v1.CountR\x04kept\x12\x1f\n" +
+	"\vlimit_bytes\x18\x03 \x01(\x04R\n" +
+	"limitBytes\"\x85\x02\n" +
 	"\x0ePrefetchLedger\x12$\n" +
 	"\x04used\x18\x01 \x01(\v2\x10.cached.v1.CountR\x04used\x12$\n" +
 	"\x04late\x18\x02 \x01(\v2\x10.cached.v1.CountR\x04late\x12(\n" +
@@ -1398,67 +1477,70 @@ func file_cached_v1_admin_proto_rawDescGZIP() []byte {
 	return file_cached_v1_admin_proto_rawDescData
 }
 
-var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_cached_v1_admin_proto_goTypes = []any{
 	(*GetLedgerRequest)(nil),      // 0: cached.v1.GetLedgerRequest
 	(*GetLedgerResponse)(nil),     // 1: cached.v1.GetLedgerResponse
 	(*Ledger)(nil),                // 2: cached.v1.Ledger
-	(*PrefetchLedger)(nil),        // 3: cached.v1.PrefetchLedger
-	(*WorkloadPrefetch)(nil),      // 4: cached.v1.WorkloadPrefetch
-	(*Count)(nil),                 // 5: cached.v1.Count
-	(*ServedCount)(nil),           // 6: cached.v1.ServedCount
-	(*CauseCount)(nil),            // 7: cached.v1.CauseCount
-	(*TierUsage)(nil),             // 8: cached.v1.TierUsage
-	(*ImageLedger)(nil),           // 9: cached.v1.ImageLedger
-	(*GetStatusRequest)(nil),      // 10: cached.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 11: cached.v1.GetStatusResponse
-	(*ZoneStatus)(nil),            // 12: cached.v1.ZoneStatus
-	(*TreeStatus)(nil),            // 13: cached.v1.TreeStatus
-	(*PeerStatus)(nil),            // 14: cached.v1.PeerStatus
-	(*OriginStatus)(nil),          // 15: cached.v1.OriginStatus
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(Tier)(0),                     // 17: cached.v1.Tier
-	(Cause)(0),                    // 18: cached.v1.Cause
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*PinnedLedger)(nil),          // 3: cached.v1.PinnedLedger
+	(*PrefetchLedger)(nil),        // 4: cached.v1.PrefetchLedger
+	(*WorkloadPrefetch)(nil),      // 5: cached.v1.WorkloadPrefetch
+	(*Count)(nil),                 // 6: cached.v1.Count
+	(*ServedCount)(nil),           // 7: cached.v1.ServedCount
+	(*CauseCount)(nil),            // 8: cached.v1.CauseCount
+	(*TierUsage)(nil),             // 9: cached.v1.TierUsage
+	(*ImageLedger)(nil),           // 10: cached.v1.ImageLedger
+	(*GetStatusRequest)(nil),      // 11: cached.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),     // 12: cached.v1.GetStatusResponse
+	(*ZoneStatus)(nil),            // 13: cached.v1.ZoneStatus
+	(*TreeStatus)(nil),            // 14: cached.v1.TreeStatus
+	(*PeerStatus)(nil),            // 15: cached.v1.PeerStatus
+	(*OriginStatus)(nil),          // 16: cached.v1.OriginStatus
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(Tier)(0),                     // 18: cached.v1.Tier
+	(Cause)(0),                    // 19: cached.v1.Cause
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
 }
 var file_cached_v1_admin_proto_depIdxs = []int32{
 	2,  // 0: cached.v1.GetLedgerResponse.ledger:type_name -> cached.v1.Ledger
-	16, // 1: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
-	5,  // 2: cached.v1.Ledger.requests:type_name -> cached.v1.Count
-	6,  // 3: cached.v1.Ledger.served:type_name -> cached.v1.ServedCount
-	7,  // 4: cached.v1.Ledger.errors:type_name -> cached.v1.CauseCount
-	5,  // 5: cached.v1.Ledger.origin_reads:type_name -> cached.v1.Count
-	8,  // 6: cached.v1.Ledger.tiers:type_name -> cached.v1.TierUsage
-	9,  // 7: cached.v1.Ledger.images:type_name -> cached.v1.ImageLedger
-	3,  // 8: cached.v1.Ledger.prefetch:type_name -> cached.v1.PrefetchLedger
-	5,  // 9: cached.v1.PrefetchLedger.used:type_name -> cached.v1.Count
-	5,  // 10: cached.v1.PrefetchLedger.late:type_name -> cached.v1.Count
-	5,  // 11: cached.v1.PrefetchLedger.wasted:type_name -> cached.v1.Count
-	5,  // 12: cached.v1.PrefetchLedger.pending:type_name -> cached.v1.Count
-	4,  // 13: cached.v1.PrefetchLedger.workloads:type_name -> cached.v1.WorkloadPrefetch
-	17, // 14: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
-	18, // 15: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
-	5,  // 16: cached.v1.ServedCount.count:type_name -> cached.v1.Count
-	18, // 17: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
-	17, // 18: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
-	6,  // 19: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
-	19, // 20: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
-	8,  // 21: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
-	15, // 22: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
-	12, // 23: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
-	14, // 24: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
-	13, // 25: cached.v1.ZoneStatus.trees:type_name -> cached.v1.TreeStatus
-	5,  // 26: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
-	5,  // 27: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
-	0,  // 28: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
-	10, // 29: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
-	1,  // 30: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
-	11, // 31: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
-	30, // [30:32] is the sub-list for method output_type
-	28, // [28:30] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	17, // 1: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
+	6,  // 2: cached.v1.Ledger.requests:type_name -> cached.v1.Count
+	7,  // 3: cached.v1.Ledger.served:type_name -> cached.v1.ServedCount
+	8,  // 4: cached.v1.Ledger.errors:type_name -> cached.v1.CauseCount
+	6,  // 5: cached.v1.Ledger.origin_reads:type_name -> cached.v1.Count
+	9,  // 6: cached.v1.Ledger.tiers:type_name -> cached.v1.TierUsage
+	10, // 7: cached.v1.Ledger.images:type_name -> cached.v1.ImageLedger
+	4,  // 8: cached.v1.Ledger.prefetch:type_name -> cached.v1.PrefetchLedger
+	3,  // 9: cached.v1.Ledger.pinned:type_name -> cached.v1.PinnedLedger
+	6,  // 10: cached.v1.PinnedLedger.kept:type_name -> cached.v1.Count
+	6,  // 11: cached.v1.PrefetchLedger.used:type_name -> cached.v1.Count
+	6,  // 12: cached.v1.PrefetchLedger.late:type_name -> cached.v1.Count
+	6,  // 13: cached.v1.PrefetchLedger.wasted:type_name -> cached.v1.Count
+	6,  // 14: cached.v1.PrefetchLedger.pending:type_name -> cached.v1.Count
+	5,  // 15: cached.v1.PrefetchLedger.workloads:type_name -> cached.v1.WorkloadPrefetch
+	18, // 16: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
+	19, // 17: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
+	6,  // 18: cached.v1.ServedCount.count:type_name -> cached.v1.Count
+	19, // 19: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
+	18, // 20: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
+	7,  // 21: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
+	20, // 22: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	9,  // 23: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
+	16, // 24: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
+	13, // 25: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
+	15, // 26: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
+	14, // 27: cached.v1.ZoneStatus.trees:type_name -> cached.v1.TreeStatus
+	6,  // 28: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
+	6,  // 29: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
+	0,  // 30: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
+	11, // 31: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
+	1,  // 32: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
+	12, // 33: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
+	32, // [32:34] is the sub-list for method output_type
+	30, // [30:32] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_admin_proto_init() }
@@ -1473,7 +1555,7 @@ func file_cached_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_admin_proto_rawDesc), len(file_cached_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -182,6 +182,121 @@ func (PreparationState) EnumDescriptor() ([]byte, []int) {
 	return file_cached_v1_image_proto_rawDescGZIP(), []int{2}
 }
 
+// A WarmState is how a node is doing.
+type WarmState int32
+
+const (
+	// Not known.
+	WarmState_WARM_STATE_UNSPECIFIED WarmState = 0
+	// It waits for its turn, or blocks are on their way to it.
+	WarmState_WARM_STATE_WARMING WarmState = 1
+	// It is done: warmed, or checked.
+	WarmState_WARM_STATE_DONE WarmState = 2
+	// It did not answer, or could not get or keep a block.
+	WarmState_WARM_STATE_FAILED WarmState = 3
+)
+
+// Enum value maps for WarmState.
+var (
+	WarmState_name = map[int32]string{
+		0: "WARM_STATE_UNSPECIFIED",
+		1: "WARM_STATE_WARMING",
+		2: "WARM_STATE_DONE",
+		3: "WARM_STATE_FAILED",
+	}
+	WarmState_value = map[string]int32{
+		"WARM_STATE_UNSPECIFIED": 0,
+		"WARM_STATE_WARMING":     1,
+		"WARM_STATE_DONE":        2,
+		"WARM_STATE_FAILED":      3,
+	}
+)
+
+func (x WarmState) Enum() *WarmState {
+	p := new(WarmState)
+	*p = x
+	return p
+}
+
+func (x WarmState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WarmState) Descriptor() protoreflect.EnumDescriptor {
+	return file_cached_v1_image_proto_enumTypes[3].Descriptor()
+}
+
+func (WarmState) Type() protoreflect.EnumType {
+	return &file_cached_v1_image_proto_enumTypes[3]
+}
+
+func (x WarmState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WarmState.Descriptor instead.
+func (WarmState) EnumDescriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{3}
+}
+
+// A PinState is the state of a pin.
+type PinState int32
+
+const (
+	// Not known.
+	PinState_PIN_STATE_UNSPECIFIED PinState = 0
+	// Blocks are on their way to L2.
+	PinState_PIN_STATE_PINNING PinState = 1
+	// All blocks are in L2 and stay there.
+	PinState_PIN_STATE_PINNED PinState = 2
+	// Blocks are missing, or the name points at what could not be pinned; it is tried
+	// again.
+	PinState_PIN_STATE_INCOMPLETE PinState = 3
+)
+
+// Enum value maps for PinState.
+var (
+	PinState_name = map[int32]string{
+		0: "PIN_STATE_UNSPECIFIED",
+		1: "PIN_STATE_PINNING",
+		2: "PIN_STATE_PINNED",
+		3: "PIN_STATE_INCOMPLETE",
+	}
+	PinState_value = map[string]int32{
+		"PIN_STATE_UNSPECIFIED": 0,
+		"PIN_STATE_PINNING":     1,
+		"PIN_STATE_PINNED":      2,
+		"PIN_STATE_INCOMPLETE":  3,
+	}
+)
+
+func (x PinState) Enum() *PinState {
+	p := new(PinState)
+	*p = x
+	return p
+}
+
+func (x PinState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PinState) Descriptor() protoreflect.EnumDescriptor {
+	return file_cached_v1_image_proto_enumTypes[4].Descriptor()
+}
+
+func (PinState) Type() protoreflect.EnumType {
+	return &file_cached_v1_image_proto_enumTypes[4]
+}
+
+func (x PinState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PinState.Descriptor instead.
+func (PinState) EnumDescriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{4}
+}
+
 // A ResidencyBasis says what shares are of.
 type ResidencyBasis int32
 
@@ -223,11 +338,11 @@ func (x ResidencyBasis) String() string {
 }
 
 func (ResidencyBasis) Descriptor() protoreflect.EnumDescriptor {
-	return file_cached_v1_image_proto_enumTypes[3].Descriptor()
+	return file_cached_v1_image_proto_enumTypes[5].Descriptor()
 }
 
 func (ResidencyBasis) Type() protoreflect.EnumType {
-	return &file_cached_v1_image_proto_enumTypes[3]
+	return &file_cached_v1_image_proto_enumTypes[5]
 }
 
 func (x ResidencyBasis) Number() protoreflect.EnumNumber {
@@ -236,7 +351,7 @@ func (x ResidencyBasis) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ResidencyBasis.Descriptor instead.
 func (ResidencyBasis) EnumDescriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{3}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{5}
 }
 
 // An Encoding is how a block's stored form becomes the image's bytes.
@@ -276,11 +391,11 @@ func (x Encoding) String() string {
 }
 
 func (Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_cached_v1_image_proto_enumTypes[4].Descriptor()
+	return file_cached_v1_image_proto_enumTypes[6].Descriptor()
 }
 
 func (Encoding) Type() protoreflect.EnumType {
-	return &file_cached_v1_image_proto_enumTypes[4]
+	return &file_cached_v1_image_proto_enumTypes[6]
 }
 
 func (x Encoding) Number() protoreflect.EnumNumber {
@@ -289,7 +404,7 @@ func (x Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Encoding.Descriptor instead.
 func (Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{4}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{6}
 }
 
 // An OpenImageRequest names the image and what will run in it.
@@ -1205,6 +1320,830 @@ func (x *Preparation) GetEnded() *timestamppb.Timestamp {
 	return nil
 }
 
+// A WarmImageRequest names an image and where its blocks are wanted.
+type WarmImageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image's name.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// How much of it.
+	Scope PreparationScope `protobuf:"varint,2,opt,name=scope,proto3,enum=cached.v1.PreparationScope" json:"scope,omitempty"`
+	// The names of the nodes; empty: the one that is asked. "all" alone: all of the zone.
+	Nodes []string `protobuf:"bytes,3,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// Fetch nothing, only report what the nodes hold.
+	Check         bool `protobuf:"varint,4,opt,name=check,proto3" json:"check,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarmImageRequest) Reset() {
+	*x = WarmImageRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarmImageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarmImageRequest) ProtoMessage() {}
+
+func (x *WarmImageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarmImageRequest.ProtoReflect.Descriptor instead.
+func (*WarmImageRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *WarmImageRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *WarmImageRequest) GetScope() PreparationScope {
+	if x != nil {
+		return x.Scope
+	}
+	return PreparationScope_PREPARATION_SCOPE_UNSPECIFIED
+}
+
+func (x *WarmImageRequest) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *WarmImageRequest) GetCheck() bool {
+	if x != nil {
+		return x.Check
+	}
+	return false
+}
+
+// A WarmImageResponse says how one node is doing.
+type WarmImageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node as it is now.
+	Node          *NodeWarmth `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarmImageResponse) Reset() {
+	*x = WarmImageResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarmImageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarmImageResponse) ProtoMessage() {}
+
+func (x *WarmImageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarmImageResponse.ProtoReflect.Descriptor instead.
+func (*WarmImageResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WarmImageResponse) GetNode() *NodeWarmth {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+// A NodeWarmth is how much of an image a node holds.
+type NodeWarmth struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node's name.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// Whether it goes on.
+	State WarmState `protobuf:"varint,2,opt,name=state,proto3,enum=cached.v1.WarmState" json:"state,omitempty"`
+	// The blocks that are wanted.
+	Blocks uint64 `protobuf:"varint,3,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	// Those that the node holds in its L1 or L2.
+	BlocksHeld uint64 `protobuf:"varint,4,opt,name=blocks_held,json=blocksHeld,proto3" json:"blocks_held,omitempty"`
+	// The bytes of the blocks that are wanted, in stored form.
+	Bytes uint64 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The bytes of those that the node holds.
+	BytesHeld uint64 `protobuf:"varint,6,opt,name=bytes_held,json=bytesHeld,proto3" json:"bytes_held,omitempty"`
+	// Why it failed; empty otherwise.
+	Problem       string `protobuf:"bytes,7,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeWarmth) Reset() {
+	*x = NodeWarmth{}
+	mi := &file_cached_v1_image_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeWarmth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeWarmth) ProtoMessage() {}
+
+func (x *NodeWarmth) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeWarmth.ProtoReflect.Descriptor instead.
+func (*NodeWarmth) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *NodeWarmth) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeWarmth) GetState() WarmState {
+	if x != nil {
+		return x.State
+	}
+	return WarmState_WARM_STATE_UNSPECIFIED
+}
+
+func (x *NodeWarmth) GetBlocks() uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *NodeWarmth) GetBlocksHeld() uint64 {
+	if x != nil {
+		return x.BlocksHeld
+	}
+	return 0
+}
+
+func (x *NodeWarmth) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *NodeWarmth) GetBytesHeld() uint64 {
+	if x != nil {
+		return x.BytesHeld
+	}
+	return 0
+}
+
+func (x *NodeWarmth) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// A PinImageRequest names an image and how much of it is kept.
+type PinImageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image's name.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// How much of it.
+	Scope         PreparationScope `protobuf:"varint,2,opt,name=scope,proto3,enum=cached.v1.PreparationScope" json:"scope,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinImageRequest) Reset() {
+	*x = PinImageRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinImageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinImageRequest) ProtoMessage() {}
+
+func (x *PinImageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinImageRequest.ProtoReflect.Descriptor instead.
+func (*PinImageRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PinImageRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *PinImageRequest) GetScope() PreparationScope {
+	if x != nil {
+		return x.Scope
+	}
+	return PreparationScope_PREPARATION_SCOPE_UNSPECIFIED
+}
+
+// A PinImageResponse says what is pinned.
+type PinImageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pin that has begun, or was there.
+	Pin           *Pin `protobuf:"bytes,1,opt,name=pin,proto3" json:"pin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinImageResponse) Reset() {
+	*x = PinImageResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinImageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinImageResponse) ProtoMessage() {}
+
+func (x *PinImageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinImageResponse.ProtoReflect.Descriptor instead.
+func (*PinImageResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *PinImageResponse) GetPin() *Pin {
+	if x != nil {
+		return x.Pin
+	}
+	return nil
+}
+
+// An UnpinImageRequest names the image.
+type UnpinImageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image's name, as given to PinImage.
+	Image         string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnpinImageRequest) Reset() {
+	*x = UnpinImageRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnpinImageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnpinImageRequest) ProtoMessage() {}
+
+func (x *UnpinImageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnpinImageRequest.ProtoReflect.Descriptor instead.
+func (*UnpinImageRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *UnpinImageRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+// An UnpinImageResponse says what was pinned.
+type UnpinImageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pin that is gone.
+	Pin           *Pin `protobuf:"bytes,1,opt,name=pin,proto3" json:"pin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnpinImageResponse) Reset() {
+	*x = UnpinImageResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnpinImageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnpinImageResponse) ProtoMessage() {}
+
+func (x *UnpinImageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnpinImageResponse.ProtoReflect.Descriptor instead.
+func (*UnpinImageResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *UnpinImageResponse) GetPin() *Pin {
+	if x != nil {
+		return x.Pin
+	}
+	return nil
+}
+
+// A ListPinsRequest is empty.
+type ListPinsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPinsRequest) Reset() {
+	*x = ListPinsRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPinsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPinsRequest) ProtoMessage() {}
+
+func (x *ListPinsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPinsRequest.ProtoReflect.Descriptor instead.
+func (*ListPinsRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{24}
+}
+
+// A ListPinsResponse lists pins.
+type ListPinsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By the image's name.
+	Pins          []*Pin `protobuf:"bytes,1,rep,name=pins,proto3" json:"pins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPinsResponse) Reset() {
+	*x = ListPinsResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPinsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPinsResponse) ProtoMessage() {}
+
+func (x *ListPinsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPinsResponse.ProtoReflect.Descriptor instead.
+func (*ListPinsResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ListPinsResponse) GetPins() []*Pin {
+	if x != nil {
+		return x.Pins
+	}
+	return nil
+}
+
+// A Pin is an image whose blocks a host keeps in L2. It outlives the daemon.
+type Pin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image's name.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// What the name pointed at when it was last looked at.
+	ManifestId string `protobuf:"bytes,2,opt,name=manifest_id,json=manifestId,proto3" json:"manifest_id,omitempty"`
+	// How much of the image is kept.
+	Scope PreparationScope `protobuf:"varint,3,opt,name=scope,proto3,enum=cached.v1.PreparationScope" json:"scope,omitempty"`
+	// Whether all of it is here.
+	State PinState `protobuf:"varint,4,opt,name=state,proto3,enum=cached.v1.PinState" json:"state,omitempty"`
+	// The blocks that are kept.
+	Blocks uint64 `protobuf:"varint,5,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	// Those that are in L2.
+	BlocksHeld uint64 `protobuf:"varint,6,opt,name=blocks_held,json=blocksHeld,proto3" json:"blocks_held,omitempty"`
+	// The bytes of the blocks that are kept, in stored form.
+	Bytes uint64 `protobuf:"varint,7,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The bytes of those that are in L2.
+	BytesHeld uint64 `protobuf:"varint,8,opt,name=bytes_held,json=bytesHeld,proto3" json:"bytes_held,omitempty"`
+	// Why it is not as it should be; empty otherwise.
+	Problem string `protobuf:"bytes,9,opt,name=problem,proto3" json:"problem,omitempty"`
+	// When it was pinned.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pin) Reset() {
+	*x = Pin{}
+	mi := &file_cached_v1_image_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pin) ProtoMessage() {}
+
+func (x *Pin) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pin.ProtoReflect.Descriptor instead.
+func (*Pin) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Pin) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *Pin) GetManifestId() string {
+	if x != nil {
+		return x.ManifestId
+	}
+	return ""
+}
+
+func (x *Pin) GetScope() PreparationScope {
+	if x != nil {
+		return x.Scope
+	}
+	return PreparationScope_PREPARATION_SCOPE_UNSPECIFIED
+}
+
+func (x *Pin) GetState() PinState {
+	if x != nil {
+		return x.State
+	}
+	return PinState_PIN_STATE_UNSPECIFIED
+}
+
+func (x *Pin) GetBlocks() uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *Pin) GetBlocksHeld() uint64 {
+	if x != nil {
+		return x.BlocksHeld
+	}
+	return 0
+}
+
+func (x *Pin) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Pin) GetBytesHeld() uint64 {
+	if x != nil {
+		return x.BytesHeld
+	}
+	return 0
+}
+
+func (x *Pin) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *Pin) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// A PurgeImageRequest names an image.
+type PurgeImageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image's name or manifest id.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// Purge it, though it is pinned or open. It is unpinned then.
+	Force         bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeImageRequest) Reset() {
+	*x = PurgeImageRequest{}
+	mi := &file_cached_v1_image_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeImageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeImageRequest) ProtoMessage() {}
+
+func (x *PurgeImageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeImageRequest.ProtoReflect.Descriptor instead.
+func (*PurgeImageRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PurgeImageRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *PurgeImageRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+// A PurgeImageResponse says what is gone and what is not.
+type PurgeImageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the name pointed at.
+	ManifestId string `protobuf:"bytes,1,opt,name=manifest_id,json=manifestId,proto3" json:"manifest_id,omitempty"`
+	// The blocks that were dropped from L1 or L2, each counted once.
+	Blocks uint64 `protobuf:"varint,2,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	// Their bytes.
+	Bytes uint64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// What of the image stays because others hold it, too, by holder; a block counts
+	// for the first of its holders.
+	Kept          []*KeptBlocks `protobuf:"bytes,4,rep,name=kept,proto3" json:"kept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeImageResponse) Reset() {
+	*x = PurgeImageResponse{}
+	mi := &file_cached_v1_image_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeImageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeImageResponse) ProtoMessage() {}
+
+func (x *PurgeImageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeImageResponse.ProtoReflect.Descriptor instead.
+func (*PurgeImageResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PurgeImageResponse) GetManifestId() string {
+	if x != nil {
+		return x.ManifestId
+	}
+	return ""
+}
+
+func (x *PurgeImageResponse) GetBlocks() uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *PurgeImageResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *PurgeImageResponse) GetKept() []*KeptBlocks {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+// KeptBlocks are blocks of a purged image that another one holds.
+type KeptBlocks struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The other image's name or manifest id.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// Why it counts: "pinned", "open" or "known".
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The blocks that both have and this host holds.
+	Blocks uint64 `protobuf:"varint,3,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	// Their bytes.
+	Bytes         uint64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptBlocks) Reset() {
+	*x = KeptBlocks{}
+	mi := &file_cached_v1_image_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptBlocks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptBlocks) ProtoMessage() {}
+
+func (x *KeptBlocks) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_image_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptBlocks.ProtoReflect.Descriptor instead.
+func (*KeptBlocks) Descriptor() ([]byte, []int) {
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *KeptBlocks) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *KeptBlocks) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *KeptBlocks) GetBlocks() uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *KeptBlocks) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // A ListImagesRequest is empty.
 type ListImagesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1214,7 +2153,7 @@ type ListImagesRequest struct {
 
 func (x *ListImagesRequest) Reset() {
 	*x = ListImagesRequest{}
-	mi := &file_cached_v1_image_proto_msgTypes[17]
+	mi := &file_cached_v1_image_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1226,7 +2165,7 @@ func (x *ListImagesRequest) String() string {
 func (*ListImagesRequest) ProtoMessage() {}
 
 func (x *ListImagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[17]
+	mi := &file_cached_v1_image_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,7 +2178,7 @@ func (x *ListImagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListImagesRequest.ProtoReflect.Descriptor instead.
 func (*ListImagesRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{17}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{30}
 }
 
 // A ListImagesResponse lists images by name.
@@ -1253,7 +2192,7 @@ type ListImagesResponse struct {
 
 func (x *ListImagesResponse) Reset() {
 	*x = ListImagesResponse{}
-	mi := &file_cached_v1_image_proto_msgTypes[18]
+	mi := &file_cached_v1_image_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +2204,7 @@ func (x *ListImagesResponse) String() string {
 func (*ListImagesResponse) ProtoMessage() {}
 
 func (x *ListImagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[18]
+	mi := &file_cached_v1_image_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +2217,7 @@ func (x *ListImagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListImagesResponse.ProtoReflect.Descriptor instead.
 func (*ListImagesResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{18}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListImagesResponse) GetImages() []*ImageEntry {
@@ -1314,7 +2253,7 @@ type ImageEntry struct {
 
 func (x *ImageEntry) Reset() {
 	*x = ImageEntry{}
-	mi := &file_cached_v1_image_proto_msgTypes[19]
+	mi := &file_cached_v1_image_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +2265,7 @@ func (x *ImageEntry) String() string {
 func (*ImageEntry) ProtoMessage() {}
 
 func (x *ImageEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[19]
+	mi := &file_cached_v1_image_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +2278,7 @@ func (x *ImageEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageEntry.ProtoReflect.Descriptor instead.
 func (*ImageEntry) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{19}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ImageEntry) GetName() string {
@@ -1409,7 +2348,7 @@ type GetImageRequest struct {
 
 func (x *GetImageRequest) Reset() {
 	*x = GetImageRequest{}
-	mi := &file_cached_v1_image_proto_msgTypes[20]
+	mi := &file_cached_v1_image_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +2360,7 @@ func (x *GetImageRequest) String() string {
 func (*GetImageRequest) ProtoMessage() {}
 
 func (x *GetImageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[20]
+	mi := &file_cached_v1_image_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +2373,7 @@ func (x *GetImageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetImageRequest.ProtoReflect.Descriptor instead.
 func (*GetImageRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{20}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetImageRequest) GetImage() string {
@@ -1459,7 +2398,7 @@ type GetImageResponse struct {
 
 func (x *GetImageResponse) Reset() {
 	*x = GetImageResponse{}
-	mi := &file_cached_v1_image_proto_msgTypes[21]
+	mi := &file_cached_v1_image_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +2410,7 @@ func (x *GetImageResponse) String() string {
 func (*GetImageResponse) ProtoMessage() {}
 
 func (x *GetImageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[21]
+	mi := &file_cached_v1_image_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +2423,7 @@ func (x *GetImageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetImageResponse.ProtoReflect.Descriptor instead.
 func (*GetImageResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{21}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetImageResponse) GetManifestId() string {
@@ -1527,7 +2466,7 @@ type GetResidencyRequest struct {
 
 func (x *GetResidencyRequest) Reset() {
 	*x = GetResidencyRequest{}
-	mi := &file_cached_v1_image_proto_msgTypes[22]
+	mi := &file_cached_v1_image_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +2478,7 @@ func (x *GetResidencyRequest) String() string {
 func (*GetResidencyRequest) ProtoMessage() {}
 
 func (x *GetResidencyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[22]
+	mi := &file_cached_v1_image_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +2491,7 @@ func (x *GetResidencyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResidencyRequest.ProtoReflect.Descriptor instead.
 func (*GetResidencyRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{22}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetResidencyRequest) GetImage() string {
@@ -1607,7 +2546,7 @@ type GetResidencyResponse struct {
 
 func (x *GetResidencyResponse) Reset() {
 	*x = GetResidencyResponse{}
-	mi := &file_cached_v1_image_proto_msgTypes[23]
+	mi := &file_cached_v1_image_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +2558,7 @@ func (x *GetResidencyResponse) String() string {
 func (*GetResidencyResponse) ProtoMessage() {}
 
 func (x *GetResidencyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[23]
+	mi := &file_cached_v1_image_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +2571,7 @@ func (x *GetResidencyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResidencyResponse.ProtoReflect.Descriptor instead.
 func (*GetResidencyResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{23}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetResidencyResponse) GetManifestId() string {
@@ -1702,7 +2641,7 @@ type NodeResidency struct {
 
 func (x *NodeResidency) Reset() {
 	*x = NodeResidency{}
-	mi := &file_cached_v1_image_proto_msgTypes[24]
+	mi := &file_cached_v1_image_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +2653,7 @@ func (x *NodeResidency) String() string {
 func (*NodeResidency) ProtoMessage() {}
 
 func (x *NodeResidency) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[24]
+	mi := &file_cached_v1_image_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +2666,7 @@ func (x *NodeResidency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeResidency.ProtoReflect.Descriptor instead.
 func (*NodeResidency) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{24}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *NodeResidency) GetNode() string {
@@ -1779,7 +2718,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_cached_v1_image_proto_msgTypes[25]
+	mi := &file_cached_v1_image_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +2730,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[25]
+	mi := &file_cached_v1_image_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +2743,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{25}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Manifest) GetVersion() uint32 {
@@ -1866,7 +2805,7 @@ type BlockRef struct {
 
 func (x *BlockRef) Reset() {
 	*x = BlockRef{}
-	mi := &file_cached_v1_image_proto_msgTypes[26]
+	mi := &file_cached_v1_image_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2817,7 @@ func (x *BlockRef) String() string {
 func (*BlockRef) ProtoMessage() {}
 
 func (x *BlockRef) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_image_proto_msgTypes[26]
+	mi := &file_cached_v1_image_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2830,7 @@ func (x *BlockRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockRef.ProtoReflect.Descriptor instead.
 func (*BlockRef) Descriptor() ([]byte, []int) {
-	return file_cached_v1_image_proto_rawDescGZIP(), []int{26}
+	return file_cached_v1_image_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BlockRef) GetId() []byte {
@@ -1985,7 +2924,67 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\aproblem\x18\t \x01(\tR\aproblem\x120\n" +
 	"\x05began\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x120\n" +
-	"\x05ended\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\"\x13\n" +
+	"\x05ended\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\"\x87\x01\n" +
+	"\x10WarmImageRequest\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x121\n" +
+	"\x05scope\x18\x02 \x01(\x0e2\x1b.cached.v1.PreparationScopeR\x05scope\x12\x14\n" +
+	"\x05nodes\x18\x03 \x03(\tR\x05nodes\x12\x14\n" +
+	"\x05check\x18\x04 \x01(\bR\x05check\">\n" +
+	"\x11WarmImageResponse\x12)\n" +
+	"\x04node\x18\x01 \x01(\v2\x15.cached.v1.NodeWarmthR\x04node\"\xd4\x01\n" +
+	"\n" +
+	"NodeWarmth\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12*\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x14.cached.v1.WarmStateR\x05state\x12\x16\n" +
+	"\x06blocks\x18\x03 \x01(\x04R\x06blocks\x12\x1f\n" +
+	"\vblocks_held\x18\x04 \x01(\x04R\n" +
+	"blocksHeld\x12\x14\n" +
+	"\x05bytes\x18\x05 \x01(\x04R\x05bytes\x12\x1d\n" +
+	"\n" +
+	"bytes_held\x18\x06 \x01(\x04R\tbytesHeld\x12\x18\n" +
+	"\aproblem\x18\a \x01(\tR\aproblem\"Z\n" +
+	"\x0fPinImageRequest\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x121\n" +
+	"\x05scope\x18\x02 \x01(\x0e2\x1b.cached.v1.PreparationScopeR\x05scope\"4\n" +
+	"\x10PinImageResponse\x12 \n" +
+	"\x03pin\x18\x01 \x01(\v2\x0e.cached.v1.PinR\x03pin\")\n" +
+	"\x11UnpinImageRequest\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\"6\n" +
+	"\x12UnpinImageResponse\x12 \n" +
+	"\x03pin\x18\x01 \x01(\v2\x0e.cached.v1.PinR\x03pin\"\x11\n" +
+	"\x0fListPinsRequest\"6\n" +
+	"\x10ListPinsResponse\x12\"\n" +
+	"\x04pins\x18\x01 \x03(\v2\x0e.cached.v1.PinR\x04pins\"\xd4\x02\n" +
+	"\x03Pin\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1f\n" +
+	"\vmanifest_id\x18\x02 \x01(\tR\n" +
+	"manifestId\x121\n" +
+	"\x05scope\x18\x03 \x01(\x0e2\x1b.cached.v1.PreparationScopeR\x05scope\x12)\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x13.cached.v1.PinStateR\x05state\x12\x16\n" +
+	"\x06blocks\x18\x05 \x01(\x04R\x06blocks\x12\x1f\n" +
+	"\vblocks_held\x18\x06 \x01(\x04R\n" +
+	"blocksHeld\x12\x14\n" +
+	"\x05bytes\x18\a \x01(\x04R\x05bytes\x12\x1d\n" +
+	"\n" +
+	"bytes_held\x18\b \x01(\x04R\tbytesHeld\x12\x18\n" +
+	"\aproblem\x18\t \x01(\tR\aproblem\x120\n" +
+	"\x05since\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"?\n" +
+	"\x11PurgeImageRequest\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"\x8e\x01\n" +
+	"\x12PurgeImageResponse\x12\x1f\n" +
+	"\vmanifest_id\x18\x01 \x01(\tR\n" +
+	"manifestId\x12\x16\n" +
+	"\x06blocks\x18\x02 \x01(\x04R\x06blocks\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12)\n" +
+	"\x04kept\x18\x04 \x03(\v2\x15.cached.v1.KeptBlocksR\x04kept\"h\n" +
+	"\n" +
+	"KeptBlocks\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06blocks\x18\x03 \x01(\x04R\x06blocks\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x04R\x05bytes\"\x13\n" +
 	"\x11ListImagesRequest\"C\n" +
 	"\x12ListImagesResponse\x12-\n" +
 	"\x06images\x18\x01 \x03(\v2\x15.cached.v1.ImageEntryR\x06images\"\xfd\x01\n" +
@@ -2056,7 +3055,17 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\x1dPREPARATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bPREPARATION_STATE_PREPARING\x10\x01\x12\x1b\n" +
 	"\x17PREPARATION_STATE_READY\x10\x02\x12\x1c\n" +
-	"\x18PREPARATION_STATE_FAILED\x10\x03*\x86\x01\n" +
+	"\x18PREPARATION_STATE_FAILED\x10\x03*k\n" +
+	"\tWarmState\x12\x1a\n" +
+	"\x16WARM_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12WARM_STATE_WARMING\x10\x01\x12\x13\n" +
+	"\x0fWARM_STATE_DONE\x10\x02\x12\x15\n" +
+	"\x11WARM_STATE_FAILED\x10\x03*l\n" +
+	"\bPinState\x12\x19\n" +
+	"\x15PIN_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11PIN_STATE_PINNING\x10\x01\x12\x14\n" +
+	"\x10PIN_STATE_PINNED\x10\x02\x12\x18\n" +
+	"\x14PIN_STATE_INCOMPLETE\x10\x03*\x86\x01\n" +
 	"\x0eResidencyBasis\x12\x1f\n" +
 	"\x1bRESIDENCY_BASIS_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15RESIDENCY_BASIS_IMAGE\x10\x01\x12\x1a\n" +
@@ -2065,7 +3074,7 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fENCODING_RAW\x10\x01\x12\x11\n" +
-	"\rENCODING_ZSTD\x10\x022\x90\a\n" +
+	"\rENCODING_ZSTD\x10\x022\xff\t\n" +
 	"\fImageService\x12F\n" +
 	"\tOpenImage\x12\x1b.cached.v1.OpenImageRequest\x1a\x1c.cached.v1.OpenImageResponse\x12O\n" +
 	"\fCloseSession\x12\x1e.cached.v1.CloseSessionRequest\x1a\x1f.cached.v1.CloseSessionResponse\x12F\n" +
@@ -2074,7 +3083,14 @@ const file_cached_v1_image_proto_rawDesc = "" +
 	"\vNoteTouches\x12\x1d.cached.v1.NoteTouchesRequest\x1a\x1e.cached.v1.NoteTouchesResponse\x12O\n" +
 	"\fPrepareImage\x12\x1e.cached.v1.PrepareImageRequest\x1a\x1f.cached.v1.PrepareImageResponse\x12]\n" +
 	"\x10WatchPreparation\x12\".cached.v1.WatchPreparationRequest\x1a#.cached.v1.WatchPreparationResponse0\x01\x12`\n" +
-	"\x10ListPreparations\x12\".cached.v1.ListPreparationsRequest\x1a#.cached.v1.ListPreparationsResponse\"\x03\x90\x02\x01\x12N\n" +
+	"\x10ListPreparations\x12\".cached.v1.ListPreparationsRequest\x1a#.cached.v1.ListPreparationsResponse\"\x03\x90\x02\x01\x12H\n" +
+	"\tWarmImage\x12\x1b.cached.v1.WarmImageRequest\x1a\x1c.cached.v1.WarmImageResponse0\x01\x12C\n" +
+	"\bPinImage\x12\x1a.cached.v1.PinImageRequest\x1a\x1b.cached.v1.PinImageResponse\x12I\n" +
+	"\n" +
+	"UnpinImage\x12\x1c.cached.v1.UnpinImageRequest\x1a\x1d.cached.v1.UnpinImageResponse\x12H\n" +
+	"\bListPins\x12\x1a.cached.v1.ListPinsRequest\x1a\x1b.cached.v1.ListPinsResponse\"\x03\x90\x02\x01\x12I\n" +
+	"\n" +
+	"PurgeImage\x12\x1c.cached.v1.PurgeImageRequest\x1a\x1d.cached.v1.PurgeImageResponse\x12N\n" +
 	"\n" +
 	"ListImages\x12\x1c.cached.v1.ListImagesRequest\x1a\x1d.cached.v1.ListImagesResponse\"\x03\x90\x02\x01\x12H\n" +
 	"\bGetImage\x12\x1a.cached.v1.GetImageRequest\x1a\x1b.cached.v1.GetImageResponse\"\x03\x90\x02\x01\x12T\n" +
@@ -2092,92 +3108,128 @@ func file_cached_v1_image_proto_rawDescGZIP() []byte {
 	return file_cached_v1_image_proto_rawDescData
 }
 
-var file_cached_v1_image_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_cached_v1_image_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_cached_v1_image_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_cached_v1_image_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_cached_v1_image_proto_goTypes = []any{
 	(ReadAhead)(0),                   // 0: cached.v1.ReadAhead
 	(PreparationScope)(0),            // 1: cached.v1.PreparationScope
 	(PreparationState)(0),            // 2: cached.v1.PreparationState
-	(ResidencyBasis)(0),              // 3: cached.v1.ResidencyBasis
-	(Encoding)(0),                    // 4: cached.v1.Encoding
-	(*OpenImageRequest)(nil),         // 5: cached.v1.OpenImageRequest
-	(*OpenImageResponse)(nil),        // 6: cached.v1.OpenImageResponse
-	(*CloseSessionRequest)(nil),      // 7: cached.v1.CloseSessionRequest
-	(*CloseSessionResponse)(nil),     // 8: cached.v1.CloseSessionResponse
-	(*MarkReadyRequest)(nil),         // 9: cached.v1.MarkReadyRequest
-	(*MarkReadyResponse)(nil),        // 10: cached.v1.MarkReadyResponse
-	(*ExpectBlocksRequest)(nil),      // 11: cached.v1.ExpectBlocksRequest
-	(*ExpectBlocksResponse)(nil),     // 12: cached.v1.ExpectBlocksResponse
-	(*NoteTouchesRequest)(nil),       // 13: cached.v1.NoteTouchesRequest
-	(*NoteTouchesResponse)(nil),      // 14: cached.v1.NoteTouchesResponse
-	(*PrepareImageRequest)(nil),      // 15: cached.v1.PrepareImageRequest
-	(*PrepareImageResponse)(nil),     // 16: cached.v1.PrepareImageResponse
-	(*WatchPreparationRequest)(nil),  // 17: cached.v1.WatchPreparationRequest
-	(*WatchPreparationResponse)(nil), // 18: cached.v1.WatchPreparationResponse
-	(*ListPreparationsRequest)(nil),  // 19: cached.v1.ListPreparationsRequest
-	(*ListPreparationsResponse)(nil), // 20: cached.v1.ListPreparationsResponse
-	(*Preparation)(nil),              // 21: cached.v1.Preparation
-	(*ListImagesRequest)(nil),        // 22: cached.v1.ListImagesRequest
-	(*ListImagesResponse)(nil),       // 23: cached.v1.ListImagesResponse
-	(*ImageEntry)(nil),               // 24: cached.v1.ImageEntry
-	(*GetImageRequest)(nil),          // 25: cached.v1.GetImageRequest
-	(*GetImageResponse)(nil),         // 26: cached.v1.GetImageResponse
-	(*GetResidencyRequest)(nil),      // 27: cached.v1.GetResidencyRequest
-	(*GetResidencyResponse)(nil),     // 28: cached.v1.GetResidencyResponse
-	(*NodeResidency)(nil),            // 29: cached.v1.NodeResidency
-	(*Manifest)(nil),                 // 30: cached.v1.Manifest
-	(*BlockRef)(nil),                 // 31: cached.v1.BlockRef
-	nil,                              // 32: cached.v1.Manifest.AnnotationsEntry
-	(*timestamppb.Timestamp)(nil),    // 33: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 34: google.protobuf.Duration
+	(WarmState)(0),                   // 3: cached.v1.WarmState
+	(PinState)(0),                    // 4: cached.v1.PinState
+	(ResidencyBasis)(0),              // 5: cached.v1.ResidencyBasis
+	(Encoding)(0),                    // 6: cached.v1.Encoding
+	(*OpenImageRequest)(nil),         // 7: cached.v1.OpenImageRequest
+	(*OpenImageResponse)(nil),        // 8: cached.v1.OpenImageResponse
+	(*CloseSessionRequest)(nil),      // 9: cached.v1.CloseSessionRequest
+	(*CloseSessionResponse)(nil),     // 10: cached.v1.CloseSessionResponse
+	(*MarkReadyRequest)(nil),         // 11: cached.v1.MarkReadyRequest
+	(*MarkReadyResponse)(nil),        // 12: cached.v1.MarkReadyResponse
+	(*ExpectBlocksRequest)(nil),      // 13: cached.v1.ExpectBlocksRequest
+	(*ExpectBlocksResponse)(nil),     // 14: cached.v1.ExpectBlocksResponse
+	(*NoteTouchesRequest)(nil),       // 15: cached.v1.NoteTouchesRequest
+	(*NoteTouchesResponse)(nil),      // 16: cached.v1.NoteTouchesResponse
+	(*PrepareImageRequest)(nil),      // 17: cached.v1.PrepareImageRequest
+	(*PrepareImageResponse)(nil),     // 18: cached.v1.PrepareImageResponse
+	(*WatchPreparationRequest)(nil),  // 19: cached.v1.WatchPreparationRequest
+	(*WatchPreparationResponse)(nil), // 20: cached.v1.WatchPreparationResponse
+	(*ListPreparationsRequest)(nil),  // 21: cached.v1.ListPreparationsRequest
+	(*ListPreparationsResponse)(nil), // 22: cached.v1.ListPreparationsResponse
+	(*Preparation)(nil),              // 23: cached.v1.Preparation
+	(*WarmImageRequest)(nil),         // 24: cached.v1.WarmImageRequest
+	(*WarmImageResponse)(nil),        // 25: cached.v1.WarmImageResponse
+	(*NodeWarmth)(nil),               // 26: cached.v1.NodeWarmth
+	(*PinImageRequest)(nil),          // 27: cached.v1.PinImageRequest
+	(*PinImageResponse)(nil),         // 28: cached.v1.PinImageResponse
+	(*UnpinImageRequest)(nil),        // 29: cached.v1.UnpinImageRequest
+	(*UnpinImageResponse)(nil),       // 30: cached.v1.UnpinImageResponse
+	(*ListPinsRequest)(nil),          // 31: cached.v1.ListPinsRequest
+	(*ListPinsResponse)(nil),         // 32: cached.v1.ListPinsResponse
+	(*Pin)(nil),                      // 33: cached.v1.Pin
+	(*PurgeImageRequest)(nil),        // 34: cached.v1.PurgeImageRequest
+	(*PurgeImageResponse)(nil),       // 35: cached.v1.PurgeImageResponse
+	(*KeptBlocks)(nil),               // 36: cached.v1.KeptBlocks
+	(*ListImagesRequest)(nil),        // 37: cached.v1.ListImagesRequest
+	(*ListImagesResponse)(nil),       // 38: cached.v1.ListImagesResponse
+	(*ImageEntry)(nil),               // 39: cached.v1.ImageEntry
+	(*GetImageRequest)(nil),          // 40: cached.v1.GetImageRequest
+	(*GetImageResponse)(nil),         // 41: cached.v1.GetImageResponse
+	(*GetResidencyRequest)(nil),      // 42: cached.v1.GetResidencyRequest
+	(*GetResidencyResponse)(nil),     // 43: cached.v1.GetResidencyResponse
+	(*NodeResidency)(nil),            // 44: cached.v1.NodeResidency
+	(*Manifest)(nil),                 // 45: cached.v1.Manifest
+	(*BlockRef)(nil),                 // 46: cached.v1.BlockRef
+	nil,                              // 47: cached.v1.Manifest.AnnotationsEntry
+	(*timestamppb.Timestamp)(nil),    // 48: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 49: google.protobuf.Duration
 }
 var file_cached_v1_image_proto_depIdxs = []int32{
 	0,  // 0: cached.v1.OpenImageRequest.read_ahead:type_name -> cached.v1.ReadAhead
-	30, // 1: cached.v1.OpenImageResponse.manifest:type_name -> cached.v1.Manifest
+	45, // 1: cached.v1.OpenImageResponse.manifest:type_name -> cached.v1.Manifest
 	1,  // 2: cached.v1.PrepareImageRequest.scope:type_name -> cached.v1.PreparationScope
-	21, // 3: cached.v1.PrepareImageResponse.preparation:type_name -> cached.v1.Preparation
-	21, // 4: cached.v1.WatchPreparationResponse.preparation:type_name -> cached.v1.Preparation
-	21, // 5: cached.v1.ListPreparationsResponse.preparations:type_name -> cached.v1.Preparation
+	23, // 3: cached.v1.PrepareImageResponse.preparation:type_name -> cached.v1.Preparation
+	23, // 4: cached.v1.WatchPreparationResponse.preparation:type_name -> cached.v1.Preparation
+	23, // 5: cached.v1.ListPreparationsResponse.preparations:type_name -> cached.v1.Preparation
 	2,  // 6: cached.v1.Preparation.state:type_name -> cached.v1.PreparationState
 	1,  // 7: cached.v1.Preparation.scope:type_name -> cached.v1.PreparationScope
-	33, // 8: cached.v1.Preparation.began:type_name -> google.protobuf.Timestamp
-	33, // 9: cached.v1.Preparation.ended:type_name -> google.protobuf.Timestamp
-	24, // 10: cached.v1.ListImagesResponse.images:type_name -> cached.v1.ImageEntry
-	33, // 11: cached.v1.ImageEntry.updated:type_name -> google.protobuf.Timestamp
-	30, // 12: cached.v1.GetImageResponse.manifest:type_name -> cached.v1.Manifest
-	3,  // 13: cached.v1.GetResidencyResponse.basis:type_name -> cached.v1.ResidencyBasis
-	29, // 14: cached.v1.GetResidencyResponse.nodes:type_name -> cached.v1.NodeResidency
-	34, // 15: cached.v1.NodeResidency.age:type_name -> google.protobuf.Duration
-	31, // 16: cached.v1.Manifest.blocks:type_name -> cached.v1.BlockRef
-	32, // 17: cached.v1.Manifest.annotations:type_name -> cached.v1.Manifest.AnnotationsEntry
-	4,  // 18: cached.v1.BlockRef.encoding:type_name -> cached.v1.Encoding
-	5,  // 19: cached.v1.ImageService.OpenImage:input_type -> cached.v1.OpenImageRequest
-	7,  // 20: cached.v1.ImageService.CloseSession:input_type -> cached.v1.CloseSessionRequest
-	9,  // 21: cached.v1.ImageService.MarkReady:input_type -> cached.v1.MarkReadyRequest
-	11, // 22: cached.v1.ImageService.ExpectBlocks:input_type -> cached.v1.ExpectBlocksRequest
-	13, // 23: cached.v1.ImageService.NoteTouches:input_type -> cached.v1.NoteTouchesRequest
-	15, // 24: cached.v1.ImageService.PrepareImage:input_type -> cached.v1.PrepareImageRequest
-	17, // 25: cached.v1.ImageService.WatchPreparation:input_type -> cached.v1.WatchPreparationRequest
-	19, // 26: cached.v1.ImageService.ListPreparations:input_type -> cached.v1.ListPreparationsRequest
-	22, // 27: cached.v1.ImageService.ListImages:input_type -> cached.v1.ListImagesRequest
-	25, // 28: cached.v1.ImageService.GetImage:input_type -> cached.v1.GetImageRequest
-	27, // 29: cached.v1.ImageService.GetResidency:input_type -> cached.v1.GetResidencyRequest
-	6,  // 30: cached.v1.ImageService.OpenImage:output_type -> cached.v1.OpenImageResponse
-	8,  // 31: cached.v1.ImageService.CloseSession:output_type -> cached.v1.CloseSessionResponse
-	10, // 32: cached.v1.ImageService.MarkReady:output_type -> cached.v1.MarkReadyResponse
-	12, // 33: cached.v1.ImageService.ExpectBlocks:output_type -> cached.v1.ExpectBlocksResponse
-	14, // 34: cached.v1.ImageService.NoteTouches:output_type -> cached.v1.NoteTouchesResponse
-	16, // 35: cached.v1.ImageService.PrepareImage:output_type -> cached.v1.PrepareImageResponse
-	18, // 36: cached.v1.ImageService.WatchPreparation:output_type -> cached.v1.WatchPreparationResponse
-	20, // 37: cached.v1.ImageService.ListPreparations:output_type -> cached.v1.ListPreparationsResponse
-	23, // 38: cached.v1.ImageService.ListImages:output_type -> cached.v1.ListImagesResponse
-	26, // 39: cached.v1.ImageService.GetImage:output_type -> cached.v1.GetImageResponse
-	28, // 40: cached.v1.ImageService.GetResidency:output_type -> cached.v1.GetResidencyResponse
-	30, // [30:41] is the sub-list for method output_type
-	19, // [19:30] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	48, // 8: cached.v1.Preparation.began:type_name -> google.protobuf.Timestamp
+	48, // 9: cached.v1.Preparation.ended:type_name -> google.protobuf.Timestamp
+	1,  // 10: cached.v1.WarmImageRequest.scope:type_name -> cached.v1.PreparationScope
+	26, // 11: cached.v1.WarmImageResponse.node:type_name -> cached.v1.NodeWarmth
+	3,  // 12: cached.v1.NodeWarmth.state:type_name -> cached.v1.WarmState
+	1,  // 13: cached.v1.PinImageRequest.scope:type_name -> cached.v1.PreparationScope
+	33, // 14: cached.v1.PinImageResponse.pin:type_name -> cached.v1.Pin
+	33, // 15: cached.v1.UnpinImageResponse.pin:type_name -> cached.v1.Pin
+	33, // 16: cached.v1.ListPinsResponse.pins:type_name -> cached.v1.Pin
+	1,  // 17: cached.v1.Pin.scope:type_name -> cached.v1.PreparationScope
+	4,  // 18: cached.v1.Pin.state:type_name -> cached.v1.PinState
+	48, // 19: cached.v1.Pin.since:type_name -> google.protobuf.Timestamp
+	36, // 20: cached.v1.PurgeImageResponse.kept:type_name -> cached.v1.KeptBlocks
+	39, // 21: cached.v1.ListImagesResponse.images:type_name -> cached.v1.ImageEntry
+	48, // 22: cached.v1.ImageEntry.updated:type_name -> google.protobuf.Timestamp
+	45, // 23: cached.v1.GetImageResponse.manifest:type_name -> cached.v1.Manifest
+	5,  // 24: cached.v1.GetResidencyResponse.basis:type_name -> cached.v1.ResidencyBasis
+	44, // 25: cached.v1.GetResidencyResponse.nodes:type_name -> cached.v1.NodeResidency
+	49, // 26: cached.v1.NodeResidency.age:type_name -> google.protobuf.Duration
+	46, // 27: cached.v1.Manifest.blocks:type_name -> cached.v1.BlockRef
+	47, // 28: cached.v1.Manifest.annotations:type_name -> cached.v1.Manifest.AnnotationsEntry
+	6,  // 29: cached.v1.BlockRef.encoding:type_name -> cached.v1.Encoding
+	7,  // 30: cached.v1.ImageService.OpenImage:input_type -> cached.v1.OpenImageRequest
+	9,  // 31: cached.v1.ImageService.CloseSession:input_type -> cached.v1.CloseSessionRequest
+	11, // 32: cached.v1.ImageService.MarkReady:input_type -> cached.v1.MarkReadyRequest
+	13, // 33: cached.v1.ImageService.ExpectBlocks:input_type -> cached.v1.ExpectBlocksRequest
+	15, // 34: cached.v1.ImageService.NoteTouches:input_type -> cached.v1.NoteTouchesRequest
+	17, // 35: cached.v1.ImageService.PrepareImage:input_type -> cached.v1.PrepareImageRequest
+	19, // 36: cached.v1.ImageService.WatchPreparation:input_type -> cached.v1.WatchPreparationRequest
+	21, // 37: cached.v1.ImageService.ListPreparations:input_type -> cached.v1.ListPreparationsRequest
+	24, // 38: cached.v1.ImageService.WarmImage:input_type -> cached.v1.WarmImageRequest
+	27, // 39: cached.v1.ImageService.PinImage:input_type -> cached.v1.PinImageRequest
+	29, // 40: cached.v1.ImageService.UnpinImage:input_type -> cached.v1.UnpinImageRequest
+	31, // 41: cached.v1.ImageService.ListPins:input_type -> cached.v1.ListPinsRequest
+	34, // 42: cached.v1.ImageService.PurgeImage:input_type -> cached.v1.PurgeImageRequest
+	37, // 43: cached.v1.ImageService.ListImages:input_type -> cached.v1.ListImagesRequest
+	40, // 44: cached.v1.ImageService.GetImage:input_type -> cached.v1.GetImageRequest
+	42, // 45: cached.v1.ImageService.GetResidency:input_type -> cached.v1.GetResidencyRequest
+	8,  // 46: cached.v1.ImageService.OpenImage:output_type -> cached.v1.OpenImageResponse
+	10, // 47: cached.v1.ImageService.CloseSession:output_type -> cached.v1.CloseSessionResponse
+	12, // 48: cached.v1.ImageService.MarkReady:output_type -> cached.v1.MarkReadyResponse
+	14, // 49: cached.v1.ImageService.ExpectBlocks:output_type -> cached.v1.ExpectBlocksResponse
+	16, // 50: cached.v1.ImageService.NoteTouches:output_type -> cached.v1.NoteTouchesResponse
+	18, // 51: cached.v1.ImageService.PrepareImage:output_type -> cached.v1.PrepareImageResponse
+	20, // 52: cached.v1.ImageService.WatchPreparation:output_type -> cached.v1.WatchPreparationResponse
+	22, // 53: cached.v1.ImageService.ListPreparations:output_type -> cached.v1.ListPreparationsResponse
+	25, // 54: cached.v1.ImageService.WarmImage:output_type -> cached.v1.WarmImageResponse
+	28, // 55: cached.v1.ImageService.PinImage:output_type -> cached.v1.PinImageResponse
+	30, // 56: cached.v1.ImageService.UnpinImage:output_type -> cached.v1.UnpinImageResponse
+	32, // 57: cached.v1.ImageService.ListPins:output_type -> cached.v1.ListPinsResponse
+	35, // 58: cached.v1.ImageService.PurgeImage:output_type -> cached.v1.PurgeImageResponse
+	38, // 59: cached.v1.ImageService.ListImages:output_type -> cached.v1.ListImagesResponse
+	41, // 60: cached.v1.ImageService.GetImage:output_type -> cached.v1.GetImageResponse
+	43, // 61: cached.v1.ImageService.GetResidency:output_type -> cached.v1.GetResidencyResponse
+	46, // [46:62] is the sub-list for method output_type
+	30, // [30:46] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_image_proto_init() }
@@ -2185,14 +3237,14 @@ func file_cached_v1_image_proto_init() {
 	if File_cached_v1_image_proto != nil {
 		return
 	}
-	file_cached_v1_image_proto_msgTypes[24].OneofWrappers = []any{}
+	file_cached_v1_image_proto_msgTypes[37].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_image_proto_rawDesc), len(file_cached_v1_image_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   28,
+			NumEnums:      7,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -250,11 +250,148 @@ func (*LeaveTreeResponse) Descriptor() ([]byte, []int) {
 	return file_cached_v1_peer_proto_rawDescGZIP(), []int{3}
 }
 
+// A WarmNodeRequest names an image.
+type WarmNodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image's name, for the node's books.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// The manifest whose blocks are meant.
+	ManifestId string `protobuf:"bytes,2,opt,name=manifest_id,json=manifestId,proto3" json:"manifest_id,omitempty"`
+	// How much of it.
+	Scope PreparationScope `protobuf:"varint,3,opt,name=scope,proto3,enum=cached.v1.PreparationScope" json:"scope,omitempty"`
+	// Fetch nothing, only report.
+	Check bool `protobuf:"varint,4,opt,name=check,proto3" json:"check,omitempty"`
+	// The zone of the asking node; empty when not stated.
+	Zone string `protobuf:"bytes,5,opt,name=zone,proto3" json:"zone,omitempty"`
+	// The name of the asking node. Where it shows a certificate, that one counts.
+	Node          string `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarmNodeRequest) Reset() {
+	*x = WarmNodeRequest{}
+	mi := &file_cached_v1_peer_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarmNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarmNodeRequest) ProtoMessage() {}
+
+func (x *WarmNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_peer_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarmNodeRequest.ProtoReflect.Descriptor instead.
+func (*WarmNodeRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_peer_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *WarmNodeRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *WarmNodeRequest) GetManifestId() string {
+	if x != nil {
+		return x.ManifestId
+	}
+	return ""
+}
+
+func (x *WarmNodeRequest) GetScope() PreparationScope {
+	if x != nil {
+		return x.Scope
+	}
+	return PreparationScope_PREPARATION_SCOPE_UNSPECIFIED
+}
+
+func (x *WarmNodeRequest) GetCheck() bool {
+	if x != nil {
+		return x.Check
+	}
+	return false
+}
+
+func (x *WarmNodeRequest) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *WarmNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// A WarmNodeResponse says how far the node is.
+type WarmNodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node as it is now.
+	Node          *NodeWarmth `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarmNodeResponse) Reset() {
+	*x = WarmNodeResponse{}
+	mi := &file_cached_v1_peer_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarmNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarmNodeResponse) ProtoMessage() {}
+
+func (x *WarmNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_peer_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarmNodeResponse.ProtoReflect.Descriptor instead.
+func (*WarmNodeResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_peer_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *WarmNodeResponse) GetNode() *NodeWarmth {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
 var File_cached_v1_peer_proto protoreflect.FileDescriptor
 
 const file_cached_v1_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x14cached/v1/peer.proto\x12\tcached.v1\"c\n" +
+	"\x14cached/v1/peer.proto\x12\tcached.v1\x1a\x15cached/v1/image.proto\"c\n" +
 	"\x0fJoinTreeRequest\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x12\n" +
 	"\x04lost\x18\x02 \x01(\tR\x04lost\x12\x12\n" +
@@ -267,10 +404,21 @@ const file_cached_v1_peer_proto_rawDesc = "" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\"\x13\n" +
-	"\x11LeaveTreeResponse2\x9a\x01\n" +
+	"\x11LeaveTreeResponse\"\xb9\x01\n" +
+	"\x0fWarmNodeRequest\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1f\n" +
+	"\vmanifest_id\x18\x02 \x01(\tR\n" +
+	"manifestId\x121\n" +
+	"\x05scope\x18\x03 \x01(\x0e2\x1b.cached.v1.PreparationScopeR\x05scope\x12\x14\n" +
+	"\x05check\x18\x04 \x01(\bR\x05check\x12\x12\n" +
+	"\x04zone\x18\x05 \x01(\tR\x04zone\x12\x12\n" +
+	"\x04node\x18\x06 \x01(\tR\x04node\"=\n" +
+	"\x10WarmNodeResponse\x12)\n" +
+	"\x04node\x18\x01 \x01(\v2\x15.cached.v1.NodeWarmthR\x04node2\xe1\x01\n" +
 	"\vPeerService\x12C\n" +
 	"\bJoinTree\x12\x1a.cached.v1.JoinTreeRequest\x1a\x1b.cached.v1.JoinTreeResponse\x12F\n" +
-	"\tLeaveTree\x12\x1b.cached.v1.LeaveTreeRequest\x1a\x1c.cached.v1.LeaveTreeResponseB3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
+	"\tLeaveTree\x12\x1b.cached.v1.LeaveTreeRequest\x1a\x1c.cached.v1.LeaveTreeResponse\x12E\n" +
+	"\bWarmNode\x12\x1a.cached.v1.WarmNodeRequest\x1a\x1b.cached.v1.WarmNodeResponse0\x01B3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
 
 var (
 	file_cached_v1_peer_proto_rawDescOnce sync.Once
@@ -284,23 +432,31 @@ func file_cached_v1_peer_proto_rawDescGZIP() []byte {
 	return file_cached_v1_peer_proto_rawDescData
 }
 
-var file_cached_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_cached_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_cached_v1_peer_proto_goTypes = []any{
 	(*JoinTreeRequest)(nil),   // 0: cached.v1.JoinTreeRequest
 	(*JoinTreeResponse)(nil),  // 1: cached.v1.JoinTreeResponse
 	(*LeaveTreeRequest)(nil),  // 2: cached.v1.LeaveTreeRequest
 	(*LeaveTreeResponse)(nil), // 3: cached.v1.LeaveTreeResponse
+	(*WarmNodeRequest)(nil),   // 4: cached.v1.WarmNodeRequest
+	(*WarmNodeResponse)(nil),  // 5: cached.v1.WarmNodeResponse
+	(PreparationScope)(0),     // 6: cached.v1.PreparationScope
+	(*NodeWarmth)(nil),        // 7: cached.v1.NodeWarmth
 }
 var file_cached_v1_peer_proto_depIdxs = []int32{
-	0, // 0: cached.v1.PeerService.JoinTree:input_type -> cached.v1.JoinTreeRequest
-	2, // 1: cached.v1.PeerService.LeaveTree:input_type -> cached.v1.LeaveTreeRequest
-	1, // 2: cached.v1.PeerService.JoinTree:output_type -> cached.v1.JoinTreeResponse
-	3, // 3: cached.v1.PeerService.LeaveTree:output_type -> cached.v1.LeaveTreeResponse
-	2, // [2:4] is the sub-list for method output_type
-	0, // [0:2] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	6, // 0: cached.v1.WarmNodeRequest.scope:type_name -> cached.v1.PreparationScope
+	7, // 1: cached.v1.WarmNodeResponse.node:type_name -> cached.v1.NodeWarmth
+	0, // 2: cached.v1.PeerService.JoinTree:input_type -> cached.v1.JoinTreeRequest
+	2, // 3: cached.v1.PeerService.LeaveTree:input_type -> cached.v1.LeaveTreeRequest
+	4, // 4: cached.v1.PeerService.WarmNode:input_type -> cached.v1.WarmNodeRequest
+	1, // 5: cached.v1.PeerService.JoinTree:output_type -> cached.v1.JoinTreeResponse
+	3, // 6: cached.v1.PeerService.LeaveTree:output_type -> cached.v1.LeaveTreeResponse
+	5, // 7: cached.v1.PeerService.WarmNode:output_type -> cached.v1.WarmNodeResponse
+	5, // [5:8] is the sub-list for method output_type
+	2, // [2:5] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_peer_proto_init() }
@@ -308,13 +464,14 @@ func file_cached_v1_peer_proto_init() {
 	if File_cached_v1_peer_proto != nil {
 		return
 	}
+	file_cached_v1_image_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_peer_proto_rawDesc), len(file_cached_v1_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,7 @@ type adminService struct {
 	health  *health
 	door    *door
 	starts  *starts
+	pins    *pinner
 	started time.Time
 	listen  string
 	admin   string
@@ -39,6 +40,7 @@ func (a *adminService) Ledger(context.Context) (*cachedv1.Ledger, error) {
 		DistinctBlocks: uint64(s.Origin.DistinctBlocks),
 		Tiers:          a.tiers(),
 		Prefetch:       a.starts.proto(),
+		Pinned:         a.pins.proto(),
 	}
 	if err := a.node.ledger.Check(); err != nil {
 		l.Imbalance = err.Error()

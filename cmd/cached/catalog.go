@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -105,6 +106,19 @@ func (c *catalog) blocks(ctx context.Context, manifest block.ID) ([]prefetch.Blo
 		blocks[i] = prefetch.Block{ID: ref.ID, Length: int(ref.Stored)}
 	}
 	return blocks, nil
+}
+
+// seen returns the names this host has seen, and what they last pointed at.
+func (c *catalog) seen(ctx context.Context) ([]image.Ref, error) {
+	if c.copies == nil {
+		return nil, fmt.Errorf("the data-dir takes no copies of names: %w", block.ErrUnavailable)
+	}
+	copies, err := c.copies.Refs(ctx)
+	refs := make([]image.Ref, len(copies))
+	for i, r := range copies {
+		refs[i] = image.Ref(r)
+	}
+	return refs, err
 }
 
 // Refs implements [image.Index].

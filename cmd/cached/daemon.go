@@ -25,6 +25,8 @@ type daemon struct {
 	prepare *preparer
 	holders *holders
 	looks   *residents
+	warmer  *warmer
+	pins    *pinner
 	rpc     *api.Server
 	admin   *http.Server
 	health  *health
@@ -43,14 +45,23 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	books.starts = starts
 	d.looks, d.holders = n.residents, newHolders(n, n.residents, log)
 	d.prepare = newPreparer(n, prepareDir(filepath.Join(cfg.DataDir, "preparations"), log), log)
+	d.warmer, d.pins = newWarmer(n, cfg.Zone.Node, log), newPinner(n, cfg, log)
+	d.prepare.ready, books.pins = d.pins.look, d.pins
+	if n.zone != nil {
+		n.zone.warmer = d.warmer
+	}
 	handler := api.NewHandler(
-		api.Services{Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts, Preparations: d.prepare, Residency: door.residency(d.holders)},
+		api.Services{
+			Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts,
+			Preparations: d.prepare, Warmer: d.warmer, Pins: d.pins, Purger: &purger{node: n, pins: d.pins},
+			Residency: door.residency(d.holders),
+		},
 		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Authenticate: door.authenticator(), Logger: log},
 	)
 	d.door, d.starts = door, starts
 	d.rpc = api.NewServer(handler, api.ServerOptions{TLS: door.tls(), Logger: log})
 
-	gauges := account.Gauges{Tiers: n.sizes(), Ahead: starts.totals}
+	gauges := account.Gauges{Tiers: n.sizes(), Ahead: starts.totals, Pins: d.pins.totals}
 	if n.zone != nil {
 		gauges.Zone = zoneMetrics{n.zone}
 	}
@@ -72,6 +83,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 func (d *daemon) serve(l net.Listener) {
 	d.prepare.resume()
 	d.looks.start()
+	d.pins.start()
 	go func() { d.failed <- d.rpc.Serve(l) }()
 }
 
@@ -94,10 +106,13 @@ func (d *daemon) drain(timeout time.Duration) error {
 	if d.zone != nil {
 		d.zone.leave(timeout / leaveShare)
 	}
+	d.prepare.end() // who watches is told
+	d.warmer.end()
 	err := d.rpc.Shutdown(ctx)
 	d.starts.close()
 	d.prepare.close()
 	d.holders.close()
+	d.pins.close()
 	if d.zone != nil {
 		err = errors.Join(err, d.zone.stop(ctx))
 	}

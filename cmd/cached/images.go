@@ -47,17 +47,30 @@ func newImagesListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			prepared := make(map[string]*cachedv1.Preparation, len(list))
+			pins, err := client.ListPins(cmd.Context())
+			if err != nil {
+				return err
+			}
+			here := onHost{map[string]*cachedv1.Preparation{}, map[string]*cachedv1.Pin{}}
 			for _, p := range list {
-				prepared[p.GetImage()] = p
+				here.prepared[p.GetImage()] = p
+			}
+			for _, p := range pins {
+				here.pinned[p.GetImage()] = p
 			}
 			if *asJSON {
-				return printJSON(cmd.OutOrStdout(), newImageRows(entries, prepared))
+				return printJSON(cmd.OutOrStdout(), newImageRows(entries, here))
 			}
-			return printImages(cmd.OutOrStdout(), entries, prepared)
+			return printImages(cmd.OutOrStdout(), entries, here)
 		})
 	}
 	return cmd
+}
+
+// An onHost is what a host does for images, by name.
+type onHost struct {
+	prepared map[string]*cachedv1.Preparation
+	pinned   map[string]*cachedv1.Pin
 }
 
 // A listedImage is an image as scripts read it.
@@ -72,33 +85,39 @@ type listedImage struct {
 	Problem  string `json:"problem,omitempty"`
 	// Prepared is what became of preparing it on this host; absent if nobody has.
 	Prepared *preparedRow `json:"prepared,omitempty"`
+	// Pinned is its pin on this host; absent if it has none.
+	Pinned *pinRow `json:"pinned,omitempty"`
 }
 
-func newImageRows(entries []*cachedv1.ImageEntry, prepared map[string]*cachedv1.Preparation) []listedImage {
+func newImageRows(entries []*cachedv1.ImageEntry, here onHost) []listedImage {
 	rows := make([]listedImage, len(entries))
 	for i, e := range entries {
 		rows[i] = listedImage{
 			e.GetName(), e.GetManifestId(), e.GetMediaType(), e.GetSize(), e.GetBlocks(), e.GetStoredSize(),
-			e.GetUpdated().AsTime().Format("2006-01-02T15:04:05Z07:00"), e.GetProblem(), nil,
+			e.GetUpdated().AsTime().Format("2006-01-02T15:04:05Z07:00"), e.GetProblem(), nil, nil,
 		}
-		if p := prepared[e.GetName()]; p != nil {
+		if p := here.prepared[e.GetName()]; p != nil {
 			row := newPreparedRow(p)
 			rows[i].Prepared = &row
+		}
+		if p := here.pinned[e.GetName()]; p != nil {
+			row := newPinRow(p)
+			rows[i].Pinned = &row
 		}
 	}
 	return rows
 }
 
-func printImages(w io.Writer, entries []*cachedv1.ImageEntry, prepared map[string]*cachedv1.Preparation) error {
+func printImages(w io.Writer, entries []*cachedv1.ImageEntry, here onHost) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "NAME\tSIZE\tSTORED\tBLOCKS\tUPDATED\tPREPARED\tMANIFEST")
+	fmt.Fprintln(tw, "NAME\tSIZE\tSTORED\tBLOCKS\tUPDATED\tPREPARED\tPINNED\tMANIFEST")
 	for _, e := range entries {
 		if e.GetProblem() != "" {
-			fmt.Fprintf(tw, "%s\t-\t-\t-\t%s\t-\t%s\n", e.GetName(), humanize.Time(e.GetUpdated().AsTime()), e.GetProblem())
+			fmt.Fprintf(tw, "%s\t-\t-\t-\t%s\t-\t-\t%s\n", e.GetName(), humanize.Time(e.GetUpdated().AsTime()), e.GetProblem())
 			continue
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", e.GetName(), humanize.IBytes(e.GetSize()), humanize.IBytes(e.GetStoredSize()),
-			e.GetBlocks(), humanize.Time(e.GetUpdated().AsTime()), preparedText(prepared[e.GetName()]), shortID(e.GetManifestId()))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", e.GetName(), humanize.IBytes(e.GetSize()), humanize.IBytes(e.GetStoredSize()),
+			e.GetBlocks(), humanize.Time(e.GetUpdated().AsTime()), preparedText(here.prepared[e.GetName()]), pinText(here.pinned[e.GetName()]), shortID(e.GetManifestId()))
 	}
 	return tw.Flush()
 }

@@ -24,6 +24,8 @@ type node struct {
 	l2     *disk.Tier // nil when L2 is off
 	// l2Problem says why L2 is off although it was configured.
 	l2Problem string
+	kept      *keepSet // what L2 does not evict
+	pinned    []*pin   // what is pinned since an earlier daemon
 	origin    *origin.Origin
 	catalog   *catalog
 
@@ -62,12 +64,15 @@ func (n *node) open(ctx context.Context, cfg Config, log *slog.Logger) (err erro
 	if n.l1, err = memory.New(memory.Options{Capacity: int64(cfg.L1.Size)}); err != nil {
 		return fmt.Errorf("l1: %w", err)
 	}
+	n.kept = newKeepSet()
+	n.loadPins(cfg, log) // first: L2 reclaims from its first write on
 	if cfg.L2.Size > 0 {
 		n.l2, err = disk.Open(disk.Options{
 			Dir:               cfg.L2.Dir,
 			Capacity:          int64(cfg.L2.Size),
 			MinFree:           int64(cfg.L2.MinFree),
 			WriteBudgetPerDay: int64(cfg.L2.WriteBudgetPerDay),
+			Kept:              n.kept.has,
 			Logger:            log.With("tier", "l2"),
 		})
 		if err != nil {

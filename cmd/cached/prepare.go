@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -29,7 +31,7 @@ It is PREPARING, then READY or FAILED; 'cached images ls' shows it, too.`,
 	}
 	server := addServerFlag(cmd)
 	all := cmd.Flags().Bool("all", false, "all of the image, not only what starts need")
-	noWait := cmd.Flags().Bool("no-wait", false, "return once it has begun")
+	until := addWaitFlag(cmd, "return once it has begun")
 	asJSON := cmd.Flags().Bool("json", false, "print the result as JSON and no progress")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return withClient(*server, func(client *api.Client) error {
@@ -37,36 +39,91 @@ It is PREPARING, then READY or FAILED; 'cached images ls' shows it, too.`,
 			if *all {
 				scope = cachedv1.PreparationScope_PREPARATION_SCOPE_ALL
 			}
-			p, err := client.PrepareImage(cmd.Context(), args[0], scope)
+			bar := newProgress(cmd.ErrOrStderr())
+			if *asJSON {
+				bar = newProgress(io.Discard)
+			}
+			p, err := prepareImage(cmd.Context(), client, args[0], scope, until(), bar)
 			if err != nil {
 				return err
-			}
-			if !*noWait {
-				bar := newProgress(cmd.ErrOrStderr())
-				if *asJSON {
-					bar = newProgress(io.Discard)
-				}
-				err = client.WatchPreparation(cmd.Context(), args[0], func(now *cachedv1.Preparation) {
-					p = now
-					bar.update("preparing "+args[0], int64(now.GetBytesDone()), int64(now.GetBytes()))
-				})
-				bar.finish()
-				if err != nil {
-					return err
-				}
 			}
 			if *asJSON {
 				err = printJSON(cmd.OutOrStdout(), newPreparedRow(p))
 			} else {
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s in %d blocks, after %v\n", p.GetImage(), preparedText(p), humanize.IBytes(p.GetBytesDone()), p.GetBlocksDone(), sinceText(p))
 			}
-			if p.GetState() == cachedv1.PreparationState_PREPARATION_STATE_FAILED {
-				err = errors.Join(err, fmt.Errorf("%s could not be prepared: %s", p.GetImage(), p.GetProblem()))
-			}
-			return err
+			return errors.Join(err, preparationProblem(p))
 		})
 	}
 	return cmd
+}
+
+// A waiting says whether a command waits for what it has begun.
+type waiting int
+
+const (
+	untilDone waiting = iota
+	untilBegun
+)
+
+// addWaitFlag gives cmd --no-wait.
+func addWaitFlag(cmd *cobra.Command, usage string) func() waiting {
+	noWait := cmd.Flags().Bool("no-wait", false, usage)
+	return func() waiting {
+		if *noWait {
+			return untilBegun
+		}
+		return untilDone
+	}
+}
+
+// prepareImage has an image prepared, and shows how far that is.
+func prepareImage(ctx context.Context, client *api.Client, image string, scope cachedv1.PreparationScope, until waiting, bar *progress) (*cachedv1.Preparation, error) {
+	p, err := client.PrepareImage(ctx, image, scope)
+	if err != nil || until == untilBegun {
+		return p, err
+	}
+	err = client.WatchPreparation(ctx, image, func(now *cachedv1.Preparation) {
+		p = now
+		bar.update("preparing "+image, int64(now.GetBytesDone()), int64(now.GetBytes()))
+	})
+	bar.finish()
+	return p, err
+}
+
+// preparationProblem says why a preparation has failed.
+func preparationProblem(p *cachedv1.Preparation) error {
+	if p.GetState() == cachedv1.PreparationState_PREPARATION_STATE_FAILED {
+		return fmt.Errorf("%s could not be prepared: %s", p.GetImage(), p.GetProblem())
+	}
+	return nil
+}
+
+// seenWithin is how long a daemon may take to see that a name has moved: it believes
+// what it last heard for two seconds.
+const seenWithin = 15 * time.Second
+
+// preparePublished has a daemon prepare what was just published. The error says that
+// the image is published all the same.
+func preparePublished(ctx context.Context, server target, image published, until waiting, bar *progress) (row *preparedRow, err error) {
+	err = withClient(server, func(client *api.Client) error {
+		seeing, cancel := context.WithTimeout(ctx, seenWithin)
+		defer cancel()
+		if err := client.WaitForImage(seeing, image.Name, image.Manifest); err != nil {
+			return err
+		}
+		p, err := prepareImage(ctx, client, image.Name, cachedv1.PreparationScope_PREPARATION_SCOPE_ESSENTIAL, until, bar)
+		if err != nil {
+			return err
+		}
+		prepared := newPreparedRow(p)
+		row = &prepared
+		return preparationProblem(p)
+	})
+	if err != nil {
+		return row, fmt.Errorf("%s is published, but not prepared: %w", image.Name, err)
+	}
+	return row, nil
 }
 
 // A preparedRow is a preparation as scripts read it.
@@ -84,7 +141,7 @@ type preparedRow struct {
 
 func newPreparedRow(p *cachedv1.Preparation) preparedRow {
 	return preparedRow{
-		p.GetImage(), p.GetManifestId(), stateText(p), strings.ToLower(strings.TrimPrefix(p.GetScope().String(), "PREPARATION_SCOPE_")),
+		p.GetImage(), p.GetManifestId(), stateText(p), scopeText(p.GetScope()),
 		p.GetBlocks(), p.GetBlocksDone(), p.GetBytes(), p.GetBytesDone(), p.GetProblem(),
 	}
 }

@@ -33,12 +33,14 @@ const (
 type preparer struct {
 	node    *node
 	catalog *catalog
+	chooser chooser
 	reader  block.Reader
 	files   preparationFiles
 	log     *slog.Logger
 	ending  context.Context //nolint:containedctx // of the daemon
 	end     context.CancelFunc
 	slots   chan struct{}
+	ready   func(image string) // called when an image was prepared
 	work    sync.WaitGroup
 
 	mu     sync.Mutex
@@ -57,8 +59,8 @@ var _ api.Preparations = (*preparer)(nil)
 // newPreparer knows what is in dir, and goes on with it by resume.
 func newPreparer(n *node, dir string, log *slog.Logger) *preparer {
 	p := &preparer{
-		node: n, catalog: n.catalog, reader: n.reader, files: preparationFiles{dir, log}, log: log,
-		slots: make(chan struct{}, preparedAtOnce), known: map[string]*preparation{},
+		node: n, catalog: n.catalog, chooser: chooser{n}, reader: n.reader, files: preparationFiles{dir, log}, log: log,
+		slots: make(chan struct{}, preparedAtOnce), ready: func(string) {}, known: map[string]*preparation{},
 	}
 	p.ending, p.end = context.WithCancel(context.Background())
 	for _, was := range p.files.load() {
@@ -81,11 +83,9 @@ func (p *preparer) resume() {
 
 // Prepare implements [api.Preparations].
 func (p *preparer) Prepare(_ context.Context, image string, scope cachedv1.PreparationScope) (*cachedv1.Preparation, error) {
-	if scope == cachedv1.PreparationScope_PREPARATION_SCOPE_UNSPECIFIED {
-		scope = cachedv1.PreparationScope_PREPARATION_SCOPE_ESSENTIAL
-	}
-	if cachedv1.PreparationScope_name[int32(scope)] == "" {
-		return nil, fmt.Errorf("%w: scope %d is not known to this daemon", api.ErrInvalid, scope)
+	scope, err := scopeOf(scope)
+	if err != nil {
+		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -215,7 +215,9 @@ func (p *preparer) run(entry *preparation) {
 		p.node.seen(resident{manifest: id, name: entry.GetImage()})
 	}
 	state, problem := cachedv1.PreparationState_PREPARATION_STATE_READY, ""
-	if err != nil {
+	if err == nil {
+		p.ready(entry.GetImage())
+	} else {
 		state, problem = cachedv1.PreparationState_PREPARATION_STATE_FAILED, err.Error()
 		p.log.Warn("an image could not be prepared", "image", entry.GetImage(), "error", err)
 	}
@@ -242,7 +244,7 @@ func (p *preparer) prepare(entry *preparation) error {
 			return nil
 		}
 		was = e.Ref.Manifest
-		blocks, err := p.wanted(was, entry.GetScope())
+		blocks, err := p.chooser.wanted(p.ending, was, entry.GetScope())
 		if err != nil {
 			return err
 		}
@@ -262,45 +264,6 @@ func (p *preparer) prepare(entry *preparation) error {
 		}
 	}
 	return fmt.Errorf("the name moved %d times meanwhile", maxMoves)
-}
-
-// wanted returns the blocks of an image that are to be prepared, each once: those of
-// any workload, or all where none has started.
-func (p *preparer) wanted(manifest block.ID, scope cachedv1.PreparationScope) ([]prefetch.Block, error) {
-	blocks, err := p.catalog.blocks(p.ending, manifest)
-	if err != nil {
-		return nil, err
-	}
-	order := []uint32{}
-	if scope == cachedv1.PreparationScope_PREPARATION_SCOPE_ESSENTIAL {
-		if order, err = p.essential(manifest); err != nil {
-			return nil, err
-		}
-	}
-	if len(order) == 0 {
-		for i := range blocks {
-			order = append(order, uint32(i))
-		}
-	}
-	seen := make(map[block.ID]bool, len(order))
-	wanted := make([]prefetch.Block, 0, len(order))
-	for _, i := range order {
-		if int(i) < len(blocks) && !seen[blocks[i].ID] {
-			seen[blocks[i].ID] = true
-			wanted = append(wanted, blocks[i])
-		}
-	}
-	return wanted, nil
-}
-
-// essential returns what the recorded workloads of an image read, one after the
-// other.
-func (p *preparer) essential(manifest block.ID) (order []uint32, err error) {
-	recorded, err := recordedWorkloads(p.ending, p.node, manifest)
-	for _, w := range recorded {
-		order = append(order, w.blocks...)
-	}
-	return order, err
 }
 
 // close leaves what is under way to the next daemon.

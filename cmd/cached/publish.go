@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -33,13 +34,22 @@ and let NAME point at the result. SOURCE is one of
 
 Trees and container images become one read-only EROFS file system. The same source
 gives the same manifest id on any machine. An interrupted publish is resumed by
-repeating it; the name moves last. No daemon is needed.`,
+repeating it; the name moves last. No daemon is needed.
+
+With --prepare the daemon at --server, which must have the same origin, is asked to
+bring what starts need to its host or zone once the name has moved, as by 'cached
+prepare': the first start is then not the slow one. When it cannot be asked the image
+is published all the same, and the exit status says that it is not prepared.`,
 		Example: `  cached publish dir:/srv/app --name app:v1
   cached publish docker://registry.example/team/app:v1 --name app:v1 \
-    --origin 's3://images?endpoint=https://minio.example:9000&region=eu-1'`,
+    --origin 's3://images?endpoint=https://minio.example:9000&region=eu-1'
+  cached publish dir:/srv/app --name app:v1 --prepare --server http://host-a:7070`,
 		Args: cobra.ExactArgs(1),
 	}
 	load := addConfigFlags(cmd, bindOriginFlags)
+	server := addServerFlag(cmd)
+	prepare := cmd.Flags().Bool("prepare", false, "have the daemon at --server prepare the image, and wait for it")
+	until := addWaitFlag(cmd, "with --prepare: return once it has begun")
 	name := cmd.Flags().String("name", "", "`NAME` of the image (required)")
 	platform := cmd.Flags().String("platform", "", "`OS/ARCH[/VARIANT]` to take from a multi-platform image (default: this machine's)")
 	asJSON := cmd.Flags().Bool("json", false, "print the result as JSON and no progress")
@@ -48,6 +58,9 @@ repeating it; the name moves last. No daemon is needed.`,
 		panic(err) // the flag is defined above
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if until() == untilBegun && !*prepare {
+			return errors.New("--no-wait is about --prepare, which was not given")
+		}
 		cfg, err := load()
 		if err != nil {
 			return err
@@ -69,10 +82,23 @@ repeating it; the name moves last. No daemon is needed.`,
 		if err != nil {
 			return err
 		}
-		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), newPublished(*name, res))
+		row := newPublished(*name, res)
+		if !*asJSON {
+			if err := printResult(cmd.OutOrStdout(), *name, res); err != nil {
+				return err
+			}
 		}
-		return printResult(cmd.OutOrStdout(), *name, res)
+		var problem error
+		if *prepare {
+			row.Prepared, problem = preparePublished(cmd.Context(), *server, row, until(), bar)
+		}
+		switch {
+		case *asJSON:
+			err = printJSON(cmd.OutOrStdout(), row)
+		case row.Prepared != nil && problem == nil:
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "  prepared   %s, %s in %d blocks\n", row.Prepared.State, bytesText(int64(row.Prepared.BytesDone)), row.Prepared.BlocksDone)
+		}
+		return errors.Join(err, problem)
 	}
 	return cmd
 }
@@ -116,12 +142,14 @@ type published struct {
 	SharedPercent float64 `json:"shared_percent"`
 	Repeated      int     `json:"repeated_blocks"`
 	Seconds       float64 `json:"seconds"`
+	// Prepared is what became of preparing it; absent if nobody was to, or could.
+	Prepared *preparedRow `json:"prepared,omitempty"`
 }
 
 func newPublished(name string, r image.Result) published {
 	return published{
 		name, r.Manifest.String(), r.Raw, r.Stored, r.Blocks, r.New.Blocks, r.New.Stored,
-		r.Shared.Blocks, r.Shared.Stored, r.SharedPercent(), r.Repeated.Blocks, (r.Prepare + r.Upload).Seconds(),
+		r.Shared.Blocks, r.Shared.Stored, r.SharedPercent(), r.Repeated.Blocks, (r.Prepare + r.Upload).Seconds(), nil,
 	}
 }
 

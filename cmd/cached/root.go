@@ -41,7 +41,8 @@ func newRootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate("cached {{.Version}}\n")
 	root.AddCommand(
-		newServeCommand(), newPublishCommand(), newImagesCommand(), newTraceCommand(), newPrepareCommand(), newReadCommand(),
+		newServeCommand(), newPublishCommand(), newImagesCommand(), newTraceCommand(), newPrepareCommand(), newWarmCommand(), newPinCommand(), newUnpinCommand(), newPurgeCommand(),
+		newReadCommand(),
 		newMountCommand(), newUmountCommand(),
 		newStatsCommand(), newStatusCommand(), newConfigCommand(), newDemoCommand(),
 		newCertsCommand(), newVersionCommand(),

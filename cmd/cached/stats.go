@@ -65,6 +65,7 @@ type statsReport struct {
 	Tiers         []usageRow `json:"tiers"`
 	Images        []imageRow `json:"images"`
 	Prefetch      aheadRow   `json:"prefetch"`
+	Pinned        pinnedRow  `json:"pinned"`
 	Imbalance     string     `json:"imbalance,omitempty"`
 }
 
@@ -81,6 +82,14 @@ type usageRow struct {
 	Tier     string `json:"tier"`
 	Used     uint64 `json:"used_bytes"`
 	Capacity uint64 `json:"capacity_bytes"`
+}
+
+// A pinnedRow is what pins keep in L2.
+type pinnedRow struct {
+	Images uint64 `json:"images"`
+	Blocks uint64 `json:"blocks"`
+	Bytes  uint64 `json:"bytes"`
+	Limit  uint64 `json:"limit_bytes"`
 }
 
 type imageRow struct {
@@ -102,7 +111,10 @@ func newStatsReport(l *cachedv1.Ledger) statsReport {
 		Distinct:    l.GetDistinctBlocks(),
 		Imbalance:   l.GetImbalance(),
 		Prefetch:    newAheadRow(l.GetPrefetch()),
-		Rows:        []statsRow{}, Tiers: []usageRow{}, Images: []imageRow{},
+		Pinned: pinnedRow{
+			l.GetPinned().GetImages(), l.GetPinned().GetKept().GetBlocks(), l.GetPinned().GetKept().GetBytes(), l.GetPinned().GetLimitBytes(),
+		},
+		Rows: []statsRow{}, Tiers: []usageRow{}, Images: []imageRow{},
 	}
 	for _, e := range l.GetErrors() {
 		r.Errors += e.GetCount()
@@ -181,6 +193,9 @@ func (r statsReport) print(w io.Writer) error {
 		if u.Capacity > 0 {
 			fmt.Fprintf(w, "%s holds                          %s of %s\n", u.Tier, humanize.IBytes(u.Used), humanize.IBytes(u.Capacity))
 		}
+	}
+	if r.Pinned.Images > 0 {
+		fmt.Fprintf(w, "pinned in l2                      %s of at most %s, %d images\n", humanize.IBytes(r.Pinned.Bytes), humanize.IBytes(r.Pinned.Limit), r.Pinned.Images)
 	}
 	if err := r.Prefetch.print(w); err != nil {
 		return err

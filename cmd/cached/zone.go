@@ -32,6 +32,8 @@ type zone struct {
 	identity *identity.Source // nil where the zone is insecure
 	peers    *api.Peers
 	trees    *api.Trees // nil unless images spread by trees
+	nodes    *api.Nodes
+	warmer   api.PeerWarmer // set before serve; nil: others cannot have this node warmed
 	tier     *peer.Tier
 	server   *api.PeerServer
 	served   chan error // what the server ended with
@@ -74,7 +76,7 @@ func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error)
 		z.identity = src
 		clients.TLS = func(to placement.Member) *tls.Config { return src.PeerClient(cfg.Name, to.Name) }
 	}
-	z.peers = api.NewPeers(clients)
+	z.peers, z.nodes = api.NewPeers(clients), api.NewNodes(clients)
 	opts := peer.Options{
 		Node: cfg.Node, Ring: z.ring.Load, Transport: z.peers, Held: held, Budget: cfg.PeerBudget, Silence: cfg.PeerSilence,
 		Limits: placement.Limits{PerBlock: cfg.SendsPerBlock, Total: cfg.Sends},
@@ -140,8 +142,8 @@ func (z *zone) serve(ctx context.Context, l net.Listener, failed chan<- error, l
 		options.TLS = z.identity.PeerServer(z.cfg.Name)
 		options.Identify = func(s tls.ConnectionState) (string, error) { return identity.Node(s, z.cfg.Name) }
 	}
-	trees := api.NewPeerHandler(z.tier, api.PeerHandlerOptions{Zone: z.cfg.Name, Logger: z.log})
-	z.server = api.NewPeerServer(api.PeerServices{Blocks: peerBlocks{z}, Other: trees}, options)
+	other := api.NewPeerHandler(z.tier, api.PeerHandlerOptions{Zone: z.cfg.Name, Warmer: z.warmer, Logger: z.log})
+	z.server = api.NewPeerServer(api.PeerServices{Blocks: peerBlocks{z}, Other: other}, options)
 	go func() {
 		err := z.server.Serve(l)
 		if err != nil {
@@ -295,7 +297,7 @@ func (z *zone) close() error {
 	if m := z.members.Load(); m != nil {
 		errs = append(errs, m.Close())
 	}
-	errs = append(errs, z.tier.Close(), z.peers.Close())
+	errs = append(errs, z.tier.Close(), z.peers.Close(), z.nodes.Close())
 	if z.trees != nil {
 		errs = append(errs, z.trees.Close())
 	}

@@ -37,6 +37,10 @@ type Options struct {
 	// WriteBudgetPerDay bounds the bytes written, to spare the flash; beyond it
 	// offers are declined. An hour's share can be spent at once. 0 means no bound.
 	WriteBudgetPerDay int64
+	// Kept says which blocks are not evicted: at most half of the capacity, so that
+	// there is room for others. It is asked when space is reclaimed, and must return
+	// at once. nil means none.
+	Kept func(block.ID) bool
 
 	Pool   *block.Pool  // where blocks that are read live; nil means block.DefaultPool
 	Logger *slog.Logger // nil means discard
@@ -65,6 +69,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.ReadTimeout == 0 {
 		o.ReadTimeout = DefaultReadTimeout
+	}
+	if o.Kept == nil {
+		o.Kept = func(block.ID) bool { return false }
 	}
 	if o.Pool == nil {
 		o.Pool = block.DefaultPool

@@ -1,6 +1,10 @@
 package disk
 
-import "github.com/zonecache/cached/block"
+import (
+	"slices"
+
+	"github.com/zonecache/cached/block"
+)
 
 // The eviction policy is S3-FIFO (Yang et al., SOSP '23) on segments instead of
 // objects, because a disk wants to be written and freed in large pieces.
@@ -30,6 +34,17 @@ const (
 	smallShare   = 10 // the small log has at least 1/10 of the space
 	rewriteShare = 16 // 6 % of what is written may be written again
 	spareShare   = 2  // a segment is spared when 1/2 of it is hot
+
+	keptParts, keptWhole = 3, 4 // or when 3/4 are kept, or kept and hot
+)
+
+// A fate is what becomes of a segment whose turn it is.
+type fate uint8
+
+const (
+	spared  fate = iota // it lives on whole
+	carried             // it goes, what must be kept is rewritten
+	dropped             // it goes with all that is in it
 )
 
 // logFor returns where a block that the tier does not hold belongs.
@@ -49,6 +64,17 @@ func (p *policy) wrote(n int) {
 func (p *policy) push(s *segment) {
 	p.logs[s.log] = append(p.logs[s.log], s)
 	p.bytes[s.log] += s.size
+}
+
+// remove takes s out of its log, and reports whether it was there.
+func (p *policy) remove(s *segment) bool {
+	i := slices.Index(p.logs[s.log], s)
+	if i < 0 {
+		return false
+	}
+	p.logs[s.log] = slices.Delete(p.logs[s.log], i, i+1)
+	p.bytes[s.log] -= s.size
+	return true
 }
 
 // nextOrder returns the rank of a segment that is opened or spared now.
@@ -77,15 +103,29 @@ func (p *policy) pop() *segment {
 // len returns how many segments could be reclaimed.
 func (p *policy) len() int { return len(p.logs[smallLog]) + len(p.logs[mainLog]) }
 
-// spares reports whether s is to live on whole. Every round takes heat away,
-// but readers add it: after a round through all segments one must go.
-func (p *policy) spares(s *segment, hotBytes int64) bool {
-	if hotBytes*spareShare < s.used || p.spared > p.len() {
+// judge decides about s. Every round takes heat away, but readers add it: after a
+// round through all segments one must go. What must be kept goes only where there
+// is nothing else left: when more is kept than the tier has room for, or others
+// take the space.
+func (p *policy) judge(mode reclaimMode, s *segment, hotBytes, keptBytes int64) fate {
+	heavy := keptBytes*keptWhole >= s.used*keptParts
+	rounds, verdict := 1, carried
+	switch {
+	case mode == shrink && keptBytes > 0:
+		verdict = dropped
+	case mode == shrink:
+		rounds, verdict = 0, dropped
+	case heavy:
+		rounds, verdict = 2, dropped
+	case hotBytes*spareShare < s.used && (hotBytes+keptBytes)*keptWhole < s.used*keptParts:
+		rounds = 0
+	}
+	if rounds == 0 || p.spared > rounds*p.len() {
 		p.spared = 0
-		return false
+		return verdict
 	}
 	p.spared++
-	return true
+	return spared
 }
 
 // spare moves s to the end of the main log. What enters it must prove itself

@@ -13,8 +13,8 @@ import (
 type reclaimMode uint8
 
 const (
-	rotate reclaimMode = iota // to write a new one: hot blocks live on
-	shrink                    // the space is needed by others: everything goes
+	rotate reclaimMode = iota // to write a new one: hot blocks live on, and those that must be kept
+	shrink                    // the space is needed by others: everything goes, segments with blocks that must be kept last
 )
 
 // reclaim frees the segment whose turn it is, or spares it. The order of the
@@ -30,17 +30,22 @@ func (w *writer) reclaim(mode reclaimMode) error {
 		w.policy.push(s)
 		return err
 	}
-	var hot []record
-	var hotBytes int64
+	var hot, keep []record
+	var hotBytes, keepBytes int64
 	for _, r := range live {
-		if mode == rotate && s.heat.level(r.offset) > 0 {
+		switch {
+		case w.t.opts.Kept(r.id):
+			keep = append(keep, r)
+			keepBytes += int64(r.length)
+		case mode == rotate && s.heat.level(r.offset) > 0:
 			hot = append(hot, r)
 			hotBytes += int64(r.length)
 		}
 	}
+	fate := w.policy.judge(mode, s, hotBytes, keepBytes)
 	batch := w.t.index.db.NewBatch()
 	defer func() { _ = batch.Close() }()
-	if mode == rotate && w.policy.spares(s, hotBytes) {
+	if fate == spared {
 		w.policy.spare(s)
 		if err := putSegment(batch, s, s.used); err != nil {
 			return err
@@ -48,7 +53,11 @@ func (w *writer) reclaim(mode reclaimMode) error {
 		return w.t.index.apply(batch, pebble.NoSync)
 	}
 	before := len(w.moves)
-	kept := w.rescue(s, hot)
+	if fate == dropped {
+		w.noteKeptLost(keep)
+		keep = nil
+	}
+	kept := w.rescue(s, append(keep, w.hottest(s, hot)...))
 	err = erase(batch, s.id, live)
 	if err == nil {
 		err = w.t.index.apply(batch, pebble.NoSync)
@@ -91,14 +100,19 @@ func (w *writer) live(s *segment) ([]record, error) {
 	return live, nil
 }
 
-// rescue reads the hottest blocks of s into memory, where readers find them
-// until they are committed to the main log, and returns their offsets.
-func (w *writer) rescue(s *segment, hot []record) map[uint32]bool {
+// hottest returns the hot blocks of s that may be rewritten.
+func (w *writer) hottest(s *segment, hot []record) []record {
 	slices.SortStableFunc(hot, func(a, b record) int {
 		return int(s.heat.level(b.offset)) - int(s.heat.level(a.offset))
 	})
+	return w.policy.keep(hot)
+}
+
+// rescue reads blocks of s into memory, where readers find them until they are
+// committed to the main log, and returns their offsets.
+func (w *writer) rescue(s *segment, list []record) map[uint32]bool {
 	kept := map[uint32]bool{}
-	for _, r := range w.policy.keep(hot) {
+	for _, r := range list {
 		b, err := w.t.readAt(s, r.id, location{s.id, r.offset, r.length})
 		if err != nil {
 			continue // counted; it goes with the segment
@@ -109,6 +123,23 @@ func (w *writer) rescue(s *segment, hot []record) map[uint32]bool {
 		}
 	}
 	return kept
+}
+
+// noteKeptLost says that blocks go which should have been kept.
+func (w *writer) noteKeptLost(list []record) {
+	if len(list) > 0 {
+		w.t.log.Warn("disk: blocks that were to be kept are evicted: there is no room for them", "blocks", len(list), "dir", w.t.opts.Dir)
+	}
+}
+
+// free reclaims until a segment has gone.
+func (w *writer) free(mode reclaimMode) error {
+	for was := w.segBytes; w.segBytes >= was; {
+		if err := w.reclaim(mode); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // erase removes a segment and its live blocks from the index.

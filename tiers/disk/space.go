@@ -21,7 +21,7 @@ func (w *writer) openSegment(log logName) error {
 	file, err := w.t.files.Create(path, size)
 	if errors.Is(err, syscall.ENOSPC) && w.policy.len() > 0 {
 		// Others filled the disk: live on in the space we have.
-		if err := w.reclaim(shrink); err != nil {
+		if err := w.free(shrink); err != nil {
 			return err
 		}
 		file, err = w.t.files.Create(path, size)

@@ -34,6 +34,7 @@ type writer struct {
 	indexBytes  int64
 
 	settles chan chan struct{}
+	drops   chan *dropping
 	stop    chan struct{}
 	stopped sync.WaitGroup
 }
@@ -50,6 +51,7 @@ func newWriter(t *Tier) *writer {
 		stages:      newStages(int(min(stageSize, segmentSize(t.opts.Capacity)))),
 		nextSegment: 1,
 		settles:     make(chan chan struct{}),
+		drops:       make(chan *dropping),
 		stop:        make(chan struct{}),
 	}
 	for i := range w.appenders {
@@ -74,6 +76,9 @@ func (w *writer) run() {
 		case done := <-w.settles:
 			w.work(w.commit)
 			close(done)
+		case d := <-w.drops:
+			w.work(func() error { return w.drop(d) })
+			close(d.done)
 		case <-w.t.queue.wake:
 			w.work(nil)
 		}

@@ -55,6 +55,16 @@ const (
 	// ImageServiceListPreparationsProcedure is the fully-qualified name of the ImageService's
 	// ListPreparations RPC.
 	ImageServiceListPreparationsProcedure = "/cached.v1.ImageService/ListPreparations"
+	// ImageServiceWarmImageProcedure is the fully-qualified name of the ImageService's WarmImage RPC.
+	ImageServiceWarmImageProcedure = "/cached.v1.ImageService/WarmImage"
+	// ImageServicePinImageProcedure is the fully-qualified name of the ImageService's PinImage RPC.
+	ImageServicePinImageProcedure = "/cached.v1.ImageService/PinImage"
+	// ImageServiceUnpinImageProcedure is the fully-qualified name of the ImageService's UnpinImage RPC.
+	ImageServiceUnpinImageProcedure = "/cached.v1.ImageService/UnpinImage"
+	// ImageServiceListPinsProcedure is the fully-qualified name of the ImageService's ListPins RPC.
+	ImageServiceListPinsProcedure = "/cached.v1.ImageService/ListPins"
+	// ImageServicePurgeImageProcedure is the fully-qualified name of the ImageService's PurgeImage RPC.
+	ImageServicePurgeImageProcedure = "/cached.v1.ImageService/PurgeImage"
 	// ImageServiceListImagesProcedure is the fully-qualified name of the ImageService's ListImages RPC.
 	ImageServiceListImagesProcedure = "/cached.v1.ImageService/ListImages"
 	// ImageServiceGetImageProcedure is the fully-qualified name of the ImageService's GetImage RPC.
@@ -96,6 +106,25 @@ type ImageServiceClient interface {
 	WatchPreparation(context.Context, *cachedv1.WatchPreparationRequest) (*connect.ServerStreamForClient[cachedv1.WatchPreparationResponse], error)
 	// ListPreparations returns the preparations of this daemon, by the image's name.
 	ListPreparations(context.Context, *cachedv1.ListPreparationsRequest) (*cachedv1.ListPreparationsResponse, error)
+	// WarmImage has an image's blocks brought onto the named nodes of the zone, also
+	// those that other nodes own, or reports how many they hold. It returns how each node
+	// is doing, again whenever that changes, until all have ended. NOT_FOUND when there is
+	// no such image, INVALID_ARGUMENT for a node the zone does not know.
+	WarmImage(context.Context, *cachedv1.WarmImageRequest) (*connect.ServerStreamForClient[cachedv1.WarmImageResponse], error)
+	// PinImage has an image's blocks brought to this host and kept in L2 until
+	// UnpinImage. A pin follows its name. INVALID_ARGUMENT when it does not fit, or the
+	// host has no L2; NOT_FOUND when there is no such image.
+	PinImage(context.Context, *cachedv1.PinImageRequest) (*cachedv1.PinImageResponse, error)
+	// UnpinImage lets the blocks of a pin be evicted like all others. NOT_FOUND when the
+	// name is not pinned.
+	UnpinImage(context.Context, *cachedv1.UnpinImageRequest) (*cachedv1.UnpinImageResponse, error)
+	// ListPins returns the pins of this daemon, by the image's name.
+	ListPins(context.Context, *cachedv1.ListPinsRequest) (*cachedv1.ListPinsResponse, error)
+	// PurgeImage drops an image's blocks from this host's L1 and L2, but those that
+	// another image holds which is pinned, open, or known here by name. INVALID_ARGUMENT
+	// while the image is pinned or open, unless forced; NOT_FOUND when there is no such
+	// image.
+	PurgeImage(context.Context, *cachedv1.PurgeImageRequest) (*cachedv1.PurgeImageResponse, error)
 	// ListImages returns all named images, by name.
 	ListImages(context.Context, *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error)
 	// GetImage returns one image's manifest without opening a session.
@@ -166,6 +195,37 @@ func NewImageServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		warmImage: connect.NewClient[cachedv1.WarmImageRequest, cachedv1.WarmImageResponse](
+			httpClient,
+			baseURL+ImageServiceWarmImageProcedure,
+			connect.WithSchema(imageServiceMethods.ByName("WarmImage")),
+			connect.WithClientOptions(opts...),
+		),
+		pinImage: connect.NewClient[cachedv1.PinImageRequest, cachedv1.PinImageResponse](
+			httpClient,
+			baseURL+ImageServicePinImageProcedure,
+			connect.WithSchema(imageServiceMethods.ByName("PinImage")),
+			connect.WithClientOptions(opts...),
+		),
+		unpinImage: connect.NewClient[cachedv1.UnpinImageRequest, cachedv1.UnpinImageResponse](
+			httpClient,
+			baseURL+ImageServiceUnpinImageProcedure,
+			connect.WithSchema(imageServiceMethods.ByName("UnpinImage")),
+			connect.WithClientOptions(opts...),
+		),
+		listPins: connect.NewClient[cachedv1.ListPinsRequest, cachedv1.ListPinsResponse](
+			httpClient,
+			baseURL+ImageServiceListPinsProcedure,
+			connect.WithSchema(imageServiceMethods.ByName("ListPins")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		purgeImage: connect.NewClient[cachedv1.PurgeImageRequest, cachedv1.PurgeImageResponse](
+			httpClient,
+			baseURL+ImageServicePurgeImageProcedure,
+			connect.WithSchema(imageServiceMethods.ByName("PurgeImage")),
+			connect.WithClientOptions(opts...),
+		),
 		listImages: connect.NewClient[cachedv1.ListImagesRequest, cachedv1.ListImagesResponse](
 			httpClient,
 			baseURL+ImageServiceListImagesProcedure,
@@ -200,6 +260,11 @@ type imageServiceClient struct {
 	prepareImage     *connect.Client[cachedv1.PrepareImageRequest, cachedv1.PrepareImageResponse]
 	watchPreparation *connect.Client[cachedv1.WatchPreparationRequest, cachedv1.WatchPreparationResponse]
 	listPreparations *connect.Client[cachedv1.ListPreparationsRequest, cachedv1.ListPreparationsResponse]
+	warmImage        *connect.Client[cachedv1.WarmImageRequest, cachedv1.WarmImageResponse]
+	pinImage         *connect.Client[cachedv1.PinImageRequest, cachedv1.PinImageResponse]
+	unpinImage       *connect.Client[cachedv1.UnpinImageRequest, cachedv1.UnpinImageResponse]
+	listPins         *connect.Client[cachedv1.ListPinsRequest, cachedv1.ListPinsResponse]
+	purgeImage       *connect.Client[cachedv1.PurgeImageRequest, cachedv1.PurgeImageResponse]
 	listImages       *connect.Client[cachedv1.ListImagesRequest, cachedv1.ListImagesResponse]
 	getImage         *connect.Client[cachedv1.GetImageRequest, cachedv1.GetImageResponse]
 	getResidency     *connect.Client[cachedv1.GetResidencyRequest, cachedv1.GetResidencyResponse]
@@ -273,6 +338,47 @@ func (c *imageServiceClient) ListPreparations(ctx context.Context, req *cachedv1
 	return nil, err
 }
 
+// WarmImage calls cached.v1.ImageService.WarmImage.
+func (c *imageServiceClient) WarmImage(ctx context.Context, req *cachedv1.WarmImageRequest) (*connect.ServerStreamForClient[cachedv1.WarmImageResponse], error) {
+	return c.warmImage.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// PinImage calls cached.v1.ImageService.PinImage.
+func (c *imageServiceClient) PinImage(ctx context.Context, req *cachedv1.PinImageRequest) (*cachedv1.PinImageResponse, error) {
+	response, err := c.pinImage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UnpinImage calls cached.v1.ImageService.UnpinImage.
+func (c *imageServiceClient) UnpinImage(ctx context.Context, req *cachedv1.UnpinImageRequest) (*cachedv1.UnpinImageResponse, error) {
+	response, err := c.unpinImage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListPins calls cached.v1.ImageService.ListPins.
+func (c *imageServiceClient) ListPins(ctx context.Context, req *cachedv1.ListPinsRequest) (*cachedv1.ListPinsResponse, error) {
+	response, err := c.listPins.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PurgeImage calls cached.v1.ImageService.PurgeImage.
+func (c *imageServiceClient) PurgeImage(ctx context.Context, req *cachedv1.PurgeImageRequest) (*cachedv1.PurgeImageResponse, error) {
+	response, err := c.purgeImage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListImages calls cached.v1.ImageService.ListImages.
 func (c *imageServiceClient) ListImages(ctx context.Context, req *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error) {
 	response, err := c.listImages.CallUnary(ctx, connect.NewRequest(req))
@@ -332,6 +438,25 @@ type ImageServiceHandler interface {
 	WatchPreparation(context.Context, *cachedv1.WatchPreparationRequest, *connect.ServerStream[cachedv1.WatchPreparationResponse]) error
 	// ListPreparations returns the preparations of this daemon, by the image's name.
 	ListPreparations(context.Context, *cachedv1.ListPreparationsRequest) (*cachedv1.ListPreparationsResponse, error)
+	// WarmImage has an image's blocks brought onto the named nodes of the zone, also
+	// those that other nodes own, or reports how many they hold. It returns how each node
+	// is doing, again whenever that changes, until all have ended. NOT_FOUND when there is
+	// no such image, INVALID_ARGUMENT for a node the zone does not know.
+	WarmImage(context.Context, *cachedv1.WarmImageRequest, *connect.ServerStream[cachedv1.WarmImageResponse]) error
+	// PinImage has an image's blocks brought to this host and kept in L2 until
+	// UnpinImage. A pin follows its name. INVALID_ARGUMENT when it does not fit, or the
+	// host has no L2; NOT_FOUND when there is no such image.
+	PinImage(context.Context, *cachedv1.PinImageRequest) (*cachedv1.PinImageResponse, error)
+	// UnpinImage lets the blocks of a pin be evicted like all others. NOT_FOUND when the
+	// name is not pinned.
+	UnpinImage(context.Context, *cachedv1.UnpinImageRequest) (*cachedv1.UnpinImageResponse, error)
+	// ListPins returns the pins of this daemon, by the image's name.
+	ListPins(context.Context, *cachedv1.ListPinsRequest) (*cachedv1.ListPinsResponse, error)
+	// PurgeImage drops an image's blocks from this host's L1 and L2, but those that
+	// another image holds which is pinned, open, or known here by name. INVALID_ARGUMENT
+	// while the image is pinned or open, unless forced; NOT_FOUND when there is no such
+	// image.
+	PurgeImage(context.Context, *cachedv1.PurgeImageRequest) (*cachedv1.PurgeImageResponse, error)
 	// ListImages returns all named images, by name.
 	ListImages(context.Context, *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error)
 	// GetImage returns one image's manifest without opening a session.
@@ -398,6 +523,37 @@ func NewImageServiceHandler(svc ImageServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	imageServiceWarmImageHandler := connect.NewServerStreamHandlerSimple(
+		ImageServiceWarmImageProcedure,
+		svc.WarmImage,
+		connect.WithSchema(imageServiceMethods.ByName("WarmImage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	imageServicePinImageHandler := connect.NewUnaryHandlerSimple(
+		ImageServicePinImageProcedure,
+		svc.PinImage,
+		connect.WithSchema(imageServiceMethods.ByName("PinImage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	imageServiceUnpinImageHandler := connect.NewUnaryHandlerSimple(
+		ImageServiceUnpinImageProcedure,
+		svc.UnpinImage,
+		connect.WithSchema(imageServiceMethods.ByName("UnpinImage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	imageServiceListPinsHandler := connect.NewUnaryHandlerSimple(
+		ImageServiceListPinsProcedure,
+		svc.ListPins,
+		connect.WithSchema(imageServiceMethods.ByName("ListPins")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	imageServicePurgeImageHandler := connect.NewUnaryHandlerSimple(
+		ImageServicePurgeImageProcedure,
+		svc.PurgeImage,
+		connect.WithSchema(imageServiceMethods.ByName("PurgeImage")),
+		connect.WithHandlerOptions(opts...),
+	)
 	imageServiceListImagesHandler := connect.NewUnaryHandlerSimple(
 		ImageServiceListImagesProcedure,
 		svc.ListImages,
@@ -437,6 +593,16 @@ func NewImageServiceHandler(svc ImageServiceHandler, opts ...connect.HandlerOpti
 			imageServiceWatchPreparationHandler.ServeHTTP(w, r)
 		case ImageServiceListPreparationsProcedure:
 			imageServiceListPreparationsHandler.ServeHTTP(w, r)
+		case ImageServiceWarmImageProcedure:
+			imageServiceWarmImageHandler.ServeHTTP(w, r)
+		case ImageServicePinImageProcedure:
+			imageServicePinImageHandler.ServeHTTP(w, r)
+		case ImageServiceUnpinImageProcedure:
+			imageServiceUnpinImageHandler.ServeHTTP(w, r)
+		case ImageServiceListPinsProcedure:
+			imageServiceListPinsHandler.ServeHTTP(w, r)
+		case ImageServicePurgeImageProcedure:
+			imageServicePurgeImageHandler.ServeHTTP(w, r)
 		case ImageServiceListImagesProcedure:
 			imageServiceListImagesHandler.ServeHTTP(w, r)
 		case ImageServiceGetImageProcedure:
@@ -482,6 +648,26 @@ func (UnimplementedImageServiceHandler) WatchPreparation(context.Context, *cache
 
 func (UnimplementedImageServiceHandler) ListPreparations(context.Context, *cachedv1.ListPreparationsRequest) (*cachedv1.ListPreparationsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.ListPreparations is not implemented"))
+}
+
+func (UnimplementedImageServiceHandler) WarmImage(context.Context, *cachedv1.WarmImageRequest, *connect.ServerStream[cachedv1.WarmImageResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.WarmImage is not implemented"))
+}
+
+func (UnimplementedImageServiceHandler) PinImage(context.Context, *cachedv1.PinImageRequest) (*cachedv1.PinImageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.PinImage is not implemented"))
+}
+
+func (UnimplementedImageServiceHandler) UnpinImage(context.Context, *cachedv1.UnpinImageRequest) (*cachedv1.UnpinImageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.UnpinImage is not implemented"))
+}
+
+func (UnimplementedImageServiceHandler) ListPins(context.Context, *cachedv1.ListPinsRequest) (*cachedv1.ListPinsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.ListPins is not implemented"))
+}
+
+func (UnimplementedImageServiceHandler) PurgeImage(context.Context, *cachedv1.PurgeImageRequest) (*cachedv1.PurgeImageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.ImageService.PurgeImage is not implemented"))
 }
 
 func (UnimplementedImageServiceHandler) ListImages(context.Context, *cachedv1.ListImagesRequest) (*cachedv1.ListImagesResponse, error) {

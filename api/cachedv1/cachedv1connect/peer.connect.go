@@ -37,6 +37,8 @@ const (
 	PeerServiceJoinTreeProcedure = "/cached.v1.PeerService/JoinTree"
 	// PeerServiceLeaveTreeProcedure is the fully-qualified name of the PeerService's LeaveTree RPC.
 	PeerServiceLeaveTreeProcedure = "/cached.v1.PeerService/LeaveTree"
+	// PeerServiceWarmNodeProcedure is the fully-qualified name of the PeerService's WarmNode RPC.
+	PeerServiceWarmNodeProcedure = "/cached.v1.PeerService/WarmNode"
 )
 
 // PeerServiceClient is a client for the cached.v1.PeerService service.
@@ -51,6 +53,13 @@ type PeerServiceClient interface {
 	JoinTree(context.Context, *cachedv1.JoinTreeRequest) (*cachedv1.JoinTreeResponse, error)
 	// LeaveTree gives the seat back.
 	LeaveTree(context.Context, *cachedv1.LeaveTreeRequest) (*cachedv1.LeaveTreeResponse, error)
+	// WarmNode has the node that is asked bring an image's blocks to itself, or report
+	// how many it holds. It says how far it is at least once a second, until it is done.
+	//
+	// Errors: INVALID_ARGUMENT (malformed name or id), NOT_FOUND (no such image),
+	// RESOURCE_EXHAUSTED (it warms several images already), PERMISSION_DENIED (another
+	// zone).
+	WarmNode(context.Context, *cachedv1.WarmNodeRequest) (*connect.ServerStreamForClient[cachedv1.WarmNodeResponse], error)
 }
 
 // NewPeerServiceClient constructs a client for the cached.v1.PeerService service. By default, it
@@ -76,6 +85,12 @@ func NewPeerServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(peerServiceMethods.ByName("LeaveTree")),
 			connect.WithClientOptions(opts...),
 		),
+		warmNode: connect.NewClient[cachedv1.WarmNodeRequest, cachedv1.WarmNodeResponse](
+			httpClient,
+			baseURL+PeerServiceWarmNodeProcedure,
+			connect.WithSchema(peerServiceMethods.ByName("WarmNode")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -83,6 +98,7 @@ func NewPeerServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 type peerServiceClient struct {
 	joinTree  *connect.Client[cachedv1.JoinTreeRequest, cachedv1.JoinTreeResponse]
 	leaveTree *connect.Client[cachedv1.LeaveTreeRequest, cachedv1.LeaveTreeResponse]
+	warmNode  *connect.Client[cachedv1.WarmNodeRequest, cachedv1.WarmNodeResponse]
 }
 
 // JoinTree calls cached.v1.PeerService.JoinTree.
@@ -103,6 +119,11 @@ func (c *peerServiceClient) LeaveTree(ctx context.Context, req *cachedv1.LeaveTr
 	return nil, err
 }
 
+// WarmNode calls cached.v1.PeerService.WarmNode.
+func (c *peerServiceClient) WarmNode(ctx context.Context, req *cachedv1.WarmNodeRequest) (*connect.ServerStreamForClient[cachedv1.WarmNodeResponse], error) {
+	return c.warmNode.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // PeerServiceHandler is an implementation of the cached.v1.PeerService service.
 type PeerServiceHandler interface {
 	// JoinTree gives the asking node a seat in the tree of an image, or keeps the
@@ -115,6 +136,13 @@ type PeerServiceHandler interface {
 	JoinTree(context.Context, *cachedv1.JoinTreeRequest) (*cachedv1.JoinTreeResponse, error)
 	// LeaveTree gives the seat back.
 	LeaveTree(context.Context, *cachedv1.LeaveTreeRequest) (*cachedv1.LeaveTreeResponse, error)
+	// WarmNode has the node that is asked bring an image's blocks to itself, or report
+	// how many it holds. It says how far it is at least once a second, until it is done.
+	//
+	// Errors: INVALID_ARGUMENT (malformed name or id), NOT_FOUND (no such image),
+	// RESOURCE_EXHAUSTED (it warms several images already), PERMISSION_DENIED (another
+	// zone).
+	WarmNode(context.Context, *cachedv1.WarmNodeRequest, *connect.ServerStream[cachedv1.WarmNodeResponse]) error
 }
 
 // NewPeerServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -136,12 +164,20 @@ func NewPeerServiceHandler(svc PeerServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(peerServiceMethods.ByName("LeaveTree")),
 		connect.WithHandlerOptions(opts...),
 	)
+	peerServiceWarmNodeHandler := connect.NewServerStreamHandlerSimple(
+		PeerServiceWarmNodeProcedure,
+		svc.WarmNode,
+		connect.WithSchema(peerServiceMethods.ByName("WarmNode")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/cached.v1.PeerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case PeerServiceJoinTreeProcedure:
 			peerServiceJoinTreeHandler.ServeHTTP(w, r)
 		case PeerServiceLeaveTreeProcedure:
 			peerServiceLeaveTreeHandler.ServeHTTP(w, r)
+		case PeerServiceWarmNodeProcedure:
+			peerServiceWarmNodeHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -157,4 +193,8 @@ func (UnimplementedPeerServiceHandler) JoinTree(context.Context, *cachedv1.JoinT
 
 func (UnimplementedPeerServiceHandler) LeaveTree(context.Context, *cachedv1.LeaveTreeRequest) (*cachedv1.LeaveTreeResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.PeerService.LeaveTree is not implemented"))
+}
+
+func (UnimplementedPeerServiceHandler) WarmNode(context.Context, *cachedv1.WarmNodeRequest, *connect.ServerStream[cachedv1.WarmNodeResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.PeerService.WarmNode is not implemented"))
 }
