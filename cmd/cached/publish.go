@@ -29,7 +29,7 @@ and let NAME point at the result. SOURCE is one of
   oci-archive:FILE            the same as one tar file
   docker-archive:FILE         what docker save writes
   docker://REF                an image in a registry; credentials as docker and podman keep them
-  file:PATH                   any bytes, such as a virtual machine's memory
+  file:PATH                   any bytes: a code package, a virtual machine's memory
 
 Trees and container images become one read-only EROFS file system. The same source
 gives the same manifest id on any machine. An interrupted publish is resumed by
