@@ -29,18 +29,20 @@ const touchedShare = 0.12
 // A restore is how the touched pages lie: in runs.
 type restore struct {
 	name string
+	cut  string // of the image
 	run  func(*rand.Rand) int // pages of the next run
 }
 
 func restores() []restore {
-	return []restore{{
-		// Most bytes in long runs, of a kernel, a runtime and its heap; most runs short.
-		name: "restore", run: func(r *rand.Rand) int { return 1 << (r.IntN(11)) },
-	}, {
-		// Two to three pages, as in "Benchmarking, Analysis, and Optimization of
-		// Serverless Function Snapshots" (ASPLOS 2021), anywhere.
-		name: "scattered", run: func(r *rand.Rand) int { return 2 + r.IntN(2) },
-	}}
+	// Most bytes in long runs, of a kernel, a runtime and its heap; most runs short.
+	long := func(r *rand.Rand) int { return 1 << (r.IntN(11)) }
+	// Two to three pages, as in "Benchmarking, Analysis, and Optimization of Serverless
+	// Function Snapshots" (ASPLOS 2021), but anywhere: nothing lies beside anything.
+	short := func(r *rand.Rand) int { return 2 + r.IntN(2) }
+	return []restore{
+		{"restore", "content", long}, {"restore_pages", "pages", long},
+		{"scattered", "content", short}, {"scattered_pages", "pages", short},
+	}
 }
 
 func measureSnapshot(t *testing.T) {
@@ -54,7 +56,7 @@ func measureSnapshot(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			name := "prefetch.snapshot." + r.name
 			image := "memory-" + r.name
-			l.zone.Store.PublishSource(t, l.programs, "file:"+file, image)
+			l.zone.Store.PublishSource(t, l.programs, "file:"+file, image, "--cut", r.cut)
 			runs := r.runs(size / page)
 			touched := 0
 			for _, run := range runs {

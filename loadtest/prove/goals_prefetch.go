@@ -22,8 +22,10 @@ var prefetchGoals = slices.Concat(
 	learnedGoals("chrome", "headless Chromium"),
 	packageGoals("zip"),
 	packageGoals("tar.zst"),
-	snapshotGoals("restore", "most bytes in runs of up to 4 MiB"),
-	snapshotGoals("scattered", "runs of 2 to 3 pages, anywhere"),
+	snapshotGoals("restore", "most bytes in runs of up to 4 MiB", atMost),
+	snapshotGoals("restore_pages", "the same, --cut pages", atMost),
+	snapshotGoals("scattered", "runs of 2 to 3 pages, anywhere", shown),
+	snapshotGoals("scattered_pages", "the same, --cut pages", shown),
 	[]goal{
 		{name: "code packages: every form, what real programs pack, hostile and damaged archives", command: goTest + "./unpack"},
 		{name: "traces, profiles, runs: codecs, merging, hosts that learn at once, damage, outcomes, trust", command: prefetchUnits},
@@ -93,12 +95,14 @@ func packageGoals(form string) []goal {
 }
 
 // snapshotGoals are the goals of a machine that is restored from a memory snapshot.
-func snapshotGoals(name, about string) []goal {
+func snapshotGoals(name, about string, by op) []goal {
 	g := func(what, figure, unit string) goal {
 		return goal{name: "memory snapshot of 512 MiB, " + about + ": " + what, figure: "prefetch.snapshot." + name + "." + figure, unit: unit, command: prefetchSnapshot}
 	}
 	moved := func(x goal) goal {
-		x.op, x.bound = atMost, 1.15
+		if x.op = by; by != shown {
+			x.bound = 1.15
+		}
 		return x
 	}
 	return []goal{
