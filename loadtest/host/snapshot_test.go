@@ -29,19 +29,21 @@ const touchedShare = 0.12
 // A restore is how the touched pages lie: in runs.
 type restore struct {
 	name string
-	cut  string // of the image
+	cut  string               // of the image
 	run  func(*rand.Rand) int // pages of the next run
 }
 
 func restores() []restore {
 	// Most bytes in long runs, of a kernel, a runtime and its heap; most runs short.
-	long := func(r *rand.Rand) int { return 1 << (r.IntN(11)) }
+	long := func(r *rand.Rand) int { return 1 << r.IntN(11) }
 	// Two to three pages, as in "Benchmarking, Analysis, and Optimization of Serverless
 	// Function Snapshots" (ASPLOS 2021), but anywhere: nothing lies beside anything.
 	short := func(r *rand.Rand) int { return 2 + r.IntN(2) }
 	return []restore{
-		{"restore", "content", long}, {"restore_pages", "pages", long},
-		{"scattered", "content", short}, {"scattered_pages", "pages", short},
+		{"restore", "content", long},
+		{"restore_pages", "pages", long},
+		{"scattered", "content", short},
+		{"scattered_pages", "pages", short},
 	}
 }
 

@@ -23,9 +23,9 @@ var prefetchGoals = slices.Concat(
 	packageGoals("zip"),
 	packageGoals("tar.zst"),
 	snapshotGoals("restore", "most bytes in runs of up to 4 MiB", atMost),
-	snapshotGoals("restore_pages", "the same, --cut pages", atMost),
+	snapshotGoals("restore_pages", "most bytes in runs of up to 4 MiB, --cut pages", atMost),
 	snapshotGoals("scattered", "runs of 2 to 3 pages, anywhere", shown),
-	snapshotGoals("scattered_pages", "the same, --cut pages", shown),
+	snapshotGoals("scattered_pages", "runs of 2 to 3 pages, anywhere, --cut pages", shown),
 	[]goal{
 		{name: "code packages: every form, what real programs pack, hostile and damaged archives", command: goTest + "./unpack"},
 		{name: "traces, profiles, runs: codecs, merging, hosts that learn at once, damage, outcomes, trust", command: prefetchUnits},
