@@ -23,6 +23,22 @@ type cut struct {
 // with all images that are stored.
 var defaultCut = cut{algorithm: "fastcdc-v1.0.0", min: 32 << 10, normal: 128 << 10, max: 512 << 10}
 
+// A Cut says where an image is cut, and so how much comes when a byte of it is read.
+type Cut int
+
+// The cuts.
+const (
+	// CutContent cuts where the content says, every 128 KiB or so: what two images
+	// share is shared wherever it lies in them.
+	CutContent Cut = iota
+	// CutPages cuts every 16 KiB, for bytes that are read here and there and lie at
+	// the same places in every version: the memory of a machine.
+	CutPages
+)
+
+// pages is the grid of CutPages.
+const pages = 16 << 10
+
 // window is the grid on which zeros are looked for.
 const window = block.MaxSize
 
@@ -51,18 +67,53 @@ type HoleReader interface {
 //   - A cut falls at each offset of starts, where the caller knows that something
 //     begins which other images have as well.
 type Cutter struct {
-	chunker *chunkers.Chunker
+	chunker chunker
 	feed    feed
 }
+
+// A chunker cuts a stretch; with its last piece it may return io.EOF.
+type chunker interface {
+	Next() ([]byte, error)
+	Reset(io.Reader)
+}
+
+// A grid is a chunker that cuts at multiples of a length.
+type grid struct {
+	r   io.Reader
+	buf []byte
+}
+
+var (
+	_ chunker = (*chunkers.Chunker)(nil)
+	_ chunker = (*grid)(nil)
+)
+
+// Next implements chunker.
+func (g *grid) Next() ([]byte, error) {
+	n, err := io.ReadFull(g.r, g.buf)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return g.buf[:n], err
+}
+
+// Reset implements chunker.
+func (g *grid) Reset(r io.Reader) { g.r = r }
 
 // NewCutter returns a Cutter of r. starts are ascending offsets in the image.
 func NewCutter(r io.Reader, starts []int64) (*Cutter, error) {
 	return newCutter(r, starts, defaultCut)
 }
 
+// newPages returns a Cutter of r by CutPages.
+func newPages(r io.Reader) *Cutter {
+	c := &Cutter{feed: newFeed(r, nil)}
+	c.chunker = &grid{&c.feed, make([]byte, pages)}
+	return c
+}
+
 func newCutter(r io.Reader, starts []int64, by cut) (*Cutter, error) {
-	c := &Cutter{feed: feed{r: r, starts: starts, window: make([]byte, window)}}
-	c.feed.holes, _ = r.(HoleReader)
+	c := &Cutter{feed: newFeed(r, starts)}
 	var err error
 	c.chunker, err = chunkers.NewChunker(by.algorithm, &c.feed, &chunkers.ChunkerOpts{MinSize: by.min, NormalSize: by.normal, MaxSize: by.max})
 	if err != nil {
@@ -105,6 +156,12 @@ type feed struct {
 	off     int64  // of rest in the image
 	zeros   bool   // the window is whole and all zero
 	drained bool   // r is at its end
+}
+
+func newFeed(r io.Reader, starts []int64) feed {
+	f := feed{r: r, starts: starts, window: make([]byte, window)}
+	f.holes, _ = r.(HoleReader)
+	return f
 }
 
 // Read implements io.Reader for the chunker.

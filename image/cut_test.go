@@ -132,3 +132,32 @@ func TestReadErrorEndsTheCut(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+func TestPagesAreCutOnAGrid(t *testing.T) {
+	in := mixed(2, 5<<20+4711)
+	clear(in[2<<20 : 4<<20])
+	for name, r := range map[string]io.Reader{"whole": bytes.NewReader(in), "halves": iotest.HalfReader(bytes.NewReader(in))} {
+		c := newPages(r)
+		at := 0
+		for {
+			p, err := c.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := min(pages, len(in)-at)
+			if at >= 2<<20 && at < 4<<20 {
+				want = window // zeros
+			}
+			if len(p.Bytes) != want || p.Zero != (want == window) || !bytes.Equal(p.Bytes, in[at:at+want]) {
+				t.Fatalf("%s: piece of %d bytes at %d, want %d", name, len(p.Bytes), at, want)
+			}
+			at += want
+		}
+		if at != len(in) {
+			t.Errorf("%s: ends at %d of %d", name, at, len(in))
+		}
+	}
+}

@@ -41,9 +41,20 @@ type upload struct {
 	ref   BlockRef
 }
 
+// cutterOf returns what cuts c.
+func cutterOf(c *Content, by Cut) (*Cutter, error) {
+	switch {
+	case by == CutContent:
+		return NewCutter(c.Bytes, c.Starts)
+	case c.MediaType != MediaTypeBytes:
+		return nil, fmt.Errorf("only bytes of any kind can be cut into pages, not %s", c.MediaType)
+	}
+	return newPages(c.Bytes), nil
+}
+
 // cut is the first stage: it copies each piece into a buffer of its own.
 func (p *pipeline) cut(ctx context.Context, c *Content) error {
-	cutter, err := NewCutter(c.Bytes, c.Starts)
+	cutter, err := cutterOf(c, p.opts.Cut)
 	if err != nil {
 		return err
 	}

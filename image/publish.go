@@ -36,6 +36,8 @@ type PublishOptions struct {
 	Pool *block.Pool
 	// Retry bounds the repetition of failed requests; the zero value is the default.
 	Retry Retry
+	// Cut is where the image is cut; images that are cut alike share blocks.
+	Cut Cut
 	// Verify is how closely blocks that the target has already are looked at.
 	Verify Verification
 }

@@ -30,17 +30,21 @@ const (
 )
 
 // serveFile mounts a file system with the image as its one file on dir.
-func serveFile(dir string, src Source, name string, log *slog.Logger) (*fuse.Server, error) {
+func serveFile(dir string, src Source, o Options) (*fuse.Server, error) {
+	ahead, log := o.ReadAhead, o.Logger
+	if ahead <= 0 {
+		ahead = maxRead
+	}
 	forever := time.Hour // nothing ever changes
 	root := &fs.Inode{}
 	node := &fileNode{src: src, log: log}
 	server, err := fs.Mount(dir, root, &fs.Options{
 		MountOptions: fuse.MountOptions{
-			FsName: sourceName(name), Name: "cached",
+			FsName: sourceName(o.Image), Name: "cached",
 			Options:       []string{"ro", "default_permissions"},
 			AllowOther:    os.Geteuid() == 0, // the kernel reads on behalf of whoever runs in the image
 			MaxWrite:      maxRead,
-			MaxReadAhead:  maxRead,
+			MaxReadAhead:  ahead,
 			MaxBackground: background,
 			MaxStackDepth: -1, // no passthrough: with it the kernel mounts nothing from a file of ours
 			DisableXAttrs: true,

@@ -125,7 +125,7 @@ func unable(err error) bool {
 }
 
 func (m *Mount) serveFile(src Source, dir string) error {
-	s, err := serveFile(dir, src, m.opts.Image, m.opts.Logger)
+	s, err := serveFile(dir, src, m.opts)
 	if err == nil {
 		m.served = s
 	}

@@ -46,8 +46,11 @@ type Options struct {
 	// The overlay's work directory is made beside it.
 	Overlay string
 	// State is where records and layers are kept; "": [DefaultState].
-	State  string
-	Logger *slog.Logger // nil discards
+	State string
+	// ReadAhead is how many bytes the kernel reads beyond what a program has asked
+	// for, at most; 0: as many as it likes.
+	ReadAhead int
+	Logger    *slog.Logger // nil discards
 }
 
 // DefaultState is /run/cached/mounts for root, and in the user's own runtime

@@ -39,6 +39,11 @@ type mounted struct {
 // idleMemory is what a mount's process keeps of free buffers; a host has many.
 const idleMemory = 2 << 20
 
+// mappedAhead is what the kernel reads around a touched page of a file of any bytes: a
+// machine's memory is mapped, and touched here and there. Who reads such a file from
+// its start to its end is read ahead of by the agent.
+const mappedAhead = 16 << 10
+
 // serve mounts the image and serves it until it is unmounted.
 func (c *mountCommand) serve(cmd *cobra.Command) error {
 	// Both end the mount if nobody uses it, and nothing otherwise.
@@ -137,9 +142,13 @@ func (c *mountCommand) mountImage(img *agent.Image, log *slog.Logger) (*mount.Mo
 			return nil, fmt.Errorf("mount: bundle: %w", err)
 		}
 	}
-	m, err := mount.New(img, mount.Options{
+	o := mount.Options{
 		Dir: c.dir, Image: c.image, Manifest: img.ID().String(), As: kind, Overlay: c.overlay, State: c.state, Logger: log,
-	})
+	}
+	if img.Manifest().MediaType == image.MediaTypeBytes {
+		o.ReadAhead = mappedAhead
+	}
+	m, err := mount.New(img, o)
 	if err != nil || c.bundle == "" {
 		return m, err
 	}

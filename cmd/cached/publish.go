@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -30,17 +31,22 @@ and let NAME point at the result. SOURCE is one of
   oci-archive:FILE            the same as one tar file
   docker-archive:FILE         what docker save writes
   docker://REF                an image in a registry; credentials as docker and podman keep them
-  file:PATH                   any bytes, such as a virtual machine's memory
+  file:PATH                   any bytes: a code package, a virtual machine's memory
 
 Trees and container images become one read-only EROFS file system. The same source
 gives the same manifest id on any machine. An interrupted publish is resumed by
 repeating it; the name moves last. No daemon is needed.
+
+A machine's memory is read a few pages here and a few there: --cut pages stores it in
+pieces of 16 KiB, so that little comes along with them. Anything else is better cut
+where its content says.
 
 With --prepare the daemon at --server, which must have the same origin, is asked to
 bring what starts need to its host or zone once the name has moved, as by 'cached
 prepare': the first start is then not the slow one. When it cannot be asked the image
 is published all the same, and the exit status says that it is not prepared.`,
 		Example: `  cached publish dir:/srv/app --name app:v1
+  cached publish file:/srv/vm.memory --name vm:v1-memory --cut pages
   cached publish docker://registry.example/team/app:v1 --name app:v1 \
     --origin 's3://images?endpoint=https://minio.example:9000&region=eu-1'
   cached publish dir:/srv/app --name app:v1 --prepare --server http://host-a:7070`,
@@ -53,6 +59,7 @@ is published all the same, and the exit status says that it is not prepared.`,
 	name := cmd.Flags().String("name", "", "`NAME` of the image (required)")
 	platform := cmd.Flags().String("platform", "", "`OS/ARCH[/VARIANT]` to take from a multi-platform image (default: this machine's)")
 	asJSON := cmd.Flags().Bool("json", false, "print the result as JSON and no progress")
+	cut := cmd.Flags().String("cut", "content", "where to cut: content, or pages for a machine's memory (file: only)")
 	verify := cmd.Flags().Bool("verify", false, "read back every block the origin has already and replace damaged ones; without it only lengths are compared")
 	if err := cmd.MarkFlagRequired("name"); err != nil {
 		panic(err) // the flag is defined above
@@ -74,6 +81,9 @@ is published all the same, and the exit status says that it is not prepared.`,
 			bar = newProgress(io.Discard)
 		}
 		opts := image.PublishOptions{Name: *name}
+		if opts.Cut, err = parseCut(*cut, args[0]); err != nil {
+			return err
+		}
 		if *verify {
 			opts.Verify = image.VerifyBytes
 		}
@@ -101,6 +111,19 @@ is published all the same, and the exit status says that it is not prepared.`,
 		return errors.Join(err, problem)
 	}
 	return cmd
+}
+
+// parseCut returns where the source is cut.
+func parseCut(text, src string) (image.Cut, error) {
+	switch {
+	case text == "content":
+		return image.CutContent, nil
+	case text != "pages":
+		return 0, fmt.Errorf("publish: --cut %q: want content or pages", text)
+	case !strings.HasPrefix(src, "file:"):
+		return 0, fmt.Errorf("publish: --cut pages goes with file:PATH, not %s", src)
+	}
+	return image.CutPages, nil
 }
 
 // publishTo publishes src to the first configured origin.

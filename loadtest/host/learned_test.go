@@ -62,7 +62,7 @@ func (l *lab) learnedStartsOf(t *testing.T, img images.Built) {
 			how = "profile"
 		}
 		outcomes = append(outcomes, l.coldStart(t, w, how, img, "serve"))
-		l.awaitTraces(t, img, "serve", i+1)
+		l.awaitTraces(t, img.Ref(), "serve", i+1)
 	}
 	for i, o := range outcomes[1:] {
 		figure.Report(t, fmt.Sprintf("%s.recall_%d", name, i+2), o.recall, "share")
@@ -167,10 +167,10 @@ type listedWorkload struct {
 	Bytes    int64  `json:"essential_bytes"`
 }
 
-func (l *lab) listed(t *testing.T, img images.Built, workload string) listedWorkload {
+func (l *lab) listed(t *testing.T, image, workload string) listedWorkload {
 	t.Helper()
 	var rows []listedWorkload
-	if err := json.Unmarshal([]byte(l.traceCommand(t, "ls", img.Ref(), "--json")), &rows); err != nil {
+	if err := json.Unmarshal([]byte(l.traceCommand(t, "ls", image, "--json")), &rows); err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range rows {
@@ -182,10 +182,10 @@ func (l *lab) listed(t *testing.T, img images.Built, workload string) listedWork
 }
 
 // awaitTraces waits until so many starts of a workload are in its profile.
-func (l *lab) awaitTraces(t *testing.T, img images.Built, workload string, starts int) {
+func (l *lab) awaitTraces(t *testing.T, image, workload string, starts int) {
 	t.Helper()
-	await(t, fmt.Sprintf("%d starts of %s are learned from", starts, img.Name), func() error {
-		if n := l.listed(t, img, workload).Starts; n < starts {
+	await(t, fmt.Sprintf("%d starts of %s are learned from", starts, image), func() error {
+		if n := l.listed(t, image, workload).Starts; n < starts {
 			return fmt.Errorf("there are %d", n)
 		}
 		return nil
@@ -195,7 +195,7 @@ func (l *lab) awaitTraces(t *testing.T, img images.Built, workload string, start
 // essential returns the stored bytes of a workload's essential blocks.
 func (l *lab) essential(t *testing.T, img images.Built, workload string) int64 {
 	t.Helper()
-	return l.listed(t, img, workload).Bytes
+	return l.listed(t, img.Ref(), workload).Bytes
 }
 
 // trace returns the latest trace of a workload.

@@ -35,3 +35,13 @@ func TestLearned(t *testing.T) {
 	}
 	measureLearned(t, newLab(t, learning, imageNames()...))
 }
+
+// TestArtefacts is a small version of what is no container image: a code package and
+// a memory snapshot.
+func TestArtefacts(t *testing.T) {
+	if figure.Full() {
+		t.Skip("at small size only")
+	}
+	t.Run("package", measurePackage)
+	t.Run("snapshot", measureSnapshot)
+}

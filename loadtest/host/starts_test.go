@@ -65,7 +65,7 @@ func (l *lab) coldStarts(t *testing.T, w ways, img images.Built, suffix string, 
 			s, m := l.lazy(t, l.first, img, workload)
 			w.add(t, "lazy"+suffix, s)
 			l.umount(t, m)
-			l.awaitTraces(t, img, workload, 1)
+			l.awaitTraces(t, img.Ref(), workload, 1)
 		}
 	}
 	return workload, rootfs

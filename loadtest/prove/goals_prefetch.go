@@ -1,17 +1,22 @@
 package main
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // The commands behind the goals of prefetch. They need root, as those of the host.
 const (
-	prefetchStarts = hostTest + "TestProvePrefetchStarts ./loadtest/host"
-	prefetchUnits  = goTest + "./prefetch"
-	prefetchDaemon = goTest + "-run 'Learned|FreshHost|WrongProfile|Traces|Starts' ./cmd/cached"
-	residencyZone  = goTest + "-run TestProveResidency ./cmd/cached"
-	residencyNews  = goTest + "-run TestProveHoldings ./placement/gossip"
-	residencyTable = goTest + "-run . ./placement/residency"
-	residencyHosts = goTest + "-run 'WhoHolds|AloneAnswers' ./cmd/cached"
-	prefetchAgent  = goTest + "-run Hears ./agent"
+	prefetchStarts   = hostTest + "TestProvePrefetchStarts ./loadtest/host"
+	prefetchPackage  = hostTest + "TestProvePrefetchPackage ./loadtest/host"
+	prefetchSnapshot = hostTest + "TestProvePrefetchSnapshot ./loadtest/host"
+	prefetchUnits    = goTest + "./prefetch"
+	prefetchDaemon   = goTest + "-run 'Learned|FreshHost|WrongProfile|Traces|Starts' ./cmd/cached"
+	prefetchAgent    = goTest + "-run Hears ./agent"
+	residencyZone    = goTest + "-run TestProveResidency ./cmd/cached"
+	residencyNews    = goTest + "-run TestProveHoldings ./placement/gossip"
+	residencyTable   = goTest + "-run . ./placement/residency"
+	residencyHosts   = goTest + "-run 'WhoHolds|AloneAnswers' ./cmd/cached"
 )
 
 // prefetchGoals are the goals of what is learned from starts.
@@ -19,6 +24,12 @@ var prefetchGoals = slices.Concat(
 	learnedGoals("flask", "a web service in Python"),
 	learnedGoals("pyml", "an inference with scikit-learn"),
 	learnedGoals("chrome", "headless Chromium"),
+	packageGoals("zip"),
+	packageGoals("tar.zst"),
+	snapshotGoals("restore", "most bytes in runs of up to 4 MiB", atMost),
+	snapshotGoals("restore_pages", "most bytes in runs of up to 4 MiB, --cut pages", atMost),
+	snapshotGoals("scattered", "runs of 2 to 3 pages, anywhere", shown),
+	snapshotGoals("scattered_pages", "runs of 2 to 3 pages, anywhere, --cut pages", shown),
 	[]goal{
 		{name: "who holds an image, asked over the RPC in a zone of 1000 nodes: all of them, median", figure: "residency.all_p50_ms", unit: "ms", command: residencyZone},
 		{name: "the same, 99th percentile", figure: "residency.all_p99_ms", op: atMost, bound: 10, unit: "ms", command: residencyZone},
@@ -29,6 +40,7 @@ var prefetchGoals = slices.Concat(
 		{name: "bytes of what 1000 nodes say of 200 sets each, in memory", figure: "residency.table_mib", unit: "MiB", command: residencyTable},
 		{name: "who holds what: records in any order, ages, bounds", command: residencyTable},
 		{name: "daemons: the zone knows who holds what, also after restarts; tenants", command: residencyHosts},
+		{name: "code packages: every form, what real programs pack, hostile and damaged archives", command: goTest + "./unpack"},
 		{name: "traces, profiles, runs: codecs, merging, hosts that learn at once, damage, outcomes, trust", command: prefetchUnits},
 		{name: "daemons: a fresh host knows what another has learned, a wrong profile is trusted once, traces in and out", command: prefetchDaemon},
 		{name: "agents: the daemon hears of all that a program reads", command: prefetchAgent},
@@ -73,5 +85,45 @@ func learnedGoals(image, about string) []goal {
 		want(g("third start: recall", "recall_3", "share"), atLeast, 0.95),
 		want(g("third start: share of the bytes read ahead that was wasted", "wasted_3", "share"), atMost, 0.1),
 		want(g("with a wrong profile, by the first start", "wrong_by_first", "x"), atMost, 1.05),
+	}
+}
+
+// packageGoals are the goals of a code package that is unpacked on a cold host.
+func packageGoals(form string) []goal {
+	g := func(name, figure, unit string) goal {
+		return goal{name: "code package, " + form + ": " + name, figure: "prefetch.package." + strings.ReplaceAll(form, ".", "_") + "." + figure, unit: unit, command: prefetchPackage}
+	}
+	p99 := g("the same, 99 of 100", "p99_ms", "ms")
+	p99.op, p99.bound = atMost, 100
+	p99.note = "three daemons, the store and the command run on two cores; see the command's own processor time beside it"
+	return []goal{
+		g("packed", "packed_mb", "MB"),
+		g("unpacked", "unpacked_mb", "MB"),
+		g("entries", "entries", ""),
+		g("cold host in a zone whose other hosts have it, from open to unpacked, median", "p50_ms", "ms"),
+		p99,
+		g("processor time of the command, on all cores together, median", "cpu_p50_ms", "ms"),
+		g("the command from exec to its end, median", "command_p50_ms", "ms"),
+	}
+}
+
+// snapshotGoals are the goals of a machine that is restored from a memory snapshot.
+func snapshotGoals(name, about string, by op) []goal {
+	g := func(what, figure, unit string) goal {
+		return goal{name: "memory snapshot of 512 MiB, " + about + ": " + what, figure: "prefetch.snapshot." + name + "." + figure, unit: unit, command: prefetchSnapshot}
+	}
+	moved := func(x goal) goal {
+		if x.op = by; by != shown {
+			x.bound = 1.15
+		}
+		return x
+	}
+	return []goal{
+		g("touched by a restore", "touched_mb", "MB"),
+		g("runs of pages", "runs", "runs"),
+		g("first restore: bytes over the host's link", "lazy_moved_mb", "MB"),
+		moved(g("first restore: bytes over the link by those touched", "lazy_by_touched", "x")),
+		g("second restore, by the profile: bytes over the host's link", "profile_moved_mb", "MB"),
+		moved(g("second restore: bytes over the link by those touched", "profile_by_touched", "x")),
 	}
 }

@@ -97,10 +97,10 @@ func (s *Store) Publish(tb testing.TB, programs Programs, c Content) Image {
 	return s.PublishSource(tb, programs, "file:"+file, c.Name)
 }
 
-// PublishSource is Publish for what `cached publish` takes.
-func (s *Store) PublishSource(tb testing.TB, programs Programs, source, name string) Image {
+// PublishSource is Publish for what `cached publish` takes, with further flags.
+func (s *Store) PublishSource(tb testing.TB, programs Programs, source, name string, flags ...string) Image {
 	tb.Helper()
-	cmd := programs.Command("publish", source, "--name", name, "--origin", s.URL, "--json")
+	cmd := programs.Command(append([]string{"publish", source, "--name", name, "--origin", s.URL, "--json"}, flags...)...)
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	var err error
