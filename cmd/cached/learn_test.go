@@ -170,14 +170,16 @@ func TestAWrongProfileIsTrustedOnce(t *testing.T) {
 }
 
 // quietBooks is checkBooks once nothing is in flight: what was read ahead of a start
-// that has ended may be for a moment.
+// that has ended, or is laid together after it, may be for a moment.
 func quietBooks(t *testing.T, client *api.Client) statsReport {
 	t.Helper()
+	var quiet *cachedv1.Ledger
 	eventually(t, "nothing is in flight", func() bool {
 		l, err := client.Ledger(t.Context())
+		quiet = l
 		return err == nil && l.GetInFlight() == 0
 	})
-	return checkBooks(t, client)
+	return balanced(t, quiet)
 }
 
 // distinct returns the blocks of an image that reads at these offsets touch.
@@ -198,4 +200,24 @@ func distinct(t *testing.T, d *demoDaemon, image string, offsets []int64) map[in
 		blocks[first], blocks[last] = true, true
 	}
 	return blocks
+}
+
+// The origin is not read again to lay together what a start has read from it.
+func TestAPackIsMadeFromTheCachesOnly(t *testing.T) {
+	dir := t.TempDir()
+	origin := filepath.Join(dir, "origin")
+	const size = 40_000_000
+	want := publishFile(t, origin, "app", size)
+	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--origin", "file://"+origin, "--l2-size", "0", "--l1-size", "0")
+	newReading("serve", 1, size, 40).start(t, d, "app", want, atOnce)
+	eventually(t, "the start is learned from", func() bool {
+		profiles, _ := filepath.Glob(filepath.Join(origin, "profiles", "named", "app", "*"))
+		return len(profiles) == 1
+	})
+	if err := d.stop(); err != nil { // after what it lays together
+		t.Fatal(err)
+	}
+	if packs, _ := filepath.Glob(filepath.Join(origin, "packs", "*", "*")); len(packs) != 0 {
+		t.Errorf("made %v of blocks that its caches have not", packs)
+	}
 }

@@ -19,6 +19,7 @@ const (
 	leastPacked = 4 << 20 // bytes that are essential; less are a few requests anyway
 	mostPacked  = 1 << 30 // bytes
 	movedEnough = 0.1     // of the bytes, for a new one
+	mostGone    = 10      // of the bytes, one in so many may have left the caches
 	packFresh   = time.Minute
 	maxPacks    = 256 // remembered
 )
@@ -29,6 +30,7 @@ type packer struct {
 	library *prefetch.Library
 	images  func(ctx context.Context, manifest block.ID) ([]prefetch.Block, error)
 	reader  block.Reader // through the tiers, for what no program waits for
+	held    func(block.ID) bool
 	log     *slog.Logger
 	known   *lru.Cache[prefetch.Workload, knownPack]
 	making  chan struct{} // one at a time
@@ -45,7 +47,7 @@ func newPacker(n *node, reader block.Reader, log *slog.Logger) *packer {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &packer{origin: n.origin, library: n.library, images: n.catalog.blocks, reader: reader, log: log, known: known, making: make(chan struct{}, 1)}
+	return &packer{origin: n.origin, library: n.library, images: n.catalog.blocks, reader: reader, held: n.holds, log: log, known: known, making: make(chan struct{}, 1)}
 }
 
 // find returns a workload's pack; block.ErrNotFound when it has none.
@@ -100,13 +102,19 @@ func (p *packer) update(ctx context.Context, w prefetch.Workload) error {
 	if err != nil {
 		return err
 	}
-	order, bytes := profile.Essential(prefetch.DefaultShare), 0
+	order, bytes, gone := profile.Essential(prefetch.DefaultShare), 0, 0
 	for _, i := range order {
-		if int(i) < len(blocks) {
-			bytes += blocks[i].Length
+		if int(i) >= len(blocks) {
+			continue
+		}
+		bytes += blocks[i].Length
+		if !p.held(blocks[i].ID) {
+			gone += blocks[i].Length
 		}
 	}
-	if bytes < leastPacked || bytes > mostPacked {
+	// A host whose caches have dropped them already leaves it to another: the origin is
+	// not read for it.
+	if bytes < leastPacked || bytes > mostPacked || gone > bytes/mostGone {
 		return nil
 	}
 	switch old, err := p.find(ctx, w, len(blocks)); {

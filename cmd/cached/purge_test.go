@@ -41,7 +41,8 @@ func TestPurgeDropsWhatNoOtherImageHolds(t *testing.T) {
 	app := publishFile(t, origin, "app", 8_000_000)
 	shared := append(app[:3_000_000:3_000_000], publishFile(t, origin, "unseen", 2_000_000)...)
 	publishBytes(t, origin, "cousin", shared)
-	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--origin", "file://"+origin, "--l2-size", "64MiB", "--l2-min-free", "0")
+	// A daemon that learns reads blocks once more soon after a start, to lay them together.
+	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--origin", "file://"+origin, "--l2-size", "64MiB", "--l2-min-free", "0", "--prefetch=false")
 	readImage(t, d, "app", app)
 	all := heldOf(t, d, "app")
 	if all.BlocksHeld != all.Blocks {
@@ -68,7 +69,7 @@ func TestPurgeDropsWhatNoOtherImageHolds(t *testing.T) {
 		t.Errorf("the other image lost blocks: %+v", r)
 	}
 	readImage(t, d, "app", app)
-	if r := checkBooks(t, d.client); r.Errors != 0 {
+	if r := quietBooks(t, d.client); r.Errors != 0 {
 		t.Errorf("%d reads failed", r.Errors)
 	}
 

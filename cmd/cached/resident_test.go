@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/block/blocktest"
 	"github.com/zonecache/cached/internal/figure"
@@ -131,6 +132,12 @@ func checkBooks(t *testing.T, client *api.Client) statsReport {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return balanced(t, l)
+}
+
+// balanced fails the test unless the ledger balances, with nothing in flight.
+func balanced(t *testing.T, l *cachedv1.Ledger) statsReport {
+	t.Helper()
 	r := newStatsReport(l)
 	var blocks, bytes uint64
 	for _, row := range r.Rows {
