@@ -89,11 +89,11 @@ func newStarts(n *node, log *slog.Logger) *starts {
 
 // Began implements [api.Starts].
 func (s *starts) Began(ctx context.Context, session string, req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) {
-	if id, err := block.ParseID(image.GetManifestId()); err == nil {
-		s.seen(resident{manifest: id, name: req.GetImage(), workloads: []string{req.GetWorkload()}})
-	}
 	whole := req.GetReadAhead() == cachedv1.ReadAhead_READ_AHEAD_IMAGE
 	if !whole && s.recorder == nil {
+		if id, err := block.ParseID(image.GetManifestId()); err == nil { // of whose end nothing is heard
+			s.seen(resident{manifest: id, name: req.GetImage(), workloads: []string{req.GetWorkload()}})
+		}
 		return
 	}
 	if n := len(image.GetManifest().GetBlocks()); n > maxAhead {
