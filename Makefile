@@ -98,7 +98,7 @@ prove-host: build tools ## measure every goal of the host at full size (root; ha
 	go run ./loadtest/prove host
 
 .PHONY: prove-prefetch
-prove-prefetch: build tools ## measure every goal of what is learned from starts at full size (root; half an hour): table, results/prefetch.json, status 1 on a miss
+prove-prefetch: build tools ## measure every goal of what is learned from starts at full size (root; long): table, results/prefetch.json, status 1 on a miss
 	go run ./loadtest/prove prefetch
 
 ##@ generate

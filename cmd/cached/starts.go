@@ -91,13 +91,12 @@ func newStarts(n *node, log *slog.Logger) *starts {
 func (s *starts) Began(ctx context.Context, session string, req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) {
 	whole := req.GetReadAhead() == cachedv1.ReadAhead_READ_AHEAD_IMAGE
 	if !whole && s.recorder == nil {
-		if id, err := block.ParseID(image.GetManifestId()); err == nil { // of whose end nothing is heard
-			s.seen(resident{manifest: id, name: req.GetImage(), workloads: []string{req.GetWorkload()}})
-		}
+		s.untold(req, image)
 		return
 	}
 	if n := len(image.GetManifest().GetBlocks()); n > maxAhead {
 		s.log.Warn("an image is too large to be read ahead", "image", req.GetImage(), "blocks", n, "limit", maxAhead)
+		s.untold(req, image)
 		return
 	}
 	st, err := newStart(req, image)
@@ -125,6 +124,13 @@ func (s *starts) Began(ctx context.Context, session string, req *cachedv1.OpenIm
 	}
 	st.recording.OnEnd(func() { s.Ended(session) }) // at once when it has ended meanwhile
 	s.busy.Go(func() { s.prefetch(ctx, session, st, call) })
+}
+
+// untold notes the image of a start of whose end nothing will be heard.
+func (s *starts) untold(req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) {
+	if id, err := block.ParseID(image.GetManifestId()); err == nil {
+		s.seen(resident{manifest: id, name: req.GetImage(), workloads: []string{req.GetWorkload()}})
+	}
 }
 
 func newStart(req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) (*start, error) {
