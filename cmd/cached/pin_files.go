@@ -95,23 +95,7 @@ func (f pinFiles) save(p *pin) error {
 	if err != nil {
 		return err
 	}
-	temporary := filepath.Join(f.dir, "."+p.image+preparationSuffix)
-	if err := writeSynced(temporary, text); err != nil {
-		return err
-	}
-	return os.Rename(temporary, f.file(p.image))
-}
-
-func writeSynced(file string, text []byte) error {
-	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(text)
-	if err == nil {
-		err = out.Sync()
-	}
-	return errors.Join(err, out.Close())
+	return replaceFile(f.file(p.image), text)
 }
 
 func (f pinFiles) remove(image string) {

@@ -55,12 +55,8 @@ func (f preparationFiles) save(p *cachedv1.Preparation) {
 		return
 	}
 	text, err := protojson.Marshal(p)
-	temporary := filepath.Join(f.dir, "."+p.GetImage()+preparationSuffix)
 	if err == nil {
-		err = os.WriteFile(temporary, text, 0o644)
-	}
-	if err == nil {
-		err = os.Rename(temporary, f.file(p.GetImage()))
+		err = replaceFile(f.file(p.GetImage()), text)
 	}
 	f.note(err)
 }

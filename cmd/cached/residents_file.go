@@ -51,12 +51,8 @@ func (f residentsFile) save(all []resident) {
 		rows[i] = residentRow{is.manifest.String(), is.name, is.workloads}
 	}
 	text, err := json.Marshal(rows)
-	fresh := f.name + ".new"
 	if err == nil {
-		err = os.WriteFile(fresh, text, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(fresh, f.name)
+		err = replaceFile(f.name, text)
 	}
 	f.note(err)
 }

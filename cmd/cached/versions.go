@@ -75,11 +75,7 @@ func (v *versions) open(name string, known []access.Pointer) error {
 	for _, p := range known {
 		doc.WriteString(versionLine(p))
 	}
-	fresh := name + ".new"
-	if err := os.WriteFile(fresh, doc.Bytes(), 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(fresh, name); err != nil {
+	if err := replaceFile(name, doc.Bytes()); err != nil {
 		return err
 	}
 	var err error
