@@ -21,6 +21,8 @@ type touches struct {
 	daemon  *api.Client
 	session string // "": nobody is told
 
+	sending sync.Mutex // one report after the other: whoever has flushed has been heard
+
 	mu     sync.Mutex
 	blocks []uint32
 	timer  *time.Timer // nil: nothing waits
@@ -47,8 +49,11 @@ func (t *touches) add(i int) {
 	}
 }
 
-// flush sends what waits. That a daemon did not hear of it costs little.
+// flush sends what waits, and returns when the daemon has that and what was sent
+// before. That a daemon did not hear of it costs little.
 func (t *touches) flush() {
+	t.sending.Lock()
+	defer t.sending.Unlock()
 	t.mu.Lock()
 	blocks := t.blocks
 	t.blocks = nil

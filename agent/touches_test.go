@@ -24,6 +24,8 @@ type heard struct {
 	ready   int // of touched, when the start was ready; -1: it is not
 	ended   bool
 	deaf    bool // wants to hear nothing more
+
+	hold chan chan struct{} // nil, or where a report waits to be let go on
 }
 
 func (h *heard) Began(context.Context, string, *cachedv1.OpenImageRequest, *cachedv1.GetImageResponse) {
@@ -40,6 +42,11 @@ func (h *heard) note(f func()) {
 func (h *heard) Ready(string) { h.note(func() { h.ready = len(h.touched) }) }
 func (h *heard) Ended(string) { h.note(func() { h.ended = true }) }
 func (h *heard) Touched(_ string, blocks []uint32) bool {
+	if h.hold != nil {
+		goOn := make(chan struct{})
+		h.hold <- goOn
+		<-goOn
+	}
 	h.note(func() { h.touched = append(h.touched, blocks...) })
 	return !h.deaf
 }
@@ -89,6 +96,45 @@ func TestTheDaemonHearsOfAllThatAProgramReads(t *testing.T) {
 	if h.ready != 100 || len(h.touched) != 110 || len(slices.Compact(h.touched)) != 110 || !h.ended {
 		t.Errorf("told of %d blocks, of %d when it was ready, ended %v", len(h.touched), h.ready, h.ended)
 	}
+}
+
+// A daemon that is slow to hear of what was read hears that the program is ready
+// behind it.
+func TestAProgramIsReadyAfterWhatItHasRead(t *testing.T) {
+	s := newStore(t, 50, 4096)
+	h := &heard{next: s, index: map[block.ID]uint32{}, ready: -1, hold: make(chan chan struct{})}
+	for i, ref := range s.manifest.Blocks {
+		h.index[ref.ID] = uint32(i)
+	}
+	d := startDaemon(t, s)
+	d.stop()
+	d.store, d.starts = h, h
+	d.start()
+	img := openTest(t, Options{Daemon: d.client})
+	for i := range 50 {
+		check(t, img, s, i*4096, 1024)
+	}
+	goOn := <-h.hold // a report is on its way
+	ready := make(chan error, 1)
+	go func() { ready <- img.MarkReady(t.Context()) }()
+	time.Sleep(50 * time.Millisecond) // enough for one that does not wait
+	for close(goOn); ; close(goOn) {
+		select {
+		case goOn = <-h.hold:
+			continue
+		case err := <-ready:
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		break
+	}
+	h.note(func() {
+		if h.ready != 50 {
+			t.Errorf("ready after %d of 50 blocks", h.ready)
+		}
+		h.hold = nil
+	})
 }
 
 // A start that is over for the daemon is not told of any more.
