@@ -11,7 +11,8 @@ const (
 	zoneAlone      = zoneTest + "'TestProveZoneBurstAlone$' ./loadtest/zone"
 	zoneFirst      = zoneTest + "'TestProveZoneFirstBlock$' ./loadtest/zone"
 	zoneFirstSlow  = zoneTest + "TestProveZoneFirstBlockSlowLinks ./loadtest/zone"
-	zoneSlow       = zoneTest + "TestProveZoneSlowLink ./loadtest/zone"
+	zoneSlow       = zoneTest + "'TestProveZoneSlowLink$' ./loadtest/zone"
+	zoneSlowCalm   = zoneTest + "TestProveZoneSlowLinkCalm ./loadtest/zone"
 	zoneKilled     = zoneTest + "TestProveZoneOwnerKilled ./loadtest/zone"
 	zoneRolling    = zoneTest + "TestProveZoneRollingRestart ./loadtest/zone"
 	zonePartition  = zoneTest + "TestProveZonePartition ./loadtest/zone"
@@ -59,6 +60,11 @@ var zoneGoals = []goal{
 	{name: "one host with a link four times slower: the others' time", figure: "zone.slow_link.others_x", op: atMost, bound: 1.1, unit: "x", command: zoneSlow, note: "the slow host owns a sixteenth of the blocks, and its link is full with what its own program reads: who waits for it longer than the peer budget and its own reads of the origin take reads there, too"},
 	{name: "the same, the worst of three pairs of bursts", figure: "zone.slow_link.worst_others_x", op: atMost, bound: 1.1, unit: "x", command: zoneSlow, note: "as above"},
 	{name: "slow link: origin reads per distinct block", figure: "zone.slow_link.origin_reads_per_block", op: exactly, bound: 1, unit: "reads", command: zoneSlow, note: "as above"},
+	{name: "slow link: processor time of daemons, store and programs, by all of the machine's in that time, the most", figure: "zone.slow_link.cpu_share", op: shown, unit: "x", command: zoneSlow},
+	{name: "the same on links of 25 Mbit/s, beside one of 6.25, 64 MiB: the others' time", figure: "zone.slow_link_calm.others_x", op: atMost, bound: 1.1, unit: "x", command: zoneSlowCalm},
+	{name: "links of 25 Mbit/s: the worst of three pairs of bursts", figure: "zone.slow_link_calm.worst_others_x", op: shown, unit: "x", command: zoneSlowCalm},
+	{name: "links of 25 Mbit/s: origin reads per distinct block", figure: "zone.slow_link_calm.origin_reads_per_block", op: exactly, bound: 1, unit: "reads", command: zoneSlowCalm},
+	{name: "links of 25 Mbit/s: processor time, as above", figure: "zone.slow_link_calm.cpu_share", op: shown, unit: "x", command: zoneSlowCalm},
 
 	{name: "an owner killed with -9 in mid-burst: failed reads", figure: "zone.owner_killed.failed_reads", op: exactly, bound: 0, unit: "reads", command: zoneKilled},
 	{name: "owner killed: wrong blocks", figure: "zone.owner_killed.wrong_blocks", op: exactly, bound: 0, unit: "blocks", command: zoneKilled},

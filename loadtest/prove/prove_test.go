@@ -101,7 +101,7 @@ func TestMeasuringSomeAgainKeepsTheRest(t *testing.T) {
 		{goal: goal{name: "b", figure: "g", op: atLeast, bound: 1, command: "c"}, value: 2, measured: true},
 		{goal: goal{name: "no goal any more", figure: "h", command: "c"}},
 	})
-	first.Commit = "older"
+	first.Commit, first.Machine = "older", "another"
 	if err := first.write(file); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,8 @@ func TestMeasuringSomeAgainKeepsTheRest(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := again.Figures[0], again.Figures[1]
-	if again.Commit != "older" || len(again.Figures) != 2 || *a.Figure != 3 || !a.Met || a.Commit != commit() || *b.Figure != 2 || b.Commit != "" {
+	if again.Commit != "older" || len(again.Figures) != 2 || *a.Figure != 3 || !a.Met || a.Commit != commit() || *b.Figure != 2 || b.Commit != "" ||
+		again.Machine != "another" || a.Machine != machine() || b.Machine != "" {
 		t.Fatalf("%+v", again)
 	}
 }

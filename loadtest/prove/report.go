@@ -123,7 +123,8 @@ type reportFigure struct {
 	Met     bool     `json:"met"`
 	Command string   `json:"command"`
 	Reason  string   `json:"reason,omitempty"`
-	Commit  string   `json:"commit,omitempty"` // where it was measured, if not at the report's
+	Commit  string   `json:"commit,omitempty"`  // where it was measured, if not at the report's
+	Machine string   `json:"machine,omitempty"` // on which, if not on the report's
 }
 
 func newReport(results []result) report {
@@ -139,7 +140,8 @@ func newReport(results []result) report {
 }
 
 // into puts the figures of rep over those of the same name in file, says of each at
-// which commit it was measured, and drops what is no goal any more.
+// which commit and on which machine it was measured, and drops what is no goal any
+// more. A figure is of one machine, being measured in one run; a table need not be.
 func (rep report) into(file string, goals []goal) (report, error) {
 	doc, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -152,15 +154,15 @@ func (rep report) into(file string, goals []goal) (report, error) {
 	if err := json.Unmarshal(doc, &whole); err != nil {
 		return rep, fmt.Errorf("%s: %w", file, err)
 	}
-	if whole.Machine != rep.Machine {
-		return rep, fmt.Errorf("%s is of another machine (%s): measure all of it again", file, whole.Machine)
-	}
 	whole.Figures = slices.DeleteFunc(whole.Figures, func(f reportFigure) bool {
-		return !slices.ContainsFunc(goals, func(g goal) bool { return g.name == f.Name })
+		return place(goals, f.Name) < 0
 	})
 	for _, f := range rep.Figures {
 		if rep.Commit != whole.Commit {
 			f.Commit = rep.Commit
+		}
+		if rep.Machine != whole.Machine {
+			f.Machine = rep.Machine
 		}
 		at := slices.IndexFunc(whole.Figures, func(old reportFigure) bool { return old.Name == f.Name })
 		if at < 0 {
@@ -169,7 +171,13 @@ func (rep report) into(file string, goals []goal) (report, error) {
 		}
 		whole.Figures[at] = f
 	}
+	slices.SortStableFunc(whole.Figures, func(a, b reportFigure) int { return place(goals, a.Name) - place(goals, b.Name) })
 	return whole, nil
+}
+
+// place is where a goal stands among all.
+func place(goals []goal, name string) int {
+	return slices.IndexFunc(goals, func(g goal) bool { return g.name == name })
 }
 
 func (rep report) write(file string) error {

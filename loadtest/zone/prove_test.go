@@ -18,7 +18,6 @@ import (
 // The links of the issue.
 var (
 	fast = netlab.Link{Rate: 100 * netlab.Mbit}
-	slow = netlab.Link{Rate: 25 * netlab.Mbit}
 	// calm links are slow enough for the processors of a small machine, with the
 	// switch's buffer of a port that jumbo frames of 15 senders need at that rate.
 	calm = netlab.Link{Rate: 50 * netlab.Mbit, Queue: 1 << 20}
