@@ -117,7 +117,7 @@ func TestAProgramIsReadyAfterWhatItHasRead(t *testing.T) {
 	goOn := <-h.hold // a report is on its way
 	ready := make(chan error, 1)
 	go func() { ready <- img.MarkReady(t.Context()) }()
-	time.Sleep(50 * time.Millisecond) // enough for one that does not wait
+	<-time.After(50 * time.Millisecond) // enough for one that does not wait
 	for close(goOn); ; close(goOn) {
 		select {
 		case goOn = <-h.hold:

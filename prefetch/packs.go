@@ -183,6 +183,20 @@ func (p *Packs) ReadBlock(ctx context.Context, id block.ID) (block.Block, error)
 	return p.take(at, id)
 }
 
+// Parts returns what reads the parts that are here: others of the zone may have them.
+func (p *Packs) Parts() block.Reader {
+	return block.ReaderFunc(func(_ context.Context, id block.ID) (block.Block, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, pt := range p.kept {
+			if pt.id == id && !pt.b.IsZero() {
+				return pt.b.Retain(), nil
+			}
+		}
+		return block.Block{}, errNotPacked
+	})
+}
+
 // load has a part read, and those behind it, if that is worth it, and returns what
 // is closed once the part is here or is not to be had.
 func (p *Packs) load(ctx context.Context, first *part) chan struct{} {

@@ -219,7 +219,11 @@ func (r *Run) failedLocked(i int, err error) {
 	if r.seen[i].Load() {
 		r.left--
 	}
-	if r.ctx.Err() != nil || errors.Is(err, context.Canceled) {
+	if r.ctx.Err() != nil {
+		return
+	}
+	r.opts.Logger.Debug("a block cannot be read ahead and is left to who needs it", "image", r.names, "block", r.blocks[i].ID.Short(), "error", err)
+	if errors.Is(err, context.Canceled) {
 		return
 	}
 	if r.failures++; r.failures >= r.opts.MaxFailures && r.why == "" {

@@ -46,11 +46,23 @@ func newReading(workload string, seed uint64, size, n int) reading {
 // became of reading ahead, once it is over.
 func (r reading) start(t *testing.T, d *demoDaemon, image string, want []byte, begin func(*cachedv1.PrefetchLedger) bool) *cachedv1.PrefetchLedger {
 	t.Helper()
+	img := r.open(t, d, image)
+	eventually(t, "the program may begin", func() bool { return begin(prefetchLedger(t, d.client)) })
+	r.run(t, img, want)
+	return prefetchLedger(t, d.client)
+}
+
+func (r reading) open(t *testing.T, d *demoDaemon, image string) *agent.Image {
+	t.Helper()
 	img, err := openImage(t.Context(), agent.Options{Image: image, Workload: r.workload, Daemon: d.client})
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the program may begin", func() bool { return begin(prefetchLedger(t, d.client)) })
+	return img
+}
+
+func (r reading) run(t *testing.T, img *agent.Image, want []byte) {
+	t.Helper()
 	p := make([]byte, 100)
 	for _, off := range r.offsets {
 		if _, err := img.ReadAtContext(t.Context(), p, off); err != nil || !bytes.Equal(p, want[off:off+100]) {
@@ -63,7 +75,6 @@ func (r reading) start(t *testing.T, d *demoDaemon, image string, want []byte, b
 	if err := img.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return prefetchLedger(t, d.client)
 }
 
 func prefetchLedger(t *testing.T, client *api.Client) *cachedv1.PrefetchLedger {

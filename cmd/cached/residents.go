@@ -33,6 +33,7 @@ type resident struct {
 	manifest  block.ID
 	name      string // "" where it was only given by its id
 	workloads []string
+	packed    []string  // of workloads: their packs were read through the zone
 	needs     *needs    // nil: not known yet
 	ask       time.Time // again
 	pause     time.Duration
@@ -98,6 +99,32 @@ func (r *residents) note(seen resident) {
 		}
 	}
 	r.nudgeLocked(seen.manifest)
+}
+
+// opened says that what starts of a workload need is read out of its pack. The zone
+// hears of it at once: who starts it next does the same.
+func (r *residents) opened(w prefetch.Workload) {
+	r.mu.Lock()
+	is, ok := r.images.Get(w.Manifest)
+	if !ok {
+		is = &resident{manifest: w.Manifest}
+		r.images.Add(w.Manifest, is)
+	}
+	if !slices.Contains(is.packed, w.Name) && len(is.packed) < maxNeeds {
+		is.packed, r.edited = append(is.packed, w.Name), true
+	}
+	r.mu.Unlock()
+	r.table.Set(residency.Packed(w.Manifest, w.Name), residency.All, time.Now())
+}
+
+// unpacks reports whether what a start needs is to be read out of its pack: unless the
+// rest of the zone has the blocks, and did not get them out of it. The zone would read
+// the origin twice, where some hosts read parts and others blocks.
+func (r *residents) unpacks(w prefetch.Workload) bool {
+	if r.table.Most(residency.Packed(w.Manifest, w.Name)) > 0 {
+		return true
+	}
+	return r.table.Most(residency.Workload(w.Manifest, w.Name), residency.Starts(w.Manifest), residency.Whole(w.Manifest)) == 0
 }
 
 // learned says that more is known of what starts of an image need.
@@ -244,8 +271,11 @@ func (r *residents) keep() {
 	var all []resident
 	for _, id := range r.images.Keys() { // the oldest first
 		is, _ := r.images.Peek(id)
-		all = append(all, resident{manifest: id, name: is.name, workloads: slices.Clone(is.workloads)})
+		all = append(all, resident{manifest: id, name: is.name, workloads: slices.Clone(is.workloads), packed: slices.Clone(is.packed)})
 		keys[residency.Whole(id)] = true
+		for _, w := range is.packed {
+			keys[residency.Packed(id, w)] = true
+		}
 		if is.needs == nil || is.needs.starts == nil {
 			continue
 		}

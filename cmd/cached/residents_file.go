@@ -22,6 +22,7 @@ type residentRow struct {
 	Manifest  string   `json:"manifest_id"`
 	Name      string   `json:"name,omitempty"`
 	Workloads []string `json:"workloads,omitempty"`
+	Packed    []string `json:"packed,omitempty"`
 }
 
 // load returns the images, the oldest first. A file that cannot be read is none.
@@ -39,7 +40,7 @@ func (f residentsFile) load() (all []resident) {
 		if err != nil || row.Name != "" && block.CheckName(row.Name) != nil {
 			continue
 		}
-		all = append(all, resident{manifest: id, name: row.Name, workloads: row.Workloads[:min(len(row.Workloads), maxNeeds)]})
+		all = append(all, resident{manifest: id, name: row.Name, workloads: row.Workloads[:min(len(row.Workloads), maxNeeds)], packed: row.Packed[:min(len(row.Packed), maxNeeds)]})
 	}
 	return all
 }
@@ -48,7 +49,7 @@ func (f residentsFile) load() (all []resident) {
 func (f residentsFile) save(all []resident) {
 	rows := make([]residentRow, len(all))
 	for i, is := range all {
-		rows[i] = residentRow{is.manifest.String(), is.name, is.workloads}
+		rows[i] = residentRow{is.manifest.String(), is.name, is.workloads, is.packed}
 	}
 	text, err := json.Marshal(rows)
 	if err == nil {

@@ -35,14 +35,13 @@ const maxWorkloads = 1024
 // profile of its workload, and is recorded. A start is forgotten when nothing of it
 // goes on, and the oldest when there are too many.
 type starts struct {
-	ahead    *prefetch.ReadAhead
-	recorder *prefetch.Recorder // nil: nothing is learned, and no profile used
-	library  *prefetch.Library
-	packer   *packer
-	packs    *prefetch.Packs
-	hosts    func() int // of the zone
-	seen     func(resident)
-	log      *slog.Logger
+	ahead     *prefetch.ReadAhead
+	recorder  *prefetch.Recorder // nil: nothing is learned, and no profile used
+	library   *prefetch.Library
+	packer    *packer
+	packs     *prefetch.Packs
+	residents *residents
+	log       *slog.Logger
 
 	busy sync.WaitGroup // starts that begin, or look for their profile
 
@@ -84,7 +83,7 @@ func newStarts(n *node, log *slog.Logger) *starts {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, hosts: n.hosts, seen: n.seen, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
+	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, residents: n.residents, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
 }
 
 // Began implements [api.Starts].
@@ -129,7 +128,7 @@ func (s *starts) Began(ctx context.Context, session string, req *cachedv1.OpenIm
 // untold notes the image of a start of whose end nothing will be heard.
 func (s *starts) untold(req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) {
 	if id, err := block.ParseID(image.GetManifestId()); err == nil {
-		s.seen(resident{manifest: id, name: req.GetImage(), workloads: []string{req.GetWorkload()}})
+		s.residents.note(resident{manifest: id, name: req.GetImage(), workloads: []string{req.GetWorkload()}})
 	}
 }
 
@@ -180,11 +179,11 @@ func (s *starts) prefetch(ctx context.Context, session string, st *start, call b
 	order := profile.Essential(least)
 	st.expected = order
 	var pack *prefetch.Pack
-	// The other hosts of a zone may have the blocks, and have no parts of packs.
-	if s.hosts() == 1 {
+	if s.residents.unpacks(st.workload) {
 		pack, err = s.packer.find(finding, st.workload, len(st.image.Blocks))
 	}
 	if pack != nil {
+		s.residents.opened(st.workload)
 		s.unpack(session, st, pack)
 	} else if err != nil && !errors.Is(err, block.ErrNotFound) && ctx.Err() == nil {
 		s.log.Warn("a start is read ahead of block by block", "image", st.name, "workload", st.workload.Name, "error", err)
@@ -355,7 +354,7 @@ func (s *starts) finish(st *start) {
 	if shut != nil {
 		shut()
 	}
-	s.seen(resident{manifest: st.workload.Manifest, name: st.name, workloads: []string{st.workload.Name}})
+	s.residents.note(resident{manifest: st.workload.Manifest, name: st.name, workloads: []string{st.workload.Name}})
 	if run == nil {
 		return
 	}

@@ -58,9 +58,9 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 		return n, nil
 	}
 
-	held := l1 // what peers may have of a block this node does not own
+	held := tiers.Fallback(l1, n.packs.Parts()) // what peers may have of a block this node does not own
 	if n.l2 != nil {
-		held = tiers.Fallback(l1, tiers.Flight(tiers.ReadThrough(n.l1, n.ledger.Reader(block.Disk, l2), tiers.Always)))
+		held = tiers.Fallback(held, tiers.Flight(tiers.ReadThrough(n.l1, n.ledger.Reader(block.Disk, l2), tiers.Always)))
 	}
 	var err error
 	if n.zone, err = newZone(cfg.Zone, held, log); err != nil {

@@ -11,8 +11,8 @@ const (
 	prefetchPackage  = hostTest + "TestProvePrefetchPackage ./loadtest/host"
 	prefetchSnapshot = hostTest + "TestProvePrefetchSnapshot ./loadtest/host"
 	prefetchUnits    = goTest + "./prefetch"
-	prefetchDaemon   = goTest + "-run 'Learned|FreshHost|WrongProfile|Traces|Starts' ./cmd/cached"
-	prefetchAgent    = goTest + "-run Hears ./agent"
+	prefetchDaemon   = goTest + "-run 'Learned|FreshHost|WrongProfile|Traces|Starts|ColdZone|WarmZone' ./cmd/cached"
+	prefetchAgent    = goTest + "-run 'Hears|ReadyAfter' ./agent"
 	residencyZone    = goTest + "-run TestProveResidency ./cmd/cached"
 	residencyNews    = goTest + "-run TestProveHoldings ./placement/gossip"
 	residencyTable   = goTest + "-run . ./placement/residency"
@@ -43,6 +43,8 @@ var prefetchGoals = slices.Concat(
 		{name: "code packages: every form, what real programs pack, hostile and damaged archives", command: goTest + "./unpack"},
 		{name: "traces, profiles, runs: codecs, merging, hosts that learn at once, damage, outcomes, trust", command: prefetchUnits},
 		{name: "daemons: a fresh host knows what another has learned, a wrong profile is trusted once, traces in and out", command: prefetchDaemon},
+		{name: "four hosts of a cold zone start a workload at once: reads of the origin by essential blocks, all hosts together", figure: "serve.packs.zone_origin_reads_per_block", op: atMost, bound: 0.5, unit: "x", command: prefetchDaemon},
+		{name: "a second host of a zone that has the blocks: reads of the origin", figure: "serve.packs.warm_zone_origin_reads", op: atMost, bound: 2, unit: "reads", command: prefetchDaemon},
 		{name: "agents: the daemon hears of all that a program reads", command: prefetchAgent},
 	},
 )
@@ -93,15 +95,24 @@ func packageGoals(form string) []goal {
 	g := func(name, figure, unit string) goal {
 		return goal{name: "code package, " + form + ": " + name, figure: "prefetch.package." + strings.ReplaceAll(form, ".", "_") + "." + figure, unit: unit, command: prefetchPackage}
 	}
-	p99 := g("the same, 99 of 100", "p99_ms", "ms")
-	p99.op, p99.bound = atMost, 100
-	p99.note = "three daemons, the store and the command run on two cores; see the command's own processor time beside it"
+	within := func(x goal) goal {
+		x.op, x.bound = atMost, 100
+		x.note = "two cores, on which three daemons, the store and the command run, need longer to unpack a local copy: see the tool beside it"
+		return x
+	}
+	tool := map[string]string{"zip": "unzip", "tar.zst": "tar and zstd"}[form]
 	return []goal{
 		g("packed", "packed_mb", "MB"),
 		g("unpacked", "unpacked_mb", "MB"),
 		g("entries", "entries", ""),
 		g("cold host in a zone whose other hosts have it, from open to unpacked, median", "p50_ms", "ms"),
-		p99,
+		within(g("the same, 99 of 100", "p99_ms", "ms")),
+		g(tool+" of a local copy, from the page cache, median", "tool_p50_ms", "ms"),
+		g("cold from the zone, by that", "by_tool", "x"),
+		g("unpacked into memory (tmpfs): cold from the zone, median", "memory.p50_ms", "ms"),
+		within(g("into memory, 99 of 100", "memory.p99_ms", "ms")),
+		g("into memory: "+tool+" of a local copy, median", "memory.tool_p50_ms", "ms"),
+		g("into memory: cold from the zone, by that", "memory.by_tool", "x"),
 		g("processor time of the command, on all cores together, median", "cpu_p50_ms", "ms"),
 		g("the command from exec to its end, median", "command_p50_ms", "ms"),
 	}

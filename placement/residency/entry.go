@@ -15,6 +15,7 @@ const (
 	kindWhole    = 'a'
 	kindStarts   = 's'
 	kindWorkload = 'w'
+	kindPacked   = 'p'
 )
 
 // Whole names all blocks of an image.
@@ -27,6 +28,10 @@ func Starts(manifest block.ID) Key { return keyOf(manifest, kindStarts, "") }
 func Workload(manifest block.ID, workload string) Key {
 	return keyOf(manifest, kindWorkload, workload)
 }
+
+// Packed names the pack of a workload. Who says it holds of it has read of it through
+// its zone, whose nodes have its parts then, rather than the blocks one by one.
+func Packed(manifest block.ID, workload string) Key { return keyOf(manifest, kindPacked, workload) }
 
 func keyOf(manifest block.ID, kind byte, workload string) Key {
 	sum := block.Sum(append(append(manifest[:], kind), workload...))

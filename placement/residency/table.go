@@ -194,6 +194,20 @@ func (t *Table) Says(key Key) bool {
 	return false
 }
 
+// Most returns the largest share that another node says it holds of any of the sets.
+func (t *Table) Most(keys ...Key) (most Share) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, r := range t.others {
+		for _, key := range keys {
+			if e, ok := pick(r.entries, key, 0); ok {
+				most = max(most, e.Share)
+			}
+		}
+	}
+	return most
+}
+
 func pick(entries []Entry, key, instead Key) (Entry, bool) {
 	if i, ok := find(entries, key); ok && entries[i].Share != Gone {
 		return entries[i], true

@@ -151,6 +151,22 @@ func TestHoldersAreSortedByShare(t *testing.T) {
 }
 
 // What a node says again is as young as when it says so, whoever passes it on.
+// A host goes by what others hold, not by what it holds itself.
+func TestTheMostIsThatOfOthers(t *testing.T) {
+	table, other := New("self", 1, began), New("other", 1, began)
+	table.Set(1, All, began)
+	other.Set(2, 5, began)
+	other.Set(3, 9, began)
+	other.Set(4, All, began)
+	other.Retain(func(k Key) bool { return k != 4 }, began)
+	table.Merge(other.Mine(), began)
+	for want, keys := range map[Share][]Key{0: {1, 4}, 5: {1, 2}, 9: {3, 2}} {
+		if got := table.Most(keys...); got != want {
+			t.Errorf("of %v the others hold %d at most, want %d", keys, got, want)
+		}
+	}
+}
+
 func TestAgesGoAlong(t *testing.T) {
 	node := New("n1", 1, began)
 	node.Set(1, All, began)
