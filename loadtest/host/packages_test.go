@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 
 	"github.com/zonecache/cached/internal/figure"
 	"github.com/zonecache/cached/internal/testtool"
@@ -47,38 +49,109 @@ func (l *lab) coldPackage(t *testing.T, form, tree string, dirs []string) {
 	for _, n := range l.zone.Nodes[1:] {
 		on(t, n, l.programs.Command("read", image, "--output", "/dev/null"))
 	}
-	var took, whole, cpu []float64
-	var last unpacked
+	onDisk, inMemory := packageTimes{}, packageTimes{}
+	memory := memoryDir(t)
 	for range pick(100, 3) {
-		l.first.Wipe(t)
-		l.zone.Await(t, l.zone.Nodes[1:])
-		l.first.Start(t)
-		l.zone.Await(t, l.zone.Nodes)
-		dir := filepath.Join(l.room(t, "package"), "out")
-		before := l.zone.Store.Host.Traffic(t)
-		began := time.Now()
-		cmd := l.programs.Command("read", image, "--extract", dir, "--json")
-		out := on(t, l.first, cmd)
-		whole = append(whole, time.Since(began).Seconds())
-		cpu = append(cpu, (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds())
-		if err := json.Unmarshal([]byte(out), &last); err != nil {
-			t.Fatal(err)
-		}
-		took = append(took, last.Seconds)
-		if sent := l.zone.Store.Host.Traffic(t).Since(before).Sent; sent > last.Packed/10 {
-			t.Errorf("the store sent %d bytes of a package that other hosts have", sent)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
+		onDisk.add(l.unpackCold(t, image, l.room(t, "package")))
+		inMemory.add(l.unpackCold(t, image, memory))
+		onDisk.tool = append(onDisk.tool, unpackByTool(t, file, form, l.room(t, "tool")))
+		inMemory.tool = append(inMemory.tool, unpackByTool(t, file, form, memory))
 	}
+	last := onDisk.last
 	figure.Report(t, name+".packed_mb", float64(last.Packed)/1e6, "MB")
 	figure.Report(t, name+".unpacked_mb", float64(last.Bytes)/1e6, "MB")
 	figure.Report(t, name+".entries", float64(last.Entries), "entries")
-	figure.Report(t, name+".p50_ms", 1e3*quantile(took, 0.5), "ms")
-	figure.Report(t, name+".p99_ms", 1e3*quantile(took, 0.99), "ms")
-	figure.Report(t, name+".command_p50_ms", 1e3*quantile(whole, 0.5), "ms")
-	figure.Report(t, name+".cpu_p50_ms", 1e3*quantile(cpu, 0.5), "ms")
+	onDisk.report(t, name)
+	inMemory.report(t, name+".memory")
+}
+
+// memoryDir returns an empty directory on a file system in memory, as functions often
+// have for their code.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	const shm = "/dev/shm"
+	var fs unix.Statfs_t
+	if err := unix.Statfs(shm, &fs); err != nil || fs.Type != unix.TMPFS_MAGIC {
+		t.Skipf("%s is no file system in memory", shm)
+	}
+	dir, err := os.MkdirTemp(shm, "cached-package-") //nolint:usetesting // in memory
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// packageTimes are those of unpacking one package again and again, in seconds.
+type packageTimes struct {
+	took, whole, cpu []float64
+	tool             []float64 // a common program, from a local file
+	last             unpacked
+}
+
+func (p *packageTimes) add(u unpacked, whole, cpu float64) {
+	p.took, p.whole, p.cpu, p.last = append(p.took, u.Seconds), append(p.whole, whole), append(p.cpu, cpu), u
+}
+
+func (p *packageTimes) report(t *testing.T, name string) {
+	t.Helper()
+	figure.Report(t, name+".p50_ms", 1e3*quantile(p.took, 0.5), "ms")
+	figure.Report(t, name+".p99_ms", 1e3*quantile(p.took, 0.99), "ms")
+	figure.Report(t, name+".command_p50_ms", 1e3*quantile(p.whole, 0.5), "ms")
+	figure.Report(t, name+".cpu_p50_ms", 1e3*quantile(p.cpu, 0.5), "ms")
+	figure.Report(t, name+".tool_p50_ms", 1e3*quantile(p.tool, 0.5), "ms")
+	figure.Report(t, name+".by_tool", quantile(p.took, 0.5)/quantile(p.tool, 0.5), "x")
+}
+
+// unpackCold unpacks a package below dir on the first host, which has nothing of it;
+// the others have.
+func (l *lab) unpackCold(t *testing.T, image, dir string) (u unpacked, whole, cpu float64) {
+	t.Helper()
+	l.first.Wipe(t)
+	l.zone.Await(t, l.zone.Nodes[1:])
+	l.first.Start(t)
+	l.zone.Await(t, l.zone.Nodes)
+	dir = filepath.Join(dir, "out")
+	before := l.zone.Store.Host.Traffic(t)
+	began := time.Now()
+	cmd := l.programs.Command("read", image, "--extract", dir, "--json")
+	out := on(t, l.first, cmd)
+	whole = time.Since(began).Seconds()
+	cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+	if err := json.Unmarshal([]byte(out), &u); err != nil {
+		t.Fatal(err)
+	}
+	if sent := l.zone.Store.Host.Traffic(t).Since(before).Sent; sent > u.Packed/10 {
+		t.Errorf("the store sent %d bytes of a package that other hosts have", sent)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	return u, whole, cpu
+}
+
+// unpackByTool has a common program unpack a local file below dir, and returns how
+// long that took.
+func unpackByTool(t *testing.T, file, form, dir string) float64 {
+	t.Helper()
+	dir = filepath.Join(dir, "out")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(testtool.Debian(t, "unzip"), "-q", file, "-d", dir)
+	if form == "tar.zst" {
+		cmd = exec.Command("tar", "-I", testtool.Debian(t, "zstd"), "-xf", file, "-C", dir)
+	}
+	began := time.Now()
+	out, err := cmd.CombinedOutput()
+	took := time.Since(began).Seconds()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, out)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	return took
 }
 
 // An unpacked is what `cached read --extract --json` prints.
