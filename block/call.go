@@ -51,6 +51,9 @@ type Call struct {
 	Tenant   string
 	Cause    Cause
 	Hops     uint8 // how many nodes have passed the read on
+	// Bytes is how long the block is, where the reader knows; 0: not known. It is a
+	// hint to those who decide what may be under way at a time.
+	Bytes int
 	// Until is when the reader gives up; the zero time means that it does not say.
 	// It is a hint to whoever reads on the reader's behalf after its context was
 	// left behind, as a shared read does.

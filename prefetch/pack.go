@@ -12,12 +12,16 @@ import (
 var ErrPack = errors.New("invalid pack")
 
 // A Pack is the essential blocks of a workload laid together, in the order of
-// their first touch, in parts: blocks of up to a mebibyte that hold several. A far
+// their first touch, in parts: blocks of up to [PartSize] that hold several. A far
 // origin is asked a few times for all of them.
 type Pack struct {
 	Image block.ID // the manifest
 	Parts []Part
 }
+
+// PartSize is how many bytes a part has at most. A link of 200 Mbit/s carries so many in
+// 21 ms, which is how long a program's own read may wait behind one.
+const PartSize = 512 << 10
 
 // A Part is a block that holds others, end to end.
 type Part struct {
@@ -139,12 +143,12 @@ func (d *packDecoder) part() (p Part) {
 // Lay says which blocks go together into the parts of a pack: those that are to be
 // read in this order, as many as fit into each.
 func Lay(order []uint32, blocks []Block) (parts [][]uint32) {
-	size := block.MaxSize
+	size := PartSize
 	for _, i := range order {
 		if int(i) >= len(blocks) {
 			continue
 		}
-		if size += blocks[i].Length; size > block.MaxSize {
+		if size += blocks[i].Length; size > PartSize {
 			parts = append(parts, nil)
 			size = blocks[i].Length
 		}

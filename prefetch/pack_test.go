@@ -72,7 +72,7 @@ func FuzzDecodePack(f *testing.F) {
 
 func TestLay(t *testing.T) {
 	var blocks []prefetch.Block
-	for _, length := range []int{600_000, 400_000, 100_000, 1 << 20, 1} {
+	for _, length := range []int{300_000, 200_000, 50_000, 1 << 20, 1} {
 		blocks = append(blocks, prefetch.Block{Length: length})
 	}
 	got := prefetch.Lay([]uint32{4, 0, 1, 2, 3, 77}, blocks)
@@ -190,7 +190,7 @@ func TestADemandJoinsAPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPacked(t, 24)
 		p.takes = time.Second
-		packs := p.open(t, prefetch.PacksOptions{})
+		packs := p.open(t, prefetch.PacksOptions{Ahead: 3})
 		defer packs.Open(p.pack, p.image.Blocks)()
 		go blocktestRead(t, packs, ahead(t.Context()), p.image.Blocks[0].ID, 0)
 		pause(500 * time.Millisecond)

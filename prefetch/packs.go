@@ -16,8 +16,8 @@ type PacksOptions struct {
 	Reader block.Reader
 	// Held reports whether a block is in this host's caches; what is not fetched twice.
 	Held func(block.ID) bool
-	// Keep is how many parts are in memory at a time; default 32, which are 32 MiB.
-	// Ahead is how many are asked for behind the one that is wanted; default 3.
+	// Keep is how many parts are in memory at a time; default 64, which are 32 MiB.
+	// Ahead is how many are asked for behind the one that is wanted; default 7.
 	Keep, Ahead int
 	// Timeout is how long one part may take; default a minute.
 	Timeout time.Duration
@@ -49,6 +49,7 @@ type place struct {
 type part struct {
 	id      block.ID
 	members []block.ID
+	bytes   int
 	next    *part // of the same pack
 	opens   int
 	dropped bool
@@ -60,10 +61,10 @@ type part struct {
 // NewPacks returns a medium without packs.
 func NewPacks(o PacksOptions) *Packs {
 	if o.Keep <= 0 {
-		o.Keep = 32
+		o.Keep = 64
 	}
 	if o.Ahead <= 0 {
-		o.Ahead = 3
+		o.Ahead = 7
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = time.Minute
@@ -135,6 +136,7 @@ func (p *Packs) openLocked(desc Part, blocks []Block) *part {
 		}
 		from += b.Length
 	}
+	pt.bytes = from
 	pt.opens++
 	return pt
 }
@@ -240,7 +242,9 @@ func (p *Packs) loadLocked(ctx context.Context, pt *part) {
 	for len(p.kept) > p.opts.Keep {
 		p.dropLocked()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.opts.Timeout)
+	call := block.CallFrom(ctx)
+	call.Bytes = pt.bytes
+	ctx, cancel := context.WithTimeout(block.WithCall(context.WithoutCancel(ctx), call), p.opts.Timeout)
 	p.loads.Go(func() {
 		defer cancel()
 		b, err := p.opts.Reader.ReadBlock(ctx, pt.id)

@@ -191,7 +191,9 @@ func (r *Run) readBlock(i int, order *placement.Order) {
 	defer r.reads.Done()
 	ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
 	defer cancel()
-	b, err := r.reader.ReadBlock(ctx, r.blocks[i].ID)
+	call := block.CallFrom(ctx)
+	call.Bytes = r.blocks[i].Length
+	b, err := r.reader.ReadBlock(block.WithCall(ctx, call), r.blocks[i].ID)
 	b.Release()
 
 	r.mu.Lock()

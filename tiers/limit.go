@@ -15,7 +15,7 @@ import (
 // arrival within a cause; a read that becomes urgent while it waits is a demand from
 // then on. n must be positive.
 func Limit(next block.Reader, n int) block.Reader {
-	return &limit{next: next, places: n}
+	return &limit{next: next, rule: &steady{places: n}}
 }
 
 // Background returns a Reader that lets at most n reads that no program waits for
@@ -35,79 +35,115 @@ func Background(next block.Reader, n int) block.Reader {
 // could wait for at home, where demand goes first. See [pace].
 func Govern(next block.Reader, least, most int) block.Reader {
 	least = min(least, most)
-	return &limit{next: next, places: max(least, min(firstPlaces, most)), pace: &pace{least: least, most: most}}
+	return &limit{next: next, rule: &governed{steady{max(least, min(firstPlaces, most))}, pace{least: least, most: most}}}
+}
+
+// A rule says which reads a limit lets in. The limit's lock is held.
+type rule interface {
+	// fits reports whether a read may come in beside those that are inside.
+	fits(call block.Call, inside int) bool
+	// came notes that it has, and returns what left is to know of that.
+	came(call block.Call) any
+	// left notes that a read is over. inside counts it still; took is 0 for one that
+	// was given up before it began.
+	left(call block.Call, came any, inside int, took time.Duration, err error)
+}
+
+// A steady rule has so many places.
+type steady struct{ places int }
+
+func (s *steady) fits(_ block.Call, inside int) bool                        { return inside < s.places }
+func (s *steady) came(block.Call) any                                       { return nil }
+func (s *steady) left(_ block.Call, _ any, _ int, _ time.Duration, _ error) {}
+
+// A governed rule has as many places as its pace finds.
+type governed struct {
+	steady
+	pace pace
+}
+
+func (g *governed) left(_ block.Call, _ any, inside int, took time.Duration, err error) {
+	switch {
+	case took == 0:
+	case err == nil:
+		g.places = g.pace.took(took, inside, g.places, time.Now())
+	case errors.Is(err, block.ErrUnavailable), errors.Is(err, block.ErrOverloaded):
+		g.places = g.pace.failed(g.places)
+	}
 }
 
 type limit struct {
 	next block.Reader
 
 	mu      sync.Mutex
-	places  int
+	rule    rule
 	inside  int
-	waiting [len(block.Causes)][]chan struct{}
-	pace    *pace // nil: places stay
+	waiting [len(block.Causes)][]*turn
+}
+
+// A turn is that of one who reads, and may wait for it.
+type turn struct {
+	call block.Call
+	come chan struct{}
+	came any // what the rule said then
 }
 
 func (l *limit) ReadBlock(ctx context.Context, id block.ID) (block.Block, error) {
-	if err := l.enter(ctx); err != nil {
+	var t turn
+	if err := l.enter(ctx, &t); err != nil {
 		return block.Block{}, err
 	}
 	began := time.Now()
 	b, err := l.next.ReadBlock(ctx, id)
-	l.exit(func() {
-		switch {
-		case l.pace == nil:
-		case err == nil:
-			l.places = l.pace.took(time.Since(began), l.inside, l.places, time.Now())
-		case errors.Is(err, block.ErrUnavailable), errors.Is(err, block.ErrOverloaded):
-			l.places = l.pace.failed(l.places)
-		}
-	})
+	l.exit(&t, max(time.Since(began), 1), err)
 	return b, err
 }
 
-func (l *limit) enter(ctx context.Context) error {
-	call := block.CallFrom(ctx)
-	cause := min(int(call.Cause), len(block.Causes)-1)
+// enter returns when t has come, or the context's error.
+func (l *limit) enter(ctx context.Context, t *turn) error {
+	t.call = block.CallFrom(ctx)
+	cause := min(int(t.call.Cause), len(block.Causes)-1)
 	l.mu.Lock()
-	if l.inside < l.places {
+	if l.rule.fits(t.call, l.inside) {
+		defer l.mu.Unlock()
 		l.inside++
-		l.mu.Unlock()
+		t.came = l.rule.came(t.call)
 		return nil
 	}
-	turn := make(chan struct{})
-	l.waiting[cause] = append(l.waiting[cause], turn)
+	t.come = make(chan struct{})
+	l.waiting[cause] = append(l.waiting[cause], t)
 	l.mu.Unlock()
 
 	select {
-	case <-turn:
+	case <-t.come:
 		return nil
 	case <-ctx.Done():
-	case <-call.Urgency.Raised():
+	case <-t.call.Urgency.Raised():
 		l.mu.Lock()
-		if l.takeOutLocked(cause, turn) {
-			cause = int(block.Demand)
-			l.waiting[cause] = append(l.waiting[cause], turn)
+		if l.takeOutLocked(cause, t) {
+			cause, t.call.Cause = int(block.Demand), block.Demand
+			l.waiting[cause] = append(l.waiting[cause], t)
+			l.admitLocked()
 		}
 		l.mu.Unlock()
 		select {
-		case <-turn:
+		case <-t.come:
 			return nil
 		case <-ctx.Done():
 		}
 	}
 	l.mu.Lock()
-	gone := l.takeOutLocked(cause, turn)
+	gone := l.takeOutLocked(cause, t)
 	l.mu.Unlock()
 	if !gone {
-		l.exit(func() {}) // our turn came at the same moment: pass it on
+		l.exit(t, 0, ctx.Err()) // our turn came at the same moment: pass it on
 	}
 	return ctx.Err()
 }
 
 // takeOutLocked ends a wait; false when its turn has come.
-func (l *limit) takeOutLocked(cause int, turn chan struct{}) bool {
-	i := slices.Index(l.waiting[cause], turn)
+func (l *limit) takeOutLocked(cause int, t *turn) bool {
+	i := slices.Index(l.waiting[cause], t)
 	if i < 0 {
 		return false
 	}
@@ -115,18 +151,26 @@ func (l *limit) takeOutLocked(cause int, turn chan struct{}) bool {
 	return true
 }
 
-// exit gives a place back, after learn has said how many there are now, and lets
-// in those who fit.
-func (l *limit) exit(learn func()) {
+// exit gives a place back, and lets in those who fit then.
+func (l *limit) exit(t *turn, took time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	learn()
+	l.rule.left(t.call, t.came, l.inside, took, err)
 	l.inside--
+	l.admitLocked()
+}
+
+// admitLocked lets in whoever fits, in order.
+func (l *limit) admitLocked() {
 	for cause := range l.waiting {
-		for len(l.waiting[cause]) > 0 && l.inside < l.places {
-			close(l.waiting[cause][0])
-			l.waiting[cause] = l.waiting[cause][1:]
+		l.waiting[cause] = slices.DeleteFunc(l.waiting[cause], func(t *turn) bool {
+			if !l.rule.fits(t.call, l.inside) {
+				return false
+			}
 			l.inside++
-		}
+			t.came = l.rule.came(t.call)
+			close(t.come)
+			return true
+		})
 	}
 }

@@ -33,10 +33,12 @@ func TestBackgroundBoundsWhatNoProgramWaitsFor(t *testing.T) {
 		if n := len(entered); n != 2+3 {
 			t.Errorf("%d reads are in progress, want 2 that nobody waits for and 3 of programs", n)
 		}
-		close(gate)
-		synctest.Wait()
 		for range 5 {
 			<-entered
+		}
+		for range 7 { // one after the other
+			gate <- struct{}{}
+			synctest.Wait()
 		}
 		if first, second := <-entered, <-entered; first != block.Prefetch || second != block.Repair {
 			t.Errorf("then %v and %v came, want prefetch before repair", first, second)

@@ -36,7 +36,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	}{tiers.Background(n.l2, diskAhead), n.l2}
 	// One flight per block across all who miss; each origin's bytes are checked
 	// below the fail-over (see open), so that wrong ones are read elsewhere.
-	l4 := tiers.Flight(n.ledger.Reader(block.Origin, tiers.Govern(n.origin, leastOriginReads, cfg.Limits.OriginReads)))
+	l4 := tiers.Flight(n.ledger.Reader(block.Origin, tiers.Yield(tiers.Govern(n.origin, leastOriginReads, cfg.Limits.OriginReads))))
 
 	// caches puts this host's tiers above next. The flight fills L1 before it ends;
 	// the Fallback outside of it lets a hit take off without one.
@@ -70,7 +70,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	// Owned blocks: the origin is read for the whole zone, unless the next holder
 	// has the block. Others: their owner is asked; the origin is the last resort.
 	local := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3.Heirs()), l3.Origin(l4)), tiers.Always)
-	peers := tiers.Fallback(n.ledger.Reader(block.Peer, l3), local)
+	peers := tiers.Fallback(n.ledger.Reader(block.Peer, tiers.Yield(l3)), local)
 	remote := caches(peers, n.zone.admit)
 	parts = tiers.Choose(l3.Owns, local, peers) // kept by their owners only
 	all := tiers.Choose(l3.Owns, local, remote)

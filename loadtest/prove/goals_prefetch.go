@@ -10,6 +10,7 @@ const (
 	prefetchStarts   = hostTest + "TestProvePrefetchStarts ./loadtest/host"
 	prefetchPackage  = hostTest + "TestProvePrefetchPackage ./loadtest/host"
 	prefetchSnapshot = hostTest + "TestProvePrefetchSnapshot ./loadtest/host"
+	prefetchDemand   = hostTest + "TestProvePrefetchDemand ./loadtest/host"
 	prefetchUnits    = goTest + "./prefetch"
 	prefetchDaemon   = goTest + "-run 'Learned|FreshHost|WrongProfile|Traces|Starts|ColdZone|WarmZone' ./cmd/cached"
 	prefetchAgent    = goTest + "-run 'Hears|ReadyAfter' ./agent"
@@ -24,6 +25,8 @@ var prefetchGoals = slices.Concat(
 	learnedGoals("flask", "a web service in Python"),
 	learnedGoals("pyml", "an inference with scikit-learn"),
 	learnedGoals("chrome", "headless Chromium"),
+	demandGoals("flask"),
+	demandGoals("pyml"),
 	packageGoals("zip"),
 	packageGoals("tar.zst"),
 	snapshotGoals("restore", "most bytes in runs of up to 4 MiB"),
@@ -87,6 +90,26 @@ func learnedGoals(image, about string) []goal {
 		want(g("third start: recall", "recall_3", "share"), atLeast, 0.95),
 		want(g("third start: share of the bytes read ahead that was wasted", "wasted_3", "share"), atMost, 0.1),
 		want(g("with a wrong profile, by the first start", "wrong_by_first", "x"), atMost, 1.05),
+	}
+}
+
+// demandGoals are those of a second program's reads beside an image's start.
+func demandGoals(image string) []goal {
+	g := func(name, figure, unit string) goal {
+		return goal{name: "a second program reads 40 cold blocks of 128 KiB a second beside a cold start of " + image + ": " + name, figure: "prefetch.demand." + image + "." + figure, unit: unit, command: prefetchDemand}
+	}
+	p99 := g("99 of 100 with the profile, by without", "p99_by_off", "x")
+	p99.op, p99.bound = atMost, 1.1
+	p99.note = "one part of a pack, 512 KiB, takes 21 ms of a link of 200 Mbit/s: a read that comes behind it waits so long, and behind those that the starting program itself waits for"
+	return []goal{
+		g("median without a profile", "off_p50_ms", "ms"),
+		g("99 of 100 without a profile", "off_p99_ms", "ms"),
+		g("the start, without a profile", "off_start_s", "s"),
+		g("median with the profile", "on_p50_ms", "ms"),
+		g("99 of 100 with the profile", "on_p99_ms", "ms"),
+		g("the start, with the profile", "on_start_s", "s"),
+		g("median with the profile, by without", "p50_by_off", "x"),
+		p99,
 	}
 }
 
