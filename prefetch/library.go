@@ -161,7 +161,12 @@ func (l *Library) merged(ctx context.Context, w Workload, bundle block.ID, own [
 	if len(traces) > 0 && (traces[0].Image != w.Manifest || traces[0].Workload != w.Name) {
 		return nil, fmt.Errorf("%w: bundle of %s %q", block.ErrCorrupt, traces[0].Image.Short(), traces[0].Workload)
 	}
-	return Merge(append(traces, own...))
+	for _, t := range own { // unless the shelf has it all the same
+		if !slices.ContainsFunc(traces, func(o *Trace) bool { return o.Began.Equal(t.Began) && slices.Equal(o.Touches, t.Touches) }) {
+			traces = append(traces, t)
+		}
+	}
+	return Merge(traces)
 }
 
 func (l *Library) bundle(ctx context.Context, id block.ID) ([]*Trace, error) {
@@ -211,6 +216,9 @@ func (l *Library) inherited(ctx context.Context, w Workload, name string) (*Prof
 func (l *Library) Learn(ctx context.Context, t *Trace, names []string) error {
 	w := Workload{Manifest: t.Image, Name: t.Workload}
 	p, err := t.Encode()
+	if err == nil {
+		_, err = EncodeBundle([]*Trace{t}) // one that fits into no profile would keep the others out
+	}
 	if err != nil {
 		return err
 	}
@@ -218,7 +226,7 @@ func (l *Library) Learn(ctx context.Context, t *Trace, names []string) error {
 		err = l.rebuild(ctx, w, names)
 	}
 	if err != nil {
-		l.keep(w, t)
+		l.keep(ctx, w, t)
 		return fmt.Errorf("learn what %s %q read: %w", w.Manifest.Short(), w.Name, err)
 	}
 	return nil
@@ -236,8 +244,7 @@ func (l *Library) KnownFrom(ctx context.Context, t *Trace) (bool, error) {
 	names, err := l.opts.Shelf.Traces(ctx, Workload{Manifest: t.Image, Name: t.Workload})
 	n := 0
 	for _, name := range names {
-		var began int64
-		if _, err := fmt.Sscanf(name, "%d-", &began); err == nil && time.UnixMilli(began).Sub(t.Began).Abs() < sameBurst {
+		if began, ok := beganOf(name); ok && began.Sub(t.Began).Abs() < sameBurst {
 			n++
 		}
 	}
@@ -251,6 +258,13 @@ func traceName(began time.Time) string {
 	return fmt.Sprintf("%013d-%s", began.UnixMilli(), hex.EncodeToString(random[:]))
 }
 
+// beganOf is when a trace of that name began.
+func beganOf(name string) (time.Time, bool) {
+	var began int64
+	_, err := fmt.Sscanf(name, "%d-", &began)
+	return time.UnixMilli(began), err == nil
+}
+
 // maxRebuilds bounds how often a profile is written because others learn, too: the
 // last of them to end writes it for all.
 const maxRebuilds = 8
@@ -260,6 +274,9 @@ func (l *Library) rebuild(ctx context.Context, w Workload, names []string) error
 	for range maxRebuilds {
 		all, err := l.opts.Shelf.Traces(ctx, w)
 		if err != nil {
+			return err
+		}
+		if all, err = l.dropFuture(ctx, w, all); err != nil {
 			return err
 		}
 		latest := all[max(0, len(all)-MaxTraces):]
@@ -292,8 +309,32 @@ func (l *Library) rebuild(ctx context.Context, w Workload, names []string) error
 	return nil
 }
 
+// aheadOfTime is how far ahead of this host's clock others' may be. What claims to come
+// from later would be the latest for as long, and every real start older.
+const aheadOfTime = time.Hour
+
+// dropFuture deletes what comes from the future, and returns the others' names.
+func (l *Library) dropFuture(ctx context.Context, w Workload, names []string) ([]string, error) {
+	var rest []string
+	for _, name := range names {
+		if began, ok := beganOf(name); !ok || time.Until(began) <= aheadOfTime {
+			rest = append(rest, name)
+			continue
+		}
+		l.opts.Logger.Warn("a trace from the future is deleted: the clock of the host that recorded it was ahead", "manifest", w.Manifest, "workload", w.Name, "trace", name)
+		if err := l.opts.Shelf.DeleteTrace(ctx, w, name); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
 // read returns the named traces. One that is damaged, foreign or gone is left out.
 func (l *Library) read(ctx context.Context, w Workload, names []string) ([]*Trace, error) {
+	var blocks []Block // of the image; none: not to be had
+	if l.opts.Blocks != nil {
+		blocks, _ = l.opts.Blocks(ctx, w.Manifest)
+	}
 	var traces []*Trace
 	for _, name := range names {
 		p, err := l.opts.Shelf.Trace(ctx, w, name)
@@ -304,8 +345,12 @@ func (l *Library) read(ctx context.Context, w Workload, names []string) ([]*Trac
 			return nil, err
 		}
 		t, err := DecodeTrace(p)
-		if err == nil && (t.Image != w.Manifest || t.Workload != w.Name) {
+		switch {
+		case err != nil:
+		case t.Image != w.Manifest || t.Workload != w.Name:
 			err = fmt.Errorf("%w: it is of %s %q", ErrTrace, t.Image.Short(), t.Workload)
+		case len(blocks) > 0 && len(blocks) != int(t.Blocks):
+			err = fmt.Errorf("%w: it is of an image of %d blocks, this one has %d", ErrTrace, t.Blocks, len(blocks))
 		}
 		if err != nil {
 			l.opts.Logger.Warn("a trace is left out", "manifest", w.Manifest, "workload", w.Name, "trace", name, "error", err)
@@ -316,14 +361,23 @@ func (l *Library) read(ctx context.Context, w Workload, names []string) ([]*Trac
 	return traces, nil
 }
 
-// keep remembers a trace that the shelf did not take.
-func (l *Library) keep(w Workload, t *Trace) {
+// keep remembers a trace that the shelf did not take, beside what is known.
+func (l *Library) keep(ctx context.Context, w Workload, t *Trace) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	was, _ := l.known.Peek(w)
 	own := append(slices.Clone(was.traces), t)
 	own = own[max(0, len(own)-MaxTraces):]
-	if p, err := Merge(own); err == nil {
-		l.known.Add(w, known{profile: p, traces: own, asked: time.Now()})
+	now := known{profile: was.profile, bundle: was.bundle, traces: own, asked: time.Now()}
+	var p *Profile
+	var err error
+	if was.bundle.IsZero() {
+		p, err = Merge(own)
+	} else {
+		p, err = l.merged(ctx, w, was.bundle, own)
 	}
+	if err == nil { // else what is known stays
+		now.profile = p
+	}
+	l.known.Add(w, now)
 }

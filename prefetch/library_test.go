@@ -300,3 +300,45 @@ func TestWhatIsDamagedIsLeftOut(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
+
+// A trace that cannot be of this image keeps no other out, and one from the future
+// would stay the latest for ever.
+func TestTracesThatCannotBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(t)
+		blocks := make([]prefetch.Block, 1000)
+		small := traceOf(0, 3)
+		small.Blocks = 10
+		late := traceOf(0, 5)
+		late.Began = time.Now().Add(48 * time.Hour).UTC()
+		s.traces[serve] = map[string][]byte{"0-small": encode(t, small)}
+		for i := range prefetch.MaxTraces {
+			s.traces[serve][fmt.Sprintf("%013d-late%d", late.Began.UnixMilli(), i)] = encode(t, late)
+		}
+		learn(t, library(s, map[block.ID][]prefetch.Block{manifest: blocks}), traceOf(time.Minute, 1))
+		if got := essential(t, library(s, nil)); !slices.Equal(got, []uint32{1}) {
+			t.Errorf("%v", got)
+		}
+		if n := len(s.traces[serve]); n != 2 {
+			t.Errorf("%d traces are left, want the small one and the new one", n)
+		}
+	})
+}
+
+// An origin that takes no traces for a while takes nothing away from what is known.
+func TestASickOriginTakesNothingAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(t)
+		l := library(s, nil)
+		learn(t, l, traceOf(0, 1, 2, 3))
+		learn(t, l, traceOf(time.Minute, 1, 2, 3))
+		s.fails = block.ErrUnavailable
+		if err := l.Learn(t.Context(), traceOf(2*time.Minute, 1, 9), nil); !errors.Is(err, block.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		p, err := l.Profile(t.Context(), serve, "app")
+		if err != nil || p.Starts != 3 || !slices.Contains(p.Essential(0.3), 9) || !slices.Contains(p.Essential(prefetch.DefaultShare), 3) {
+			t.Errorf("%+v, %v", p, err)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,13 +31,16 @@ type PacksOptions struct {
 // once; who waits for a block finds it there if that part is on its way, and is
 // not kept waiting for a part that is not.
 type Packs struct {
-	opts PacksOptions
+	opts   PacksOptions
+	ending context.Context //nolint:containedctx // of the loads, which nobody calls
+	end    context.CancelFunc
 
-	mu    sync.Mutex
-	where map[block.ID]place // of blocks in open packs
-	parts map[block.ID]int   // of open packs: how often they are open
-	kept  []*part            // that are here or on their way, the oldest first
-	loads sync.WaitGroup
+	mu     sync.Mutex
+	where  map[block.ID]place // of blocks in open packs
+	parts  map[block.ID]int   // of open packs: how often they are open
+	kept   []*part            // that are here or on their way, the oldest first
+	wasted Count
+	loads  sync.WaitGroup
 }
 
 // A place is where a block lies.
@@ -53,9 +57,11 @@ type part struct {
 	next    *part // of the same pack
 	opens   int
 	dropped bool
-	loading chan struct{} // nil: not asked for; closed once it is here, or is not to be had
-	b       block.Block   // zero: not here
-	err     error
+	loading chan struct{}  // nil: not asked for; closed once it is here, or is not to be had
+	urgency *block.Urgency // of its load
+	cancel  context.CancelFunc
+	b       block.Block           // zero: not here
+	taken   map[block.ID]struct{} // of members: what was cut out
 }
 
 // NewPacks returns a medium without packs.
@@ -75,7 +81,9 @@ func NewPacks(o PacksOptions) *Packs {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Packs{opts: o, where: map[block.ID]place{}, parts: map[block.ID]int{}}
+	p := &Packs{opts: o, where: map[block.ID]place{}, parts: map[block.ID]int{}}
+	p.ending, p.end = context.WithCancel(context.Background())
+	return p
 }
 
 // Open has blocks read from a pack until the returned function is called. blocks
@@ -120,17 +128,20 @@ func (p *Packs) Open(pack *Pack, blocks []Block) (shut func()) {
 // openLocked notes where the blocks of a part lie. A part that is open already, for
 // another start, is the same.
 func (p *Packs) openLocked(desc Part, blocks []Block) *part {
-	pt, from := &part{id: desc.ID}, 0
+	pt := &part{id: desc.ID, taken: map[block.ID]struct{}{}}
+	for _, i := range desc.Blocks {
+		if int(i) < len(blocks) && p.where[blocks[i].ID].part != nil && p.where[blocks[i].ID].part.id == desc.ID {
+			pt = p.where[blocks[i].ID].part
+			break
+		}
+	}
+	from := 0
 	for _, i := range desc.Blocks {
 		if int(i) >= len(blocks) {
 			break // of another image: what comes behind cannot be found
 		}
 		b := blocks[i]
-		at, known := p.where[b.ID]
-		switch {
-		case known && at.part.id == desc.ID:
-			pt = at.part
-		case !known && p.parts[b.ID] == 0:
+		if _, known := p.where[b.ID]; !known && p.parts[b.ID] == 0 {
 			p.where[b.ID] = place{pt, from, b.Length}
 			pt.members = append(pt.members, b.ID)
 		}
@@ -145,6 +156,10 @@ func (p *Packs) shutLocked(pt *part) {
 	if pt.opens--; pt.opens > 0 {
 		return
 	}
+	if pt.cancel != nil {
+		pt.cancel()
+	}
+	p.emptyLocked(pt)
 	for _, id := range pt.members {
 		delete(p.where, id)
 	}
@@ -154,8 +169,27 @@ func (p *Packs) shutLocked(pt *part) {
 			break
 		}
 	}
+}
+
+// emptyLocked lets go of a part's bytes. What nobody has cut out was read in vain.
+func (p *Packs) emptyLocked(pt *part) {
+	if pt.b.IsZero() {
+		return
+	}
+	for _, id := range pt.members {
+		if _, ok := pt.taken[id]; !ok {
+			p.wasted.add(p.where[id].bytes)
+		}
+	}
 	pt.b.Release()
 	pt.b = block.Block{}
+}
+
+// Wasted is what came with parts and was never cut out of them.
+func (p *Packs) Wasted() Count {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wasted
 }
 
 var errNotPacked = fmt.Errorf("prefetch: in no pack that is here: %w", block.ErrNotFound)
@@ -169,13 +203,22 @@ func (p *Packs) ReadBlock(ctx context.Context, id block.ID) (block.Block, error)
 		p.mu.Unlock()
 		return block.Block{}, errNotPacked
 	}
-	loading := at.part.loading
 	p.mu.Unlock()
-	if block.CallFrom(ctx).Cause == block.Prefetch {
-		loading = p.load(ctx, at.part)
+	call := block.CallFrom(ctx)
+	if call.Cause == block.Prefetch {
+		p.load(ctx, at.part)
 	}
+	p.mu.Lock()
+	loading, urgency := at.part.loading, at.part.urgency
+	p.mu.Unlock()
 	if loading == nil {
 		return block.Block{}, errNotPacked
+	}
+	// Whoever waits for any block of the part waits for the part, and for no other.
+	if call.Cause == block.Demand {
+		urgency.Raise()
+	} else {
+		call.Urgency.Raises(urgency)
 	}
 	select {
 	case <-loading:
@@ -199,9 +242,8 @@ func (p *Packs) Parts() block.Reader {
 	})
 }
 
-// load has a part read, and those behind it, if that is worth it, and returns what
-// is closed once the part is here or is not to be had.
-func (p *Packs) load(ctx context.Context, first *part) chan struct{} {
+// load has a part read, and those behind it, if that is worth it.
+func (p *Packs) load(ctx context.Context, first *part) {
 	for pt, n := first, 0; pt != nil && n <= p.opts.Ahead; n++ {
 		p.mu.Lock()
 		asked := pt.loading != nil
@@ -214,9 +256,6 @@ func (p *Packs) load(ctx context.Context, first *part) chan struct{} {
 		pt = pt.next
 		p.mu.Unlock()
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return first.loading
 }
 
 // worth reports whether most of a part is not here: else its blocks are read one
@@ -225,13 +264,16 @@ func (p *Packs) worth(pt *part) bool {
 	if p.opts.Held == nil {
 		return true
 	}
+	p.mu.Lock()
+	members := slices.Clone(pt.members)
+	p.mu.Unlock()
 	missing := 0
-	for _, id := range pt.members {
+	for _, id := range members {
 		if !p.opts.Held(id) {
 			missing++
 		}
 	}
-	return 2*missing > len(pt.members)
+	return 2*missing > len(members)
 }
 
 // loadLocked has a part read on behalf of all who want it.
@@ -243,23 +285,28 @@ func (p *Packs) loadLocked(ctx context.Context, pt *part) {
 		p.dropLocked()
 	}
 	call := block.CallFrom(ctx)
-	call.Bytes = pt.bytes
-	ctx, cancel := context.WithTimeout(block.WithCall(context.WithoutCancel(ctx), call), p.opts.Timeout)
+	pt.urgency = new(block.Urgency)
+	call.Cause, call.Urgency, call.Bytes = block.Prefetch, pt.urgency, pt.bytes
+	ctx, pt.cancel = context.WithTimeout(block.WithCall(context.WithoutCancel(ctx), call), p.opts.Timeout)
+	cancel := pt.cancel
 	p.loads.Go(func() {
 		defer cancel()
+		defer context.AfterFunc(p.ending, cancel)()
 		b, err := p.opts.Reader.ReadBlock(ctx, pt.id)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		defer close(done)
-		if pt.err = err; err != nil {
+		if err != nil {
+			if pt.opens == 0 || p.ending.Err() != nil { // nobody wants it any more
+				return
+			}
 			p.opts.Logger.Warn("a part of a pack cannot be read, its blocks are read one by one", "part", pt.id.Short(), "error", err)
 			return
 		}
-		if pt.opens == 0 || pt.dropped { // nobody wants it any more
-			b.Release()
-			return
-		}
 		pt.b = b
+		if pt.opens == 0 || pt.dropped {
+			p.emptyLocked(pt)
+		}
 	})
 }
 
@@ -269,8 +316,7 @@ func (p *Packs) dropLocked() {
 	oldest := p.kept[0]
 	p.kept = p.kept[1:]
 	oldest.dropped = true
-	oldest.b.Release()
-	oldest.b = block.Block{}
+	p.emptyLocked(oldest)
 }
 
 // take returns a copy of a block out of its part, verified.
@@ -282,6 +328,7 @@ func (p *Packs) take(at place, id block.ID) (block.Block, error) {
 		return block.Block{}, errNotPacked
 	}
 	b = b.Retain()
+	at.part.taken[id] = struct{}{}
 	p.mu.Unlock()
 	defer b.Release()
 	bytes := b.Bytes()[at.from:][:at.bytes]
@@ -294,8 +341,9 @@ func (p *Packs) take(at place, id block.ID) (block.Block, error) {
 	return buf.Seal(id, b.From), nil
 }
 
-// Close waits for what is on its way, and drops everything. Nobody may be reading.
+// Close ends what is on its way, and drops everything. Nobody may be reading.
 func (p *Packs) Close() error {
+	p.end()
 	p.loads.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -50,6 +50,8 @@ func (t *Trace) Check() error {
 		return fail("it names no image")
 	case len(t.Workload) > MaxWorkload || !utf8.ValidString(t.Workload):
 		return fail("workload of %d bytes, want at most %d in UTF-8", len(t.Workload), MaxWorkload)
+	case t.Blocks > MaxTouches:
+		return fail("an image of %d blocks, of at most %d starts are recorded", t.Blocks, MaxTouches)
 	case len(t.Touches) > MaxTouches:
 		return fail("%d touches, at most %d are allowed", len(t.Touches), MaxTouches)
 	case len(t.Touches) > int(t.Blocks):

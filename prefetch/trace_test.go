@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -19,7 +20,7 @@ var manifest = block.Sum([]byte("a manifest"))
 
 // traceOf is a trace of a start that touches the blocks in this order, ten ms apart.
 func traceOf(began time.Duration, blocks ...uint32) *prefetch.Trace {
-	t := &prefetch.Trace{Image: manifest, Workload: "serve", Began: time.Unix(1e9, 0).Add(began).UTC(), Blocks: 1000}
+	t := &prefetch.Trace{Image: manifest, Workload: "serve", Began: time.Unix(9e8, 0).Add(began).UTC(), Blocks: 1000}
 	for i, b := range blocks {
 		t.Touches = append(t.Touches, prefetch.Touch{Block: b, After: time.Duration(i) * 10 * time.Millisecond})
 	}
@@ -119,6 +120,8 @@ func TestEncodeRefusesWhatIsNoTrace(t *testing.T) {
 		"no image":        func(tr *prefetch.Trace) { tr.Image = block.ID{} },
 		"twice":           func(tr *prefetch.Trace) { tr.Touches[1].Block = tr.Touches[0].Block },
 		"past the end":    func(tr *prefetch.Trace) { tr.Touches[1].Block = tr.Blocks },
+		"a vast image":    func(tr *prefetch.Trace) { tr.Blocks = math.MaxUint32 },
+		"just too vast":   func(tr *prefetch.Trace) { tr.Blocks = prefetch.MaxTouches + 1 },
 		"backwards":       func(tr *prefetch.Trace) { tr.Touches[2].After = 0 },
 		"before 1970":     func(tr *prefetch.Trace) { tr.Began = time.Unix(-1, 0) },
 		"no UTF-8":        func(tr *prefetch.Trace) { tr.Workload = "\xff" },

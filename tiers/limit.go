@@ -104,7 +104,8 @@ func (l *limit) enter(ctx context.Context, t *turn) error {
 	t.call = block.CallFrom(ctx)
 	cause := min(int(t.call.Cause), len(block.Causes)-1)
 	l.mu.Lock()
-	if l.rule.fits(t.call, l.inside) {
+	l.admitLocked() // what fits by now goes first
+	if l.rule.fits(t.call, l.inside) && !l.queuesLocked(cause, t.call.Image) {
 		defer l.mu.Unlock()
 		l.inside++
 		t.came = l.rule.came(t.call)
@@ -160,11 +161,25 @@ func (l *limit) exit(t *turn, took time.Duration, err error) {
 	l.admitLocked()
 }
 
+// queuesLocked reports whether a read of the image waits: others of it and of its cause
+// do not pass it, however short they are.
+func (l *limit) queuesLocked(cause int, image string) bool {
+	return slices.ContainsFunc(l.waiting[cause], func(t *turn) bool { return t.call.Image == image })
+}
+
 // admitLocked lets in whoever fits, in order.
 func (l *limit) admitLocked() {
 	for cause := range l.waiting {
+		var stays map[string]bool // images of those who do not fit
 		l.waiting[cause] = slices.DeleteFunc(l.waiting[cause], func(t *turn) bool {
+			if stays[t.call.Image] {
+				return false
+			}
 			if !l.rule.fits(t.call, l.inside) {
+				if stays == nil {
+					stays = map[string]bool{}
+				}
+				stays[t.call.Image] = true
 				return false
 			}
 			l.inside++

@@ -124,7 +124,8 @@ func (y *yielding) left(call block.Call, came any, _ int, took time.Duration, er
 	case took == 0 || err != nil:
 	case met.others+now.others > 0:
 		y.learn(took)
-	case met.own+now.own == 0:
+	case met.own+now.own == 0, y.calm.reads == 0, took < y.calm.mean:
+		// What is read ahead of the program itself may have kept it waiting.
 		y.calm.add(took)
 	}
 }

@@ -232,3 +232,23 @@ func TestAPackIsMadeFromTheCachesOnly(t *testing.T) {
 		t.Errorf("made %v of blocks that its caches have not", packs)
 	}
 }
+
+// A disk that takes nothing more keeps a start from nothing.
+func TestAFullDiskWhileAStartIsReadAheadOf(t *testing.T) {
+	dir := t.TempDir()
+	origin := filepath.Join(dir, "origin")
+	const size = 40_000_000
+	want := publishFile(t, origin, "app", size)
+	program := newReading("serve", 1, size, 40)
+	teachPack(t, origin, program, want)
+	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--origin", "file://"+origin, "--l1-size", "64MiB", "--l2-size", "64MiB", "--l2-min-free", "1000TiB")
+	needed := uint64(len(distinct(t, d, "app", program.offsets)))
+	p := program.start(t, d, "app", want, pending(needed))
+	if p.GetUsed().GetBlocks() != needed || p.GetWasted().GetBlocks() != 0 {
+		t.Errorf("%v", p)
+	}
+	r := quietBooks(t, d.client)
+	if r.Errors != 0 || r.ReadsPerBlock != 1 {
+		t.Errorf("%+v", r)
+	}
+}

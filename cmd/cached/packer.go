@@ -50,20 +50,23 @@ func newPacker(n *node, reader block.Reader, log *slog.Logger) *packer {
 	return &packer{origin: n.origin, library: n.library, images: n.catalog.blocks, reader: reader, held: n.holds, log: log, known: known, making: make(chan struct{}, 1)}
 }
 
-// find returns a workload's pack; block.ErrNotFound when it has none.
-func (p *packer) find(ctx context.Context, w prefetch.Workload, blocks int) (*prefetch.Pack, error) {
+// find returns a workload's pack, and its id; block.ErrNotFound when it has none. One
+// that is known is good while the origin is away.
+func (p *packer) find(ctx context.Context, w prefetch.Workload, blocks int) (*prefetch.Pack, block.ID, error) {
 	was, ok := p.known.Get(w)
 	if !ok || time.Since(was.asked) >= packFresh {
 		id, err := p.origin.Pack(ctx, origin.Workload(w))
 		switch {
 		case errors.Is(err, block.ErrNotFound):
 			was = knownPack{asked: time.Now()}
+		case err != nil && was.pack != nil:
+			return was.pack, was.id, nil
 		case err != nil:
-			return nil, err
+			return nil, id, err
 		case !ok || id != was.id:
-			pack, err := p.open(ctx, id, blocks)
+			pack, err := p.open(ctx, w, id, blocks)
 			if err != nil {
-				return nil, err
+				return nil, id, err
 			}
 			was = knownPack{pack, id, time.Now()}
 		default:
@@ -72,18 +75,22 @@ func (p *packer) find(ctx context.Context, w prefetch.Workload, blocks int) (*pr
 		p.known.Add(w, was)
 	}
 	if was.pack == nil {
-		return nil, fmt.Errorf("no pack of %s %q: %w", w.Manifest.Short(), w.Name, block.ErrNotFound)
+		return nil, was.id, fmt.Errorf("no pack of %s %q: %w", w.Manifest.Short(), w.Name, block.ErrNotFound)
 	}
-	return was.pack, nil
+	return was.pack, was.id, nil
 }
 
-func (p *packer) open(ctx context.Context, id block.ID, blocks int) (*prefetch.Pack, error) {
+func (p *packer) open(ctx context.Context, w prefetch.Workload, id block.ID, blocks int) (*prefetch.Pack, error) {
 	b, err := p.reader.ReadBlock(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Release()
-	return prefetch.DecodePack(b.Bytes(), blocks)
+	pack, err := prefetch.DecodePack(b.Bytes(), blocks)
+	if err == nil && pack.Image != w.Manifest {
+		err = fmt.Errorf("%w: it is of image %s, not %s", prefetch.ErrPack, pack.Image.Short(), w.Manifest.Short())
+	}
+	return pack, err
 }
 
 // update makes a workload's pack anew when what is essential has moved enough.
@@ -117,11 +124,11 @@ func (p *packer) update(ctx context.Context, w prefetch.Workload) error {
 	if bytes < leastPacked || bytes > mostPacked || gone > bytes/mostGone {
 		return nil
 	}
-	switch old, err := p.find(ctx, w, len(blocks)); {
+	switch old, _, err := p.find(ctx, w, len(blocks)); {
 	case err == nil && old.Moved(order, blocks) < movedEnough:
 		return nil
-	case err != nil && !errors.Is(err, block.ErrNotFound) && !errors.Is(err, prefetch.ErrPack):
-		return err
+	case err != nil && !errors.Is(err, block.ErrNotFound) && !errors.Is(err, prefetch.ErrPack) && !errors.Is(err, block.ErrCorrupt):
+		return err // what is damaged is replaced
 	}
 	began := time.Now()
 	pack := &prefetch.Pack{Image: w.Manifest}

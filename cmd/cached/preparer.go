@@ -235,13 +235,16 @@ func (p *preparer) manifestOf(entry *preparation) string {
 // by then.
 func (p *preparer) prepare(entry *preparation) error {
 	was := block.ID{}
-	for range maxMoves {
+	for moves := 0; ; moves++ {
 		e, err := p.catalog.Open(p.ending, entry.GetImage())
 		if err != nil {
 			return err
 		}
 		if e.Ref.Manifest == was {
 			return nil
+		}
+		if moves == maxMoves {
+			return fmt.Errorf("the name moved %d times meanwhile: prepare it again when it stays", maxMoves)
 		}
 		was = e.Ref.Manifest
 		blocks, err := p.chooser.wanted(p.ending, was, entry.GetScope())
@@ -263,7 +266,6 @@ func (p *preparer) prepare(entry *preparation) error {
 			return err
 		}
 	}
-	return fmt.Errorf("the name moved %d times meanwhile", maxMoves)
 }
 
 // close leaves what is under way to the next daemon.

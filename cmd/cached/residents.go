@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -33,9 +34,9 @@ type resident struct {
 	manifest  block.ID
 	name      string // "" where it was only given by its id
 	workloads []string
-	packed    []string  // of workloads: their packs were read through the zone
-	needs     *needs    // nil: not known yet
-	ask       time.Time // again
+	packed    map[string]block.ID // by workload: the pack that was read
+	needs     *needs              // nil: not known yet
+	ask       time.Time           // again
 	pause     time.Duration
 	turn      int // how often it was to be asked at once
 }
@@ -103,25 +104,36 @@ func (r *residents) note(seen resident) {
 
 // opened says that what starts of a workload need is read out of its pack. The zone
 // hears of it at once: who starts it next does the same.
-func (r *residents) opened(w prefetch.Workload) {
+func (r *residents) opened(w prefetch.Workload, pack block.ID) {
 	r.mu.Lock()
 	is, ok := r.images.Get(w.Manifest)
 	if !ok {
 		is = &resident{manifest: w.Manifest}
 		r.images.Add(w.Manifest, is)
 	}
-	if !slices.Contains(is.packed, w.Name) && len(is.packed) < maxNeeds {
-		is.packed, r.edited = append(is.packed, w.Name), true
-	}
+	r.edited = is.opened(w.Name, pack) || r.edited
 	r.mu.Unlock()
-	r.table.Set(residency.Packed(w.Manifest, w.Name), residency.All, time.Now())
+	r.table.Set(residency.Packed(pack), residency.All, time.Now())
+}
+
+// opened notes a workload's pack, and reports whether that is news.
+func (is *resident) opened(workload string, pack block.ID) bool {
+	was, known := is.packed[workload]
+	if was == pack || !known && len(is.packed) >= maxNeeds {
+		return false
+	}
+	if is.packed == nil {
+		is.packed = map[string]block.ID{}
+	}
+	is.packed[workload] = pack
+	return true
 }
 
 // unpacks reports whether what a start needs is to be read out of its pack: unless the
 // rest of the zone has the blocks, and did not get them out of it. The zone would read
 // the origin twice, where some hosts read parts and others blocks.
-func (r *residents) unpacks(w prefetch.Workload) bool {
-	if r.table.Most(residency.Packed(w.Manifest, w.Name)) > 0 {
+func (r *residents) unpacks(w prefetch.Workload, pack block.ID) bool {
+	if r.table.Most(residency.Packed(pack)) > 0 {
 		return true
 	}
 	return r.table.Most(residency.Workload(w.Manifest, w.Name), residency.Starts(w.Manifest), residency.Whole(w.Manifest)) == 0
@@ -199,6 +211,18 @@ func (r *residents) look(id block.ID) {
 	}
 	now := time.Now()
 	r.table.Set(residency.Whole(id), r.node.share(e.Manifest, &d.whole, maxLooked), now)
+	for w, pack := range r.packedOf(id) {
+		set := d.workloads[w]
+		if set == nil {
+			set = &d.whole
+		}
+		// Who holds nothing any more is no sign that the zone does.
+		share := residency.Gone
+		if r.node.share(e.Manifest, set, maxLooked) > 0 {
+			share = residency.All
+		}
+		r.table.Set(residency.Packed(pack), share, now)
+	}
 	if d.starts == nil {
 		return
 	}
@@ -206,6 +230,16 @@ func (r *residents) look(id block.ID) {
 	for w, set := range d.workloads {
 		r.table.Set(residency.Workload(id, w), r.node.share(e.Manifest, set, maxLooked), now)
 	}
+}
+
+// packedOf returns the packs of an image that were read here, by workload.
+func (r *residents) packedOf(id block.ID) map[string]block.ID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if is, ok := r.images.Peek(id); ok {
+		return maps.Clone(is.packed)
+	}
+	return nil
 }
 
 // needsOf returns what starts of a resident need, and asks the origin when it is
@@ -271,10 +305,10 @@ func (r *residents) keep() {
 	var all []resident
 	for _, id := range r.images.Keys() { // the oldest first
 		is, _ := r.images.Peek(id)
-		all = append(all, resident{manifest: id, name: is.name, workloads: slices.Clone(is.workloads), packed: slices.Clone(is.packed)})
+		all = append(all, resident{manifest: id, name: is.name, workloads: slices.Clone(is.workloads), packed: maps.Clone(is.packed)})
 		keys[residency.Whole(id)] = true
-		for _, w := range is.packed {
-			keys[residency.Packed(id, w)] = true
+		for _, pack := range is.packed {
+			keys[residency.Packed(pack)] = true
 		}
 		if is.needs == nil || is.needs.starts == nil {
 			continue

@@ -22,7 +22,8 @@ type residentRow struct {
 	Manifest  string   `json:"manifest_id"`
 	Name      string   `json:"name,omitempty"`
 	Workloads []string `json:"workloads,omitempty"`
-	Packed    []string `json:"packed,omitempty"`
+	// Packed are the packs that were read, by workload.
+	Packed map[string]string `json:"packed,omitempty"`
 }
 
 // load returns the images, the oldest first. A file that cannot be read is none.
@@ -40,7 +41,12 @@ func (f residentsFile) load() (all []resident) {
 		if err != nil || row.Name != "" && block.CheckName(row.Name) != nil {
 			continue
 		}
-		all = append(all, resident{manifest: id, name: row.Name, workloads: row.Workloads[:min(len(row.Workloads), maxNeeds)], packed: row.Packed[:min(len(row.Packed), maxNeeds)]})
+		all = append(all, resident{manifest: id, name: row.Name, workloads: row.Workloads[:min(len(row.Workloads), maxNeeds)]})
+		for w, pack := range row.Packed {
+			if id, err := block.ParseID(pack); err == nil {
+				all[len(all)-1].opened(w, id)
+			}
+		}
 	}
 	return all
 }
@@ -49,7 +55,13 @@ func (f residentsFile) load() (all []resident) {
 func (f residentsFile) save(all []resident) {
 	rows := make([]residentRow, len(all))
 	for i, is := range all {
-		rows[i] = residentRow{is.manifest.String(), is.name, is.workloads, is.packed}
+		rows[i] = residentRow{Manifest: is.manifest.String(), Name: is.name, Workloads: is.workloads}
+		for w, pack := range is.packed {
+			if rows[i].Packed == nil {
+				rows[i].Packed = map[string]string{}
+			}
+			rows[i].Packed[w] = pack.String()
+		}
 	}
 	text, err := json.Marshal(rows)
 	if err == nil {

@@ -24,8 +24,12 @@ const (
 	maxStarts = 256
 )
 
-// findProfile bounds how long a start waits for its profile. It reads meanwhile.
-const findProfile = 10 * time.Second
+// findProfile bounds how long a start waits for its profile, findPack for its pack. It
+// reads meanwhile; without a pack it reads ahead all the same.
+const (
+	findProfile = 10 * time.Second
+	findPack    = time.Second
+)
 
 // maxWorkloads is how many workloads have books of their own.
 const maxWorkloads = 1024
@@ -157,6 +161,7 @@ func newStart(req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) 
 // prefetch reads ahead of a start by the profile of its workload, if there is one
 // and it has been worth it.
 func (s *starts) prefetch(ctx context.Context, session string, st *start, call block.Call) {
+	// Agents that know what to expect ask for it at once: not before a pack is open.
 	defer close(st.known)
 	finding, cancel := context.WithTimeout(ctx, findProfile)
 	defer cancel()
@@ -178,12 +183,14 @@ func (s *starts) prefetch(ctx context.Context, session string, st *start, call b
 	}
 	order := profile.Essential(least)
 	st.expected = order
-	var pack *prefetch.Pack
-	if s.residents.unpacks(st.workload) {
-		pack, err = s.packer.find(finding, st.workload, len(st.image.Blocks))
+	looking, done := context.WithTimeout(ctx, findPack)
+	pack, id, err := s.packer.find(looking, st.workload, len(st.image.Blocks))
+	done()
+	if err == nil && !s.residents.unpacks(st.workload, id) {
+		pack = nil
 	}
 	if pack != nil {
-		s.residents.opened(st.workload)
+		s.residents.opened(st.workload, id)
 		s.unpack(session, st, pack)
 	} else if err != nil && !errors.Is(err, block.ErrNotFound) && ctx.Err() == nil {
 		s.log.Warn("a start is read ahead of block by block", "image", st.name, "workload", st.workload.Name, "error", err)
@@ -395,5 +402,6 @@ func (s *starts) outcome() prefetch.Outcome {
 	for run := range s.runs {
 		all = all.Plus(run.Outcome())
 	}
+	all.Wasted = all.Wasted.Plus(s.packs.Wasted())
 	return all
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,7 +19,10 @@ func aheadOf(t *testing.T, reader block.Reader) (*starts, func(session string, n
 	t.Helper()
 	ahead := prefetch.NewReadAhead(reader, prefetch.Options{})
 	t.Cleanup(func() { ahead.Close() })
-	s := newStarts(&node{ahead: ahead}, slog.New(slog.DiscardHandler))
+	log := slog.New(slog.DiscardHandler)
+	n := &node{ahead: ahead, packs: prefetch.NewPacks(prefetch.PacksOptions{Reader: reader})}
+	n.residents = newResidents(n, "n", filepath.Join(t.TempDir(), "residents.json"), log)
+	s := newStarts(n, log)
 	return s, func(session string, n int) {
 		manifest := &cachedv1.Manifest{}
 		for i := range n {

@@ -33,7 +33,9 @@ func TestLearned(t *testing.T) {
 	if figure.Full() {
 		t.Skip("at small size only")
 	}
-	measureLearned(t, newLab(t, learning, imageNames()...))
+	l := newLab(t, learning, imageNames()...)
+	measureLearned(t, l)
+	measureDemand(t, l)
 }
 
 // TestArtefacts is a small version of what is no container image: a code package and

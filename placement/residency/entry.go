@@ -29,9 +29,9 @@ func Workload(manifest block.ID, workload string) Key {
 	return keyOf(manifest, kindWorkload, workload)
 }
 
-// Packed names the pack of a workload. Who says it holds of it has read of it through
-// its zone, whose nodes have its parts then, rather than the blocks one by one.
-func Packed(manifest block.ID, workload string) Key { return keyOf(manifest, kindPacked, workload) }
+// Packed names a pack. Who says it holds it has read it through its zone, whose nodes
+// have its parts then, rather than the blocks one by one.
+func Packed(pack block.ID) Key { return keyOf(pack, kindPacked, "") }
 
 func keyOf(manifest block.ID, kind byte, workload string) Key {
 	sum := block.Sum(append(append(manifest[:], kind), workload...))
