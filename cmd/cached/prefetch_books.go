@@ -6,6 +6,18 @@ import (
 	"github.com/zonecache/cached/prefetch"
 )
 
+// outcome returns what came of everything that was read ahead.
+func (s *starts) outcome() prefetch.Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.ended
+	for run := range s.runs {
+		all = all.Plus(run.Outcome())
+	}
+	all.Wasted = all.Wasted.Plus(s.packs.Wasted())
+	return all
+}
+
 // proto describes what came of reading ahead.
 func (s *starts) proto() *cachedv1.PrefetchLedger {
 	o := s.outcome()

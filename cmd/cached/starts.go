@@ -393,15 +393,3 @@ func (s *starts) close() {
 	}
 	s.busy.Wait()
 }
-
-// outcome returns what came of everything that was read ahead.
-func (s *starts) outcome() prefetch.Outcome {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := s.ended
-	for run := range s.runs {
-		all = all.Plus(run.Outcome())
-	}
-	all.Wasted = all.Wasted.Plus(s.packs.Wasted())
-	return all
-}
