@@ -17,7 +17,7 @@ tool     = go run ./internal/testtool/install
 gotest   = $(TOOLS)/gotestsum --format standard-quiet -- -timeout 30m
 
 # Tests build the tools they need themselves; these are built beforehand, because a first build takes a minute or more.
-testtools = versitygw grpcurl
+testtools = versitygw grpcurl helm
 
 .PHONY: help
 help: ## list the targets

@@ -65,7 +65,7 @@ type series struct {
 	used, capacity, evictions, declines                 *prometheus.Desc
 	written, rewritten, writeErrors, lost, sick         *prometheus.Desc
 
-	originRequests, originBytes, originDistinct, originSaturated *prometheus.Desc
+	originRequests, originBytes, originAgain, originDistinct, originSaturated, joined *prometheus.Desc
 }
 
 func newSeries() series {
@@ -98,6 +98,8 @@ func newSeries() series {
 		originRequests:  desc("origin_requests_total", "Requests to the object store.", "op"),
 		originBytes:     desc("origin_read_bytes_total", "Bytes of content read from the object store."),
 		originDistinct:  desc("origin_distinct_blocks", "Different blocks read from the object store."),
+		originAgain:     desc("origin_refetched_bytes_total", "Bytes of blocks read from the object store that this node had read from it before."),
+		joined:          desc("shared_reads_total", "Reads that joined one of the same block in progress."),
 		originSaturated: desc("origin_distinct_saturated", "1 if there were more different blocks than are counted."),
 	}
 }
@@ -109,7 +111,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		c.tierReads, c.tierBytes, c.tierTime, c.tierOffers, c.damaged,
 		c.used, c.capacity, c.evictions, c.declines,
 		c.written, c.rewritten, c.writeErrors, c.lost, c.sick,
-		c.originRequests, c.originBytes, c.originDistinct, c.originSaturated,
+		c.originRequests, c.originBytes, c.originAgain, c.originDistinct, c.originSaturated, c.joined,
 	} {
 		out <- d
 	}
@@ -132,6 +134,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		c.collectTier(sink(out), block.Tiers[i], m)
 	}
 	c.collectOrigin(sink(out), s.Origin)
+	sink(out).counter(c.originAgain, c.ledger.again.Load())
+	sink(out).counter(c.joined, c.ledger.joined.Load())
 	if c.zone != nil {
 		c.zoneDescs.collect(sink(out), c.zone)
 	}

@@ -38,7 +38,13 @@ type Ledger struct {
 	distinct *distinctSet
 	ops      []*originOp
 	damage   [len(block.Tiers) + 1]damageBook
+
+	again  atomic.Int64 // bytes of blocks that the origin had been read for before
+	joined atomic.Int64
 }
+
+// Joined counts reads that joined one in progress; see tiers.CountedFlight.
+func (l *Ledger) Joined() *atomic.Int64 { return &l.joined }
 
 // A shard is a share of all counters. Its sum with the others is what counts.
 type shard struct {

@@ -67,8 +67,8 @@ func (m *mediumReader) ReadBlock(ctx context.Context, id block.ID) (b block.Bloc
 			book.failures[kindOf(ctx, err)].Add(1)
 		} else {
 			book.hits.add(b.Len(), l.clock()-began)
-			if m.tier == block.Origin {
-				l.distinct.add(id)
+			if m.tier == block.Origin && l.distinct.add(id) {
+				l.again.Add(int64(b.Len()))
 			}
 		}
 		book.finished.Add(1)

@@ -64,18 +64,20 @@ func newDistinctSet(limit int) *distinctSet {
 	return d
 }
 
-func (d *distinctSet) add(id block.ID) {
+// add notes a block, and reports whether it was known.
+func (d *distinctSet) add(id block.ID) (known bool) {
 	word := binary.LittleEndian.Uint64(id[:8])
 	p := &d.parts[id[8]%distinctParts]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, known := p.seen[word]; known {
-		return
+	if _, known = p.seen[word]; known {
+		return true
 	}
 	if d.size.Add(1) > d.limit {
 		d.size.Add(-1)
 		d.saturated.Store(true)
-		return
+		return false
 	}
 	p.seen[word] = struct{}{}
+	return false
 }

@@ -3,6 +3,7 @@ package tiers
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zonecache/cached/block"
 )
@@ -12,12 +13,16 @@ import (
 // reader's cancellation never fails another, and when the last one has left, the
 // read itself is cancelled. It carries the context values of the reader who came
 // first; its deadlines are those of next.
-func Flight(next block.Reader) block.Reader {
-	return &flights{next: next, open: map[block.ID]*flight{}}
+func Flight(next block.Reader) block.Reader { return CountedFlight(next, new(atomic.Int64)) }
+
+// CountedFlight is Flight that counts who joined a read in progress.
+func CountedFlight(next block.Reader, joined *atomic.Int64) block.Reader {
+	return &flights{next: next, joined: joined, open: map[block.ID]*flight{}}
 }
 
 type flights struct {
-	next block.Reader
+	next   block.Reader
+	joined *atomic.Int64
 
 	mu   sync.Mutex
 	open map[block.ID]*flight
@@ -59,6 +64,7 @@ func (f *flights) join(ctx context.Context, id block.ID) *flight {
 	defer f.mu.Unlock()
 	if fl, ok := f.open[id]; ok {
 		fl.readers++
+		f.joined.Add(1)
 		if fl.urgency != nil {
 			fl.hurry(block.CallFrom(ctx))
 		}

@@ -69,6 +69,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	if err := errors.Join(
 		metrics.Register(n.ledger.Collector(gauges)),
 		metrics.Register(door.refusals),
+		metrics.Register(newOperations(d)),
 		metrics.Register(collectors.NewGoCollector()),
 		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 	); err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/zonecache/cached/api/cachedv1"
@@ -43,8 +44,11 @@ func TestPreparingANameThatMoves(t *testing.T) {
 			publishFile(t, origin, "app", 100_000)
 			p := newPreparer(n, "", slog.New(slog.DiscardHandler))
 			t.Cleanup(p.close)
+			var mu sync.Mutex
 			moved := 0
 			p.reader = block.ReaderFunc(func(ctx context.Context, id block.ID) (block.Block, error) {
+				mu.Lock()
+				defer mu.Unlock()
 				if moved < moves { // while it is prepared
 					moved++
 					publishFile(t, origin, "app", 100_000+moved)

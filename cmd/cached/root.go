@@ -45,7 +45,7 @@ func newRootCommand() *cobra.Command {
 		newReadCommand(),
 		newMountCommand(), newUmountCommand(),
 		newStatsCommand(), newStatusCommand(), newConfigCommand(), newDemoCommand(),
-		newCertsCommand(), newVersionCommand(),
+		newCertsCommand(), newOwnCommand(), newVersionCommand(),
 	)
 	return root
 }

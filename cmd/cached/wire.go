@@ -36,7 +36,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	}{tiers.Background(n.l2, diskAhead), n.l2}
 	// One flight per block across all who miss; each origin's bytes are checked
 	// below the fail-over (see open), so that wrong ones are read elsewhere.
-	l4 := tiers.Flight(n.ledger.Reader(block.Origin, tiers.Yield(tiers.Govern(n.origin, leastOriginReads, cfg.Limits.OriginReads))))
+	l4 := tiers.CountedFlight(n.ledger.Reader(block.Origin, tiers.Yield(tiers.Govern(n.origin, leastOriginReads, cfg.Limits.OriginReads))), n.ledger.Joined())
 
 	// caches puts this host's tiers above next. The flight fills L1 before it ends;
 	// the Fallback outside of it lets a hit take off without one.
@@ -50,7 +50,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 		if n.l2 != nil {
 			next = tiers.ReadThrough(n.ledger.Store(block.Disk, l2), next, admit)
 		}
-		return tiers.Fallback(l1, tiers.Flight(tiers.ReadThrough(n.l1, next, tiers.Always)))
+		return tiers.Fallback(l1, tiers.CountedFlight(tiers.ReadThrough(n.l1, next, tiers.Always), n.ledger.Joined()))
 	}
 	if cfg.Zone.Name == "" {
 		parts = l4

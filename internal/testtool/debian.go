@@ -18,6 +18,8 @@ import (
 // after it.
 func packageOf(program string) string {
 	switch program {
+	case "promtool":
+		return "prometheus"
 	case "nginx":
 		return "nginx-light"
 	case "mkfs.erofs", "fsck.erofs", "dump.erofs":

@@ -48,7 +48,7 @@ func Root() (string, error) {
 // Tools returns every program pinned in the repository at root.
 func Tools(root string) ([]Tool, error) {
 	var all []Tool
-	for _, dir := range []string{root, filepath.Join(root, "tools")} {
+	for _, dir := range []string{root, filepath.Join(root, "tools"), filepath.Join(root, "tools", "kubernetes")} {
 		file := filepath.Join(dir, "go.mod")
 		text, err := os.ReadFile(file)
 		if err != nil {

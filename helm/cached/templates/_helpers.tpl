@@ -1,0 +1,135 @@
+{{- define "cached.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "cached.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains (include "cached.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "cached.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "cached.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "cached.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "cached.labels" -}}
+{{ include "cached.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "cached.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "cached.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "cached.image" -}}
+{{- $repository := .Values.image.repository -}}
+{{- with .Values.global.imageRegistry -}}
+{{- $parts := splitList "/" $repository -}}
+{{- $first := first $parts -}}
+{{- if and (gt (len $parts) 1) (or (contains "." $first) (contains ":" $first) (eq $first "localhost")) -}}
+{{- $parts = rest $parts -}}
+{{- end -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (join "/" $parts) -}}
+{{- end -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" $repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "cached.gossipSecret" -}}
+{{- default (printf "%s-gossip" (include "cached.fullname" .)) .Values.gossip.existingSecret -}}
+{{- end -}}
+
+{{/* What is asked for and cannot be, said at once and in plain words. */}}
+{{- define "cached.check" -}}
+{{- $bad := list -}}
+{{- if not .Values.zones -}}
+{{- $bad = append $bad "zones: name at least one, e.g. --set 'zones={eu-1a}' (kubectl get nodes -L topology.kubernetes.io/zone shows them)" -}}
+{{- end -}}
+{{- if and (not .Values.zoneLabel) (gt (len .Values.zones) 1) -}}
+{{- $bad = append $bad "zoneLabel is empty, so that all nodes are in one zone, but zones names several" -}}
+{{- end -}}
+{{- if not .Values.origin.urls -}}
+{{- $bad = append $bad "origin.urls: name the object store, e.g. --set 'origin.urls={s3://images?endpoint=https://minio.example:9000&region=eu-1}'" -}}
+{{- end -}}
+{{- if and (eq .Values.tls.mode "csi") (not .Values.tls.csi.issuer) -}}
+{{- $bad = append $bad "tls.mode is csi: tls.csi.issuer must name cert-manager's issuer" -}}
+{{- end -}}
+{{- if and (eq .Values.l2.type "claim") (not .Values.l2.claim) -}}
+{{- $bad = append $bad "l2.type is claim: l2.claim must name a PersistentVolumeClaim" -}}
+{{- end -}}
+{{- if and (or .Values.agents.service.enabled (not .Values.hostNetwork)) (not .Values.tls.agents.existingSecret) (not .Values.agents.insecure) -}}
+{{- $bad = append $bad "agents reach the daemon from beyond the host's loopback: set tls.agents.existingSecret, or agents.insecure=true on a network that you trust" -}}
+{{- end -}}
+{{- if le (int .Values.terminationGracePeriodSeconds) 10 -}}
+{{- $bad = append $bad "terminationGracePeriodSeconds must be more than 10: reads in progress are drained for five seconds less" -}}
+{{- end -}}
+{{- if $bad -}}
+{{- fail (printf "\n\n%s\n" (join "\n" $bad)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The configuration file: what the chart sets, and over it .Values.config as it stands. */}}
+{{- define "cached.config" -}}
+{{- $c := dict
+  "data-dir" "/var/lib/cached"
+  "origins" .root.Values.origin.urls
+  "l1" (dict "size" .root.Values.l1.size)
+  "l2" (dict "size" .root.Values.l2.size "min-free" .root.Values.l2.minFree)
+  "log" (dict "format" "json")
+  "shutdown" (dict "drain-timeout" (printf "%ds" (sub (int .root.Values.terminationGracePeriodSeconds) 5)))
+-}}
+{{- $zone := dict
+  "name" .zone
+  "peer-listen" (printf ":%d" (int .root.Values.ports.peers))
+  "gossip" (printf ":%d" (int .root.Values.ports.gossip))
+  "seeds" (list (printf "%s:%d" (include "cached.seeds" .) (int .root.Values.ports.gossip)))
+-}}
+{{- if eq .root.Values.tls.mode "insecure" -}}
+{{- $_ := set $zone "insecure" true -}}
+{{- else -}}
+{{- $_ := set $zone "tls" "/run/cached/zone-tls" -}}
+{{- $_ := set $zone "gossip-keys" "/run/cached/gossip/gossip.keys" -}}
+{{- end -}}
+{{- $_ := set $c "zone" $zone -}}
+{{- $local := and .root.Values.hostNetwork (not .root.Values.agents.service.enabled) -}}
+{{- $_ := set $c "listen" (printf "%s:%d" (ternary "127.0.0.1" "" $local) (int .root.Values.ports.blocks)) -}}
+{{- $_ := set $c "insecure-admin" true -}}
+{{- if .root.Values.tls.agents.existingSecret -}}
+{{- $_ := set $c "tls" (dict "dir" "/run/cached/tls") -}}
+{{- else if not $local -}}
+{{- $_ := set $c "insecure" true -}}
+{{- end -}}
+{{- if .root.Values.tenants.existingSecret -}}
+{{- $_ := set $c "auth" (dict "tenants" "/run/cached/tenants/tenants.yaml") -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $c (deepCopy .root.Values.config)) -}}
+{{- end -}}
+
+{{/* The name whose addresses are those of the zone's nodes. */}}
+{{- define "cached.seeds" -}}
+{{- printf "%s-peers-%s.%s.svc" (include "cached.fullname" .root) .zone .root.Release.Namespace -}}
+{{- end -}}
+
+{{/* GOMEMLIMIT: nine tenths of the memory limit, in MiB. */}}
+{{- define "cached.memoryLimit" -}}
+{{- $limit := toString (dig "limits" "memory" "" .Values.resources) -}}
+{{- if hasSuffix "Gi" $limit -}}
+{{- printf "%dMiB" (div (mul (trimSuffix "Gi" $limit | int64) 1024 9) 10) -}}
+{{- else if hasSuffix "Mi" $limit -}}
+{{- printf "%dMiB" (div (mul (trimSuffix "Mi" $limit | int64) 9) 10) -}}
+{{- end -}}
+{{- end -}}

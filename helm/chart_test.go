@@ -1,0 +1,292 @@
+package helm_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/zonecache/cached/helm/readme"
+	"github.com/zonecache/cached/internal/testtool"
+	"github.com/zonecache/cached/loadtest/zone"
+)
+
+// An object is one of the API's, decoded.
+type object map[string]any
+
+func (o object) at(path ...string) any {
+	var v any = map[string]any(o)
+	for _, name := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[name]
+	}
+	return v
+}
+
+func (o object) name() string { return fmt.Sprint(o.at("kind"), " ", o.at("metadata", "name")) }
+
+// least are the values that an installation must give.
+var least = []string{"zones={eu-1a}", "origin.urls={s3://images?endpoint=https://minio.example:9000&region=eu-1}"}
+
+// helm runs `helm template` with values, "key=value" each.
+func helm(t *testing.T, values ...string) ([]byte, error) {
+	t.Helper()
+	args := []string{"template", "rel", "cached", "--kube-version", "1.34.0", "--namespace", "caches"}
+	for _, v := range values {
+		args = append(args, "--set", v)
+	}
+	out, err := exec.Command(testtool.Go(t, "helm"), args...).CombinedOutput()
+	return out, err
+}
+
+// render returns the objects of the chart with these values beside the least.
+func render(t *testing.T, values ...string) []object {
+	t.Helper()
+	out, err := helm(t, append(slices.Clone(least), values...)...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var all []object
+	dec := yaml.NewDecoder(bytes.NewReader(out))
+	for {
+		var o map[string]any
+		err := dec.Decode(&o)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if len(o) > 0 {
+			all = append(all, o)
+		}
+	}
+}
+
+func find(t *testing.T, all []object, name string) object {
+	t.Helper()
+	for _, o := range all {
+		if o.name() == name {
+			return o
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return nil
+}
+
+// cases are ways to install the chart.
+var cases = map[string][]string{
+	"least":       nil,
+	"two zones":   {"zones={eu-1a,eu-1b}"},
+	"one zone":    {"zoneLabel="},
+	"csi":         {"tls.mode=csi", "tls.csi.issuer=zones"},
+	"insecure":    {"tls.mode=insecure"},
+	"pod network": {"hostNetwork=false", "agents.insecure=true", "agents.service.enabled=true", "networkPolicy.enabled=true"},
+	"agents' TLS": {"agents.service.enabled=true", "tls.agents.existingSecret=agents", "tenants.existingSecret=tenants"},
+	"ephemeral":   {"l2.type=ephemeral", "l2.ephemeral.storageClassName=local"},
+	"claim":       {"l2.type=claim", "l2.claim=mine"},
+	"secrets":     {"origin.existingSecret=s3", "gossip.existingSecret=keys", "global.imageRegistry=mirror.example:5000", "imagePullSecrets={a}", "global.imagePullSecrets={b}"},
+	"monitoring":  {"monitoring.podMonitor.enabled=true", "monitoring.serviceMonitor.enabled=true", "monitoring.rules.enabled=true", "monitoring.dashboards.enabled=true", "podDisruptionBudget.enabled=true"},
+	"operator":    {"monitoring.dashboards.enabled=true", "monitoring.dashboards.operator=true"},
+	"extra":       {"extraArgs={--distribution=tree}", "extraEnv[0].name=A", "extraEnv[0].value=b", "extraObjects[0].apiVersion=v1", "extraObjects[0].kind=ConfigMap", "extraObjects[0].metadata.name=more", "config.limits.origin-reads=8", "config.log.level=debug"},
+}
+
+func TestLint(t *testing.T) {
+	program := testtool.Go(t, "helm")
+	args := []string{"lint", "cached", "--strict", "--kube-version", "1.34.0"}
+	for _, v := range least {
+		args = append(args, "--set", v)
+	}
+	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// The daemon understands what every way of installing it renders: its configuration
+// file, the flags of its containers, the ports, the paths.
+func TestTheBinaryUnderstandsTheChart(t *testing.T) {
+	programs, err := zone.Build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	helpOf := func(args ...string) string {
+		out, err := programs.Command(append(slices.Clone(args), "--help")...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	for name, values := range cases {
+		t.Run(name, func(t *testing.T) {
+			for _, o := range render(t, values...) {
+				switch o.at("kind") {
+				case "ConfigMap":
+					if text, ok := o.at("data", "cached.yaml").(string); ok {
+						checkConfig(t, programs, text)
+					}
+				case "DaemonSet":
+					spec := object(o.at("spec", "template", "spec").(map[string]any)) //nolint:forcetypeassert // a panic says enough
+					for _, list := range []string{"initContainers", "containers"} {
+						containers, _ := spec.at(list).([]any)
+						for _, c := range containers {
+							checkContainer(t, helpOf, spec, c.(map[string]any)) //nolint:forcetypeassert // as above
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// checkConfig has the binary read a configuration file. What is on the node only is
+// taken out of it.
+func checkConfig(t *testing.T, programs zone.Programs, text string) {
+	t.Helper()
+	for _, line := range []string{`tls: /run/cached/zone-tls`, `gossip-keys: .*`, `dir: /run/cached/tls`, `tenants: .*`} {
+		was := text
+		text = regexp.MustCompile(`(?m)^.*`+line+`\n`).ReplaceAllString(text, "")
+		if was != text && strings.HasPrefix(line, "tls:") {
+			text = strings.Replace(text, "zone:\n", "zone:\n  insecure: true\n", 1)
+		}
+		if was != text && strings.HasPrefix(line, "dir:") {
+			text = strings.Replace(text, "tls:\n", "insecure: true\n", 1)
+		}
+		text = strings.Replace(text, "auth:\n", "", 1)
+	}
+	file := filepath.Join(t.TempDir(), "cached.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := programs.Command("config", "validate", "--config", file, "--node", "n1", "--peer-advertise", "10.0.0.1:7072", "--gossip-advertise", "10.0.0.1:7946", "--admin", "10.0.0.1:7071")
+	cmd.Env = append(cmd.Env, "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s\n%s", err, out, text)
+	}
+}
+
+// checkContainer wants flags that the command has, volumes that the pod has, and the
+// least privileges.
+func checkContainer(t *testing.T, helpOf func(...string) string, pod object, container map[string]any) {
+	t.Helper()
+	c := object(container)
+	name := fmt.Sprint(c.at("name"))
+	var words []string
+	args, _ := c.at("args").([]any)
+	for _, a := range args {
+		words = append(words, fmt.Sprint(a))
+	}
+	verbs := 1
+	if len(words) > 1 && words[0] == "certs" {
+		verbs = 2
+	}
+	help := helpOf(words[:verbs]...)
+	for _, w := range words[verbs:] {
+		if flag, _, _ := strings.Cut(w, "="); strings.HasPrefix(flag, "--") && !regexp.MustCompile(`(?m)^\s+`+regexp.QuoteMeta(flag)+`\b`).MatchString(help) {
+			t.Errorf("%s: `cached %s` has no flag %s", name, strings.Join(words[:verbs], " "), flag)
+		}
+	}
+	volumes := map[string]bool{}
+	list, _ := pod.at("volumes").([]any)
+	for _, v := range list {
+		volumes[fmt.Sprint(object(v.(map[string]any)).at("name"))] = true //nolint:forcetypeassert // a panic says enough
+	}
+	mounts, _ := c.at("volumeMounts").([]any)
+	for _, m := range mounts {
+		if v := fmt.Sprint(object(m.(map[string]any)).at("name")); !volumes[v] { //nolint:forcetypeassert // as above
+			t.Errorf("%s mounts %s, which the pod has not", name, v)
+		}
+	}
+	if c.at("securityContext", "readOnlyRootFilesystem") != true || c.at("securityContext", "allowPrivilegeEscalation") != false {
+		t.Errorf("%s: %v", name, c.at("securityContext"))
+	}
+	if drop := fmt.Sprint(c.at("securityContext", "capabilities", "drop")); drop != "[ALL]" {
+		t.Errorf("%s drops %s", name, drop)
+	}
+	if name == "cached" && c.at("securityContext", "runAsNonRoot") != true {
+		t.Error("the daemon runs as root")
+	}
+}
+
+// What cannot be is said at once, in words.
+func TestValuesThatCannotBe(t *testing.T) {
+	for name, c := range map[string]struct {
+		values []string
+		says   string
+	}{
+		"nothing":         {nil, "zones: name at least one"},
+		"no origin":       {[]string{"zones={a}"}, "origin.urls"},
+		"zones, no label": {append(slices.Clone(least), "zones={a,b}", "zoneLabel="), "zoneLabel is empty"},
+		"csi":             {append(slices.Clone(least), "tls.mode=csi"), "tls.csi.issuer"},
+		"claim":           {append(slices.Clone(least), "l2.type=claim"), "l2.claim"},
+		"plain text":      {append(slices.Clone(least), "hostNetwork=false"), "agents.insecure=true"},
+		"no time":         {append(slices.Clone(least), "terminationGracePeriodSeconds=10"), "terminationGracePeriodSeconds"},
+		"a typo":          {append(slices.Clone(least), "l2.sise=1GiB"), "sise"},
+		"a wrong type":    {append(slices.Clone(least), "hostNetwork=yes"), "hostNetwork"},
+		"a wrong choice":  {append(slices.Clone(least), "l2.type=emptyDir"), "/l2/type"},
+	} {
+		if out, err := helm(t, c.values...); err == nil || !strings.Contains(string(out), c.says) {
+			t.Errorf("%s: %v\n%.400s", name, err, out)
+		}
+	}
+}
+
+func TestWhatIsRendered(t *testing.T) {
+	all := render(t, "zones={eu-1a,eu-1b}", "global.imageRegistry=mirror.example:5000", "image.digest=sha256:00", "extraArgs={--distribution=tree}", "config.limits.origin-reads=8", "resources.limits.memory=10Gi")
+	ds := find(t, all, "DaemonSet rel-cached-eu-1b")
+	if got := ds.at("spec", "template", "spec", "nodeSelector", "topology.kubernetes.io/zone"); got != "eu-1b" {
+		t.Errorf("node selector %v", got)
+	}
+	text, err := json.Marshal(ds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"mirror.example:5000/zonecache/cached@sha256:00"`, `"--distribution=tree"`, `"secretName":"cached-ca-eu-1b"`, `{"name":"GOMEMLIMIT","value":"9216MiB"}`,
+		`"maxUnavailable":1`, `"priorityClassName":"system-node-critical"`, `"path":"/readyz"`,
+	} {
+		if !bytes.Contains(text, []byte(want)) {
+			t.Errorf("the DaemonSet lacks %s", want)
+		}
+	}
+	if cm := fmt.Sprint(find(t, all, "ConfigMap rel-cached-eu-1a").at("data", "cached.yaml")); !strings.Contains(cm, "origin-reads: 8") || !strings.Contains(cm, "rel-cached-peers-eu-1a.caches.svc:7946") {
+		t.Error(cm)
+	}
+	// Another configuration restarts the pods, another label does not.
+	sum := func(values ...string) any {
+		return find(t, render(t, values...), "DaemonSet rel-cached-eu-1a").at("spec", "template", "metadata", "annotations", "checksum/config")
+	}
+	if sum() == sum("l1.size=1GiB") || sum() != sum("monitoring.podMonitor.enabled=true") {
+		t.Error("the checksum is not that of the configuration")
+	}
+}
+
+// The README says what values.yaml does.
+func TestTheReadmeIsCurrent(t *testing.T) {
+	read := func(name string) []byte {
+		text, err := os.ReadFile(filepath.Join("cached", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	want, err := readme.Make(string(read("README.head.md")), read("values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(read("README.md")) != want {
+		t.Error("helm/cached/README.md is stale: run `go generate ./helm/readme`")
+	}
+}

@@ -1,0 +1,112 @@
+package dashboards
+
+import "fmt"
+
+// rate is the per-second increase of a counter with these labels beside the variables.
+func rate(metric, labels string) string {
+	if labels != "" {
+		labels += ", "
+	}
+	return fmt.Sprintf("rate(%s{%s%s}[$__rate_interval])", metric, labels, all)
+}
+
+func sum(by, expr string) string {
+	if by == "" {
+		return "sum(" + expr + ")"
+	}
+	return "sum by (" + by + ") (" + expr + ")"
+}
+
+func ratio(a, b string) string { return a + "\n/ " + b }
+
+// quantile is of a histogram, by tier.
+func quantile(q, metric, labels string) string {
+	return fmt.Sprintf("histogram_quantile(%s, %s)", q, sum("le, tier", rate(metric+"_bucket", labels)))
+}
+
+const (
+	demand = `cause="demand"`
+	hits   = `cause="demand", tier=~"l1|l2|l3"`
+	served = `cause="demand", tier=~"l1|l2|l3|l4"`
+)
+
+// All are the dashboards of the chart.
+func All() []Dashboard { return []Dashboard{overview, tiers, zone, prefetch, burst} }
+
+var overview = Dashboard{
+	Name: "overview", Title: "Overview", About: "Does the cache earn its keep?",
+	Panels: []Panel{
+		{Title: "Hit rate, blocks", Kind: Number, Unit: "percentunit", Wide: 6, About: "Reads of programs that the object store was not asked for.", Queries: []Query{{Expr: ratio(sum("", rate("cached_block_reads_total", hits)), sum("", rate("cached_block_reads_total", served))), Legend: "blocks"}}},
+		{Title: "Hit rate, bytes", Kind: Number, Unit: "percentunit", Wide: 6, Queries: []Query{{Expr: ratio(sum("", rate("cached_block_read_bytes_total", hits)), sum("", rate("cached_block_read_bytes_total", served))), Legend: "bytes"}}},
+		{Title: "Served", Kind: Number, Unit: "Bps", Wide: 6, About: "Bytes of blocks given to programs.", Queries: []Query{{Expr: sum("", rate("cached_block_read_bytes_total", "")), Legend: "served"}}},
+		{Title: "Read from the object store", Kind: Number, Unit: "Bps", Wide: 6, Queries: []Query{{Expr: sum("", rate("cached_origin_read_bytes_total", "")), Legend: "origin"}}},
+		{Title: "Reads by the tier that served them", Kind: Lines, Unit: "reqps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_reads_total", demand)), Legend: "{{tier}}"}}},
+		{Title: "Bytes by the tier that served them", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_read_bytes_total", demand)), Legend: "{{tier}}"}}},
+		{Title: "Origin offload", Kind: Lines, Unit: "short", About: "Bytes served for each byte read from the object store.", Queries: []Query{{Expr: ratio(sum("zone", rate("cached_block_read_bytes_total", "")), "("+sum("zone", rate("cached_origin_read_bytes_total", ""))+" > 0 or "+sum("zone", rate("cached_block_read_bytes_total", ""))+" * 0 + 1)"), Legend: "{{zone}}"}}},
+		{Title: "Failed reads", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("kind", rate("cached_block_read_errors_total", "")), Legend: "{{kind}}"}}},
+		{Title: "How long reads take", Kind: Heatmap, Unit: "s", Queries: []Query{{Expr: sum("le", rate("cached_block_read_duration_seconds_bucket", `tier!="error"`)), Legend: "{{le}}"}}},
+		{Title: "99th percentile by serving tier", Kind: Lines, Unit: "s", Queries: []Query{{Expr: quantile("0.99", "cached_block_read_duration_seconds", `tier!="error"`), Legend: "{{tier}}"}}},
+		{Title: "Cold starts", Kind: Lines, Unit: "short", About: "Starts of programs whose reads were recorded, in five minutes.", Queries: []Query{{Expr: sum("result", fmt.Sprintf("increase(cached_prefetch_starts_total{%s}[5m])", all)), Legend: "{{result}}"}}},
+		{Title: "Blocks that were not what their id says", Kind: Lines, Unit: "short", About: "Any is a broken disk, peer or store.", Queries: []Query{{Expr: sum("source", fmt.Sprintf("increase(cached_integrity_failures_total{%s}[5m])", all)), Legend: "{{source}}"}}},
+	},
+}
+
+var tiers = Dashboard{
+	Name: "tiers", Title: "Tiers", About: "L1 memory, L2 disk, L3 peers, L4 object store.",
+	Panels: []Panel{
+		{Title: "Look-ups by tier and outcome", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("tier, outcome", rate("cached_tier_reads_total", "")), Legend: "{{tier}} {{outcome}}"}}},
+		{Title: "Hit rate of each tier's own look-ups", Kind: Lines, Unit: "percentunit", Queries: []Query{{Expr: ratio(sum("tier", rate("cached_tier_reads_total", `outcome="hit"`)), sum("tier", rate("cached_tier_reads_total", ""))), Legend: "{{tier}}"}}},
+		{Title: "Median by tier", Kind: Lines, Unit: "s", Queries: []Query{{Expr: quantile("0.5", "cached_tier_read_duration_seconds", ""), Legend: "{{tier}}"}}},
+		{Title: "99th percentile by tier", Kind: Lines, Unit: "s", Queries: []Query{{Expr: quantile("0.99", "cached_tier_read_duration_seconds", ""), Legend: "{{tier}}"}}},
+		{Title: "Fullness", Kind: Lines, Unit: "percentunit", Queries: []Query{{Expr: ratio(sum("tier, node", fmt.Sprintf("cached_tier_used_bytes{%s}", all)), sum("tier, node", fmt.Sprintf("cached_tier_capacity_bytes{%s}", all))), Legend: "{{node}} {{tier}}"}}},
+		{Title: "Evictions", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("tier", rate("cached_tier_evictions_total", "")), Legend: "{{tier}}"}}},
+		{Title: "Offered and not kept", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("tier", rate("cached_tier_offers_total", "")), Legend: "{{tier}} offered"}, {Expr: sum("tier", rate("cached_tier_declines_total", "")), Legend: "{{tier}} not kept"}}},
+		{Title: "Written to disk", Kind: Lines, Unit: "Bps", Queries: []Query{{Expr: sum("node", rate("cached_tier_written_bytes_total", "")), Legend: "{{node}}"}, {Expr: sum("node", rate("cached_tier_rewritten_bytes_total", "")), Legend: "{{node}} again"}}},
+		{Title: "Disks that take no writes", Kind: Lines, Unit: "short", Queries: []Query{{Expr: sum("node", fmt.Sprintf("cached_tier_sick{%s}", all)), Legend: "{{node}}"}}},
+		{Title: "Requests to the object store", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("op", rate("cached_origin_requests_total", "")), Legend: "{{op}}"}}},
+		{Title: "Pinned", Kind: Lines, Unit: "bytes", Queries: []Query{{Expr: sum("node", fmt.Sprintf("cached_pinned_bytes{%s}", all)), Legend: "{{node}}"}}},
+	},
+}
+
+var zone = Dashboard{
+	Name: "zone", Title: "Zone", About: "The hosts of a zone, which read from each other.",
+	Panels: []Panel{
+		{Title: "Nodes in the ring, as each sees it", Kind: Lines, Unit: "short", About: "One line for each node; they must lie on each other.", Queries: []Query{{Expr: fmt.Sprintf("cached_ring_members{%s}", all), Legend: "{{node}}"}}},
+		{Title: "Rings", Kind: Number, Unit: "short", About: "More than one for long is a split.", Queries: []Query{{Expr: fmt.Sprintf(`count by (zone) (count_values by (zone) ("epoch", cached_ring_epoch{%s}))`, allZone), Legend: "{{zone}}"}}},
+		{Title: "Balance: owned share by the mean", Kind: Lines, Unit: "short", Queries: []Query{{Expr: fmt.Sprintf("cached_ring_owned_share{%s}\n/ on (zone) group_left avg by (zone) (cached_ring_owned_share{%s})", all, allZone), Legend: "{{node}}"}}},
+		{Title: "Bytes from and to peers", Kind: Lines, Unit: "Bps", Queries: []Query{{Expr: sum("node, direction", rate("cached_peer_bytes_total", "")), Legend: "{{node}} {{direction}}"}}},
+		{Title: "Hedges", Kind: Lines, Unit: "reqps", About: "Second asks for a block whose owner was slow, and those that came first.", Queries: []Query{{Expr: sum("kind", rate("cached_peer_hedges_total", "")), Legend: "{{kind}}"}}},
+		{Title: "Redirects", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("direction", rate("cached_peer_redirects_total", "")), Legend: "{{direction}}"}}},
+		{Title: "Peers that fail", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("kind", rate("cached_peer_failures_total", "")), Legend: "{{kind}}"}}},
+		{Title: "Peers that are not asked at the moment", Kind: Lines, Unit: "short", Queries: []Query{{Expr: fmt.Sprintf("cached_peers_suspect{%s}", all), Legend: "{{node}}"}}},
+		{Title: "Slow peers: 99th percentile of reads of peers", Kind: Lines, Unit: "s", Queries: []Query{{Expr: fmt.Sprintf("histogram_quantile(0.99, sum by (le, node) (rate(cached_tier_read_duration_seconds_bucket{tier=\"l3\", %s}[$__rate_interval])))", all), Legend: "{{node}}"}}},
+		{Title: "Refused", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("reason", rate("cached_peer_refused_total", "")), Legend: "{{reason}}"}}},
+	},
+}
+
+var prefetch = Dashboard{
+	Name: "prefetch", Title: "Prefetch", About: "What is read ahead of programs, and whether it is worth it.",
+	Panels: []Panel{
+		{Title: "Precision", Kind: Lines, Unit: "percentunit", About: "Of what was read ahead, the part that a program asked for.", Queries: []Query{{Expr: ratio(sum("zone", rate("cached_prefetch_bytes_total", `result=~"used|late"`)), sum("zone", rate("cached_prefetch_bytes_total", ""))), Legend: "{{zone}}"}}},
+		{Title: "Recall", Kind: Lines, Unit: "percentunit", About: "Of what programs with a profile asked for, the part that was read ahead.", Queries: []Query{{Expr: ratio(sum("zone", rate("cached_prefetch_blocks_total", `result=~"used|late"`)), "("+sum("zone", rate("cached_prefetch_blocks_total", `result=~"used|late"`))+" + "+sum("zone", rate("cached_prefetch_missed_blocks_total", ""))+")"), Legend: "{{zone}}"}}},
+		{Title: "What came of it", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("result", rate("cached_prefetch_bytes_total", "")), Legend: "{{result}}"}}},
+		{Title: "Not asked for so far", Kind: Lines, Unit: "bytes", Queries: []Query{{Expr: sum("node", fmt.Sprintf("cached_prefetch_pending_bytes{%s}", all)), Legend: "{{node}}"}}},
+		{Title: "Reads ahead by the tier that served them", Kind: Lines, Unit: "reqps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_reads_total", `cause="prefetch"`)), Legend: "{{tier}}"}}},
+		{Title: "Starts recorded", Kind: Lines, Unit: "short", Queries: []Query{{Expr: sum("result", fmt.Sprintf("increase(cached_prefetch_starts_total{%s}[5m])", all)), Legend: "{{result}}"}}},
+		{Title: "Nodes of which it is known what they hold", Kind: Lines, Unit: "short", Queries: []Query{{Expr: fmt.Sprintf("cached_residency_nodes{%s}", all), Legend: "{{node}}"}}},
+	},
+}
+
+var burst = Dashboard{
+	Name: "burst", Title: "Burst", About: "Many starts of one image at once.",
+	Panels: []Panel{
+		{Title: "Reads in progress", Kind: Lines, Unit: "short", Queries: []Query{{Expr: fmt.Sprintf("cached_requests_in_flight{%s}", all), Legend: "{{node}}"}}},
+		{Title: "Origin reads per distinct block", Kind: Lines, Unit: "short", About: "1 is the best there is for a zone that has nothing; each host counts for itself.", Queries: []Query{{Expr: ratio(sum("zone", fmt.Sprintf(`cached_origin_requests_total{op="get", %s}`, all)), "("+sum("zone", fmt.Sprintf("cached_origin_distinct_blocks{%s}", all))+" > 0 or "+sum("zone", fmt.Sprintf("cached_origin_distinct_blocks{%s}", all))+" + 1)"), Legend: "{{zone}}"}}},
+		{Title: "Shared flights", Kind: Lines, Unit: "reqps", About: "Reads that joined one of the same block in progress.", Queries: []Query{{Expr: sum("node", rate("cached_shared_reads_total", "")), Legend: "{{node}}"}}},
+		{Title: "Read from the origin again", Kind: Lines, Unit: "Bps", About: "Bytes of blocks that a host had read from the object store before.", Queries: []Query{{Expr: sum("node", rate("cached_origin_refetched_bytes_total", "")), Legend: "{{node}}"}}},
+		{Title: "Served by peers and by the origin", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_tier_read_bytes_total", `tier=~"l3|l4"`)), Legend: "{{tier}}"}}},
+		{Title: "Blocks passed on, by host", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("node", rate("cached_peer_blocks_total", `direction="sent"`)), Legend: "{{node}}"}}},
+		{Title: "Function Trees", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("outcome", rate("cached_peer_tree_blocks_total", "")), Legend: "{{outcome}}"}}},
+		{Title: "Reads whose source died under them", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("", rate("cached_peer_orphans_total", "")), Legend: "orphans"}, {Expr: sum("", rate("cached_peer_budget_spent_total", "")), Legend: "left to the origin"}}},
+	},
+}
