@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
+)
+
+// What a host should have.
+const (
+	fewDescriptors = 1 << 16
+	slowDisk       = 200 << 20 // bytes a second
+	trialBytes     = 64 << 20
+)
+
+// memory compares what L1 takes with what there is: for this container, or the machine.
+func (d *doctor) memory() {
+	need := int64(d.cfg.L1.Size) + int64(d.cfg.L1.Size)/4 + 128<<20
+	limit, what := memoryOfMachine(), "this machine has"
+	if c, ok := cgroupLimit(); ok && c < limit {
+		limit, what = c, "this control group may use"
+	}
+	v := sound
+	if need > limit {
+		v = broken
+	}
+	d.note("memory", v, "lower --l1-size, or raise the limit", "an L1 of %s takes up to %s of the %s that %s",
+		humanize.IBytes(uint64(d.cfg.L1.Size)), humanize.IBytes(uint64(need)), humanize.IBytes(uint64(limit)), what)
+}
+
+// cgroupLimit is what the control group of this process may use.
+func cgroupLimit() (int64, bool) {
+	for _, file := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		return n, err == nil // "max" is no limit
+	}
+	return 0, false
+}
+
+func (d *doctor) descriptors() {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return
+	}
+	v := sound
+	if l.Max < fewDescriptors {
+		v = doubted
+	}
+	d.note("descriptors", v, "LimitNOFILE=1048576 in the unit, or ulimit -n", "this process may have %d files and connections", l.Max)
+}
+
+// disk looks at the room for L2 and at how fast it is written.
+func (d *doctor) disk() {
+	if d.cfg.L2.Size == 0 {
+		d.note("disk", sound, "", "L2 is off")
+		return
+	}
+	dir := d.cfg.L2.Dir
+	if err := prepareDirs(d.cfg); err != nil {
+		d.note("disk", broken, "give the directory to the user of the daemon (cached own DIR --user UID:GID)", "%v", err)
+		return
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		d.note("disk", broken, "", "%s: %v", dir, err)
+		return
+	}
+	free := int64(fs.Bavail) * fs.Bsize
+	held := usedBelow(dir)
+	want := int64(d.cfg.L2.Size) + int64(d.cfg.L2.MinFree)
+	switch {
+	case fs.Type == unix.TMPFS_MAGIC:
+		d.note("disk", doubted, "give --l2-dir a directory on NVMe", "%s is in memory: L2 takes what L1 could use, and is empty after a reboot", dir)
+	case free+held < want:
+		d.note("disk", doubted, "lower --l2-size, or make room: L2 keeps to what is free", "%s has room for %s, L2 and its reserve want %s", dir,
+			humanize.IBytes(uint64(free+held)), humanize.IBytes(uint64(want)))
+	default:
+		d.note("disk", sound, "", "%s has room for %s, L2 and its reserve want %s", dir, humanize.IBytes(uint64(free+held)), humanize.IBytes(uint64(want)))
+	}
+	rate, err := writeRate(dir)
+	v := sound
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		d.note("disk speed", doubted, "make room", "%v", err)
+		return
+	case err != nil:
+		d.note("disk speed", broken, "the user of the daemon must be able to write there", "%v", err)
+		return
+	case rate < slowDisk:
+		v = doubted
+	}
+	d.note("disk speed", v, "put L2 on NVMe: what it brings back must be faster than the network", "%s/s written and synced", humanize.IBytes(uint64(rate)))
+}
+
+// usedBelow is what the files below dir take.
+func usedBelow(dir string) (bytes int64) {
+	_ = filepath.WalkDir(dir, func(_ string, e os.DirEntry, err error) error {
+		if err != nil {
+			return nil //nolint:nilerr // what cannot be seen is not counted
+		}
+		if fi, err := e.Info(); err == nil {
+			if st, ok := fi.Sys().(*syscall.Stat_t); ok && fi.Mode().IsRegular() {
+				bytes += st.Blocks * 512
+			}
+		}
+		return nil
+	})
+	return bytes
+}
+
+// writeRate writes a file, waits until it is on the medium, and removes it.
+func writeRate(dir string) (bytesPerSecond float64, err error) {
+	f, err := os.CreateTemp(dir, "doctor-*")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	p := bytes.Repeat([]byte("cached doctor!! "), 1<<16)
+	began := time.Now()
+	for n := 0; n < trialBytes; n += len(p) {
+		if _, err := f.Write(p); err != nil {
+			return 0, err
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	return trialBytes / time.Since(began).Seconds(), nil
+}
+
+// kernel says how images can be mounted here.
+func (d *doctor) kernel() {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		d.note("mount", doubted, "modprobe fuse; a container needs the device", "there is no /dev/fuse: images are read, not mounted")
+		return
+	}
+	if os.Geteuid() != 0 {
+		if _, err := exec.LookPath("fusermount3"); err != nil {
+			d.note("mount", doubted, "install the package fuse3", "who is not root mounts through fusermount3, which is not here")
+			return
+		}
+		d.note("mount", sound, "", "FUSE, by fusermount3")
+		return
+	}
+	switch {
+	case !hasEROFS():
+		d.note("mount", doubted, "modprobe erofs", "the kernel knows no EROFS now: images are mounted by FUSE, which is slower")
+	case !kernelAtLeast(6, 12):
+		d.note("mount", sound, "", "EROFS through a loop device (from Linux 6.12 on without one)")
+	default:
+		d.note("mount", sound, "", "EROFS from a file")
+	}
+}
+
+func hasEROFS() bool {
+	f, err := os.Open("/proc/filesystems")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if strings.HasSuffix(lines.Text(), "\terofs") {
+			return true
+		}
+	}
+	return false
+}
+
+// kernelAtLeast reports whether this kernel is of that version or a later one.
+func kernelAtLeast(major, minor int) bool {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return false
+	}
+	release := strings.SplitN(unix.ByteSliceToString(name.Release[:]), ".", 3)
+	if len(release) < 2 {
+		return false
+	}
+	a, errA := strconv.Atoi(release[0])
+	b, errB := strconv.Atoi(release[1])
+	return errA == nil && errB == nil && (a > major || a == major && b >= minor)
+}

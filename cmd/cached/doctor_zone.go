@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zonecache/cached/identity"
+	"github.com/zonecache/cached/tiers/origin"
+)
+
+// What the network should be like.
+const (
+	farOrigin    = 200 * time.Millisecond
+	originTries  = 5
+	doctorWaits  = 5 * time.Second // for anything on the network
+	clockOff     = 5 * time.Second
+	clockRefused = 15 * time.Minute // by S3
+)
+
+// origins asks each object store a few times.
+func (d *doctor) origins(ctx context.Context) {
+	err := withOrigin(ctx, d.cfg, func(o *origin.Origin) error {
+		for _, s := range o.Origins() {
+			d.originAnswers(ctx, s)
+		}
+		return nil
+	})
+	if err != nil {
+		d.note("origin", broken, "check the URL, the credentials in the environment, and the CA", "%v", err)
+	}
+}
+
+func (d *doctor) originAnswers(ctx context.Context, s *origin.Single) {
+	var took []time.Duration
+	for range originTries {
+		ctx, cancel := context.WithTimeout(ctx, doctorWaits)
+		began := time.Now()
+		err := s.Check(ctx)
+		cancel()
+		if err != nil {
+			v := broken
+			if len(d.cfg.Origins) > 1 {
+				v = doubted // the others serve
+			}
+			d.note("origin", v, "check the endpoint, the bucket, the region and the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)", "%s: %v", s, err)
+			return
+		}
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	median, v := took[len(took)/2], sound
+	if median > farOrigin {
+		v = doubted
+	}
+	d.note("origin", v, "choose a store in the same region", "%s answers in %s", s, median.Round(time.Millisecond/10))
+}
+
+// clock compares this host's with that of the first store that tells its own.
+func (d *doctor) clock(ctx context.Context) {
+	for _, raw := range d.cfg.Origins {
+		u, err := url.Parse(raw)
+		if err != nil || u.Scheme != "s3" || u.Query().Get("endpoint") == "" {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, doctorWaits)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodHead, u.Query().Get("endpoint"), nil)
+		if err != nil {
+			continue
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			continue
+		}
+		resp.Body.Close()
+		theirs, err := http.ParseTime(resp.Header.Get("Date"))
+		if err != nil {
+			continue
+		}
+		off, v := time.Since(theirs).Abs().Truncate(time.Second), sound
+		switch {
+		case off > clockRefused:
+			v = broken
+		case off > clockOff:
+			v = doubted
+		}
+		d.note("clock", v, "start an NTP client (chrony)", "%s off that of %s", off, u.Query().Get("endpoint"))
+		return
+	}
+}
+
+// zone looks at what this node needs to be one of a zone's.
+func (d *doctor) zone(ctx context.Context) {
+	z := d.cfg.Zone
+	if z.Name == "" {
+		d.note("zone", doubted, "name it with --zone, unless this host is alone", "no zone is set: this host reads the whole origin for itself")
+		return
+	}
+	if z.Insecure {
+		d.note("zone", doubted, "use --zone-tls and --gossip-keys", "nodes of %s trust whoever reaches their ports", z.Name)
+	} else {
+		d.certificate("zone", z.TLS)
+		if text, err := os.ReadFile(z.GossipKeys); err != nil {
+			d.note("gossip keys", broken, "`cached certs gossip-key` makes one for all nodes", "%v", err)
+		} else {
+			d.note("gossip keys", sound, "", "%d in %s", len(strings.Fields(string(text))), z.GossipKeys)
+		}
+	}
+	if d.cfg.TLS.Dir != "" {
+		d.certificate("agents", d.cfg.TLS.Dir)
+	}
+	if len(z.Seeds) == 0 {
+		d.note("seeds", sound, "", "none: this node waits for others to join it")
+		return
+	}
+	d.seeds(ctx, z)
+}
+
+func (d *doctor) certificate(use, dir string) {
+	s, err := identity.Load(dir, identity.Options{})
+	if err == nil {
+		err = s.Check()
+	}
+	if err != nil {
+		d.note("certificate", broken, "`cached certs issue` into the same directory renews it", "%s: %v", use, err)
+		return
+	}
+	left, v := time.Until(s.NotAfter()), sound
+	if left < certificateSoon {
+		v = doubted
+	}
+	d.note("certificate", v, "`cached certs issue` into the same directory renews it", "%s: valid for %d days", use, int(left.Hours()/24))
+}
+
+// seeds looks whether any of them is there.
+func (d *doctor) seeds(ctx context.Context, z ZoneConfig) {
+	var problems []error
+	reached := 0
+	for _, seed := range z.Seeds {
+		for _, addr := range seedAddresses(ctx, seed, &problems) {
+			dialing, cancel := context.WithTimeout(ctx, doctorWaits)
+			c, err := new(net.Dialer).DialContext(dialing, "tcp", addr)
+			cancel()
+			if err != nil {
+				problems = append(problems, err)
+				continue
+			}
+			reached++
+			c.Close()
+		}
+	}
+	switch {
+	case reached == 0:
+		d.note("seeds", doubted, "start the others, or open port 7946 (TCP and UDP) and 7072 (TCP) between the hosts", "none answers: %v", errors.Join(problems...))
+	case len(problems) > 0:
+		d.note("seeds", sound, "", "%d answer, others do not: %v", reached, problems[0])
+	default:
+		d.note("seeds", sound, "", "%d answer", reached)
+	}
+}
+
+// seedAddresses are those a seed stands for.
+func seedAddresses(ctx context.Context, seed string, problems *[]error) (all []string) {
+	ctx, cancel := context.WithTimeout(ctx, doctorWaits)
+	defer cancel()
+	if name, ok := strings.CutPrefix(seed, "srv+"); ok {
+		_, records, err := net.DefaultResolver.LookupSRV(ctx, "", "", name)
+		if err != nil {
+			*problems = append(*problems, err)
+		}
+		for _, r := range records {
+			all = append(all, net.JoinHostPort(strings.TrimSuffix(r.Target, "."), fmt.Sprint(r.Port)))
+		}
+		return all
+	}
+	host, port, err := net.SplitHostPort(seed)
+	if err != nil {
+		host, port = seed, "7946"
+	}
+	addrs, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		*problems = append(*problems, err)
+	}
+	for _, a := range addrs {
+		all = append(all, net.JoinHostPort(a, port))
+	}
+	return all
+}
