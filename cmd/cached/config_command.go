@@ -19,7 +19,7 @@ file. Unknown keys in the file are errors.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigPrintCommand(), newConfigValidateCommand())
+	cmd.AddCommand(newConfigPrintCommand(), newConfigValidateCommand(), newConfigReferenceCommand())
 	return cmd
 }
 

@@ -103,3 +103,27 @@ func TestSizesRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// docs/config.md is what the code says, and has every key of the file.
+func TestTheReferenceIsCurrent(t *testing.T) {
+	var made strings.Builder
+	if err := printReference(&made); err != nil {
+		t.Fatal(err)
+	}
+	was, err := os.ReadFile("../../docs/config.md")
+	if err != nil || string(was) != made.String() {
+		t.Errorf("docs/config.md is stale (%v): run `cached config reference > docs/config.md`", err)
+	}
+	var keys func(path string, tree map[string]any)
+	keys = func(path string, tree map[string]any) {
+		for name, v := range tree {
+			key := strings.TrimPrefix(path+"."+name, ".")
+			if below, ok := v.(map[string]any); ok {
+				keys(key, below)
+			} else if !strings.Contains(made.String(), "| `"+key+"` |") {
+				t.Errorf("the key %s is not in it", key)
+			}
+		}
+	}
+	keys("", treeOf(Default()))
+}

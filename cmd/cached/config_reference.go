@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+func newConfigReferenceCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "reference",
+		Short: "Print all settings as a Markdown table: key, flag, environment, default, meaning",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return printReference(cmd.OutOrStdout()) },
+	}
+}
+
+const referenceHead = `# Settings of the daemon
+
+Made by ` + "`cached config reference`" + `. A setting is a key of the YAML file that ` + "`--config`" + ` names, an environment variable, or a flag of
+` + "`cached serve`" + `; later ones win. Unknown keys are errors. ` + "`cached config print`" + ` shows what is in effect, ` + "`cached config validate`" + ` checks it.
+Sizes are numbers with B, KiB, MiB, GiB, TiB or kB, MB, GB, TB; durations as 1.5s, 2m, 1h. A list in the environment is separated by spaces.
+
+| key | flag | environment | default | what it is |
+|---|---|---|---|---|
+`
+
+func printReference(w io.Writer) error {
+	c := Default()
+	fs := pflag.NewFlagSet("reference", pflag.ContinueOnError)
+	bindFlags(fs, &c)
+	var rows []string
+	var err error
+	fs.VisitAll(func(f *pflag.Flag) {
+		key, keyErr := keyOf(f)
+		if keyErr != nil {
+			err = keyErr
+			return
+		}
+		_, usage := pflag.UnquoteUsage(f)
+		shown := "`" + f.DefValue + "`"
+		if f.DefValue == "" || f.DefValue == "[]" || key == "zone.node" || key == "data-dir" {
+			shown = "" // the text says what, or it differs from host to host
+		}
+		rows = append(rows, fmt.Sprintf("| `%s` | `--%s` | `%s` | %s | %s |", key, f.Name, envPrefix+strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")), shown, strings.ReplaceAll(usage, "|", `\|`)))
+	})
+	if err != nil {
+		return err
+	}
+	slices.Sort(rows)
+	_, err = fmt.Fprintf(w, "%s%s\n", referenceHead, strings.Join(rows, "\n"))
+	return err
+}
+
+// keyOf finds the key that a flag sets: the one that has another value afterwards.
+func keyOf(f *pflag.Flag) (string, error) {
+	before, c := Default(), Default()
+	fs := pflag.NewFlagSet("key", pflag.ContinueOnError)
+	bindFlags(fs, &c)
+	values := []string{"77", "77s", "77MiB", "another"}
+	if f.Value.Type() == "bool" {
+		values = []string{"true", "false"}
+	}
+	for _, v := range values {
+		if err := fs.Set(f.Name, v); err != nil {
+			continue
+		}
+		if keys := differences("", treeOf(before), treeOf(c)); len(keys) == 1 {
+			return keys[0], nil
+		}
+	}
+	return "", fmt.Errorf("--%s sets no key, or several", f.Name)
+}
+
+// treeOf is a configuration as its file has it.
+func treeOf(c Config) map[string]any {
+	var tree map[string]any
+	if doc, err := yaml.Marshal(c); err != nil || yaml.Unmarshal(doc, &tree) != nil {
+		return nil
+	}
+	return tree
+}
+
+func differences(path string, a, b map[string]any) (keys []string) {
+	for name, was := range a {
+		key := strings.TrimPrefix(path+"."+name, ".")
+		inA, okA := was.(map[string]any)
+		inB, okB := b[name].(map[string]any)
+		switch {
+		case okA && okB:
+			keys = append(keys, differences(key, inA, inB)...)
+		case fmt.Sprint(was) != fmt.Sprint(b[name]):
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
