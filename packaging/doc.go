@@ -1,0 +1,2 @@
+// Package packaging has what an installation without Kubernetes needs, and the tests of it.
+package packaging
