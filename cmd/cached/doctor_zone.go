@@ -76,7 +76,7 @@ func (d *doctor) clock(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := (&http.Client{Timeout: doctorWaits}).Do(req)
 		if err != nil {
 			continue
 		}
