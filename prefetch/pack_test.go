@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -323,8 +324,9 @@ func TestWhoWaitsForAPartHurriesIt(t *testing.T) {
 		waits := new(block.Urgency)
 		call := block.CallFrom(ahead(t.Context()))
 		call.Urgency = waits
-		go blocktestRead(t, packs, block.WithCall(t.Context(), call), p.image.Blocks[0].ID, 0)
-		go blocktestRead(t, packs, ahead(t.Context()), p.image.Blocks[4].ID, 4)
+		var readers sync.WaitGroup
+		readers.Go(func() { blocktestRead(t, packs, block.WithCall(t.Context(), call), p.image.Blocks[0].ID, 0) })
+		readers.Go(func() { blocktestRead(t, packs, ahead(t.Context()), p.image.Blocks[4].ID, 4) })
 		synctest.Wait()
 		if len(urgent) != 0 {
 			t.Error("nobody waits so far")
@@ -338,6 +340,7 @@ func TestWhoWaitsForAPartHurriesIt(t *testing.T) {
 		if !urgent[p.pack.Parts[1].ID] || len(urgent) != 2 {
 			t.Errorf("%d parts are urgent, the second: %v", len(urgent), urgent[p.pack.Parts[1].ID])
 		}
+		readers.Wait()
 	})
 }
 
@@ -372,10 +375,10 @@ func TestWhatAPackBringsInVain(t *testing.T) {
 func TestTheOriginFailsInMidPack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPacked(t, 40)
-		failing := false
+		var failing atomic.Bool
 		before := p.Before
 		p.Before = func(ctx context.Context, id block.ID) error {
-			if failing {
+			if failing.Load() {
 				return block.ErrUnavailable
 			}
 			return before(ctx, id)
@@ -384,12 +387,12 @@ func TestTheOriginFailsInMidPack(t *testing.T) {
 		defer packs.Open(p.pack, p.image.Blocks)()
 		blocktestRead(t, packs, ahead(t.Context()), p.image.Blocks[0].ID, 0)
 		settle()
-		failing = true
+		failing.Store(true)
 		if _, err := packs.ReadBlock(ahead(t.Context()), p.image.Blocks[30].ID); !errors.Is(err, block.ErrNotFound) {
 			t.Errorf("while it fails: %v", err)
 		}
 		blocktestRead(t, packs, demand(t.Context()), p.image.Blocks[5].ID, 5) // which came before
-		failing = false
+		failing.Store(false)
 		blocktestRead(t, packs, ahead(t.Context()), p.image.Blocks[20].ID, 20)
 		if _, err := packs.ReadBlock(ahead(t.Context()), p.image.Blocks[31].ID); !errors.Is(err, block.ErrNotFound) {
 			t.Errorf("a part that failed is asked for again: %v", err)
