@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,13 +57,20 @@ func (l *lab) learnedStartsOf(t *testing.T, img images.Built) {
 		l.coldStart(t, w, "first", img, fmt.Sprintf("first-%d", i))
 	}
 	var outcomes []outcome
-	for i := range pick(4, 2) {
+	for i := range pick(5, 3) {
 		how := "learning" // the first start teaches, the second has one trace to go by
-		if i > 0 {
+		switch {
+		case i == 1: // and no pack
 			how = "profile"
+			l.zone.Store.DropPacks(t)
+		case i > 1:
+			how = "pack"
 		}
 		outcomes = append(outcomes, l.coldStart(t, w, how, img, "serve"))
 		l.awaitTraces(t, img.Ref(), "serve", i+1)
+		if figure.Full() { // a tiny image has too little for one
+			l.awaitPack(t)
+		}
 	}
 	for i, o := range outcomes[1:] {
 		figure.Report(t, fmt.Sprintf("%s.recall_%d", name, i+2), o.recall, "share")
@@ -99,8 +107,10 @@ func (l *lab) learnedStartsOf(t *testing.T, img images.Built) {
 	bound := float64(essential)/linkRate + w.median("same_mount", seconds)
 	figure.Report(t, name+".essential_mb", float64(essential)/1e6, "MB")
 	figure.Report(t, name+".bound_s", bound, "s")
-	figure.Report(t, name+".first_by_profile", w.median("first", seconds)/w.median("profile", seconds), "x")
-	figure.Report(t, name+".profile_by_bound", w.median("profile", seconds)/bound, "x")
+	for _, how := range []string{"profile", "pack"} {
+		figure.Report(t, name+".first_by_"+how, w.median("first", seconds)/w.median(how, seconds), "x")
+		figure.Report(t, name+"."+how+"_by_bound", w.median(how, seconds)/bound, "x")
+	}
 	figure.Report(t, name+".pull_by_zone", w.median("pull", seconds)/w.median("zone", seconds), "x")
 	if len(w["wrong"]) > 0 {
 		figure.Report(t, name+".wrong_by_first", w.median("wrong", seconds)/w.median("first", seconds), "x")
@@ -187,6 +197,17 @@ func (l *lab) awaitTraces(t *testing.T, image, workload string, starts int) {
 	await(t, fmt.Sprintf("%d starts of %s are learned from", starts, image), func() error {
 		if n := l.listed(t, image, workload).Starts; n < starts {
 			return fmt.Errorf("there are %d", n)
+		}
+		return nil
+	})
+}
+
+// awaitPack waits until what starts need is laid together in the store.
+func (l *lab) awaitPack(t *testing.T) {
+	t.Helper()
+	await(t, "there is a pack", func() error {
+		if n := l.zone.Store.Packs(t); n == 0 {
+			return errors.New("there is none")
 		}
 		return nil
 	})

@@ -11,6 +11,26 @@ import (
 	"github.com/zonecache/cached/block"
 )
 
+// Packs returns how many packs the store has, of whatever image.
+func (s *Store) Packs(tb testing.TB) int {
+	tb.Helper()
+	all, err := filepath.Glob(filepath.Join(s.packs(), "*", "*"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return len(all)
+}
+
+// DropPacks removes all packs, which daemons make anew.
+func (s *Store) DropPacks(tb testing.TB) {
+	tb.Helper()
+	if err := os.RemoveAll(s.packs()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (s *Store) packs() string { return filepath.Join(s.dir, "images", "packs") }
+
 // PutBlocks puts n blocks of size bytes into the store that belong to no image.
 func (s *Store) PutBlocks(tb testing.TB, n, size int) []block.ID {
 	tb.Helper()
