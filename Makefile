@@ -78,6 +78,16 @@ checkgenerate: tool-buf ## fail where the generated code is not what the .proto 
 	cd api && $(buf) lint && $(buf) generate -o $$fresh/api && \
 	diff -r --exclude='*_test.go' cachedv1 $$fresh/api/cachedv1 || { echo "api/cachedv1 is stale: run 'make generate' and commit the result" >&2; exit 1; }
 
+##@ package
+
+# What goes into the image, beside the binary.
+CA_BUNDLE ?= /etc/ssl/certs/ca-certificates.crt
+
+.PHONY: image
+image: build ## build the daemon's container image with buildah (or IMAGE_BUILD='docker build'), reproducibly
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cp bin/cached $(CA_BUNDLE) $$dir/ && \
+	$(or $(IMAGE_BUILD),buildah bud --timestamp 0) -f packaging/Dockerfile -t cached:$(VERSION) $$dir
+
 ##@ measure
 
 .PHONY: bench
@@ -100,6 +110,10 @@ prove-host: build tools ## measure every goal of the host at full size (root; ha
 .PHONY: prove-prefetch
 prove-prefetch: build tools ## measure every goal of what is learned from starts at full size (root; long): table, results/prefetch.json, status 1 on a miss
 	go run ./loadtest/prove prefetch
+
+.PHONY: prove-operate
+prove-operate: build tools ## check what who runs hosts relies on: table, results/operate.json, status 1 on a miss
+	go run ./loadtest/prove operate
 
 ##@ generate
 

@@ -46,13 +46,17 @@ func newImage(o Options, s *source, m *image.Manifest) (*Image, error) {
 	if img.reader, err = image.NewReader(m, img.counted(s), image.ReaderOptions{Keep: -1, Pool: o.Pool}); err != nil {
 		return nil, err
 	}
+	var quiet func()
+	if o.Pool != nil {
+		quiet = o.Pool.Trim
+	}
 	img.window, err = newWindow(o.Window, func(ctx context.Context, ref image.BlockRef) (block.Block, error) {
 		b, err := img.reader.Decoded(ctx, ref)
 		if err != nil && ctx.Err() == nil && block.CallFrom(ctx).Cause == block.Demand {
 			o.Logger.Error("a block cannot be had", "image", o.Image, "block", ref.ID, "error", err)
 		}
 		return b, err
-	})
+	}, quiet)
 	return img, err
 }
 

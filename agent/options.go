@@ -47,7 +47,8 @@ type Options struct {
 	// Window is how many bytes of decoded blocks are kept while the image is read; 0
 	// means DefaultWindow. Half a minute after the last read none are.
 	Window int64
-	// Pool serves buffers for decoding; nil means block.DefaultPool.
+	// Pool serves buffers for decoding, and is trimmed when nobody has read for a while;
+	// nil means block.DefaultPool, which others use, too, and is not.
 	Pool *block.Pool
 	// Ahead is how many blocks are fetched ahead of a program at most; 0 means
 	// DefaultAhead, negative none.

@@ -23,6 +23,7 @@ var errClosed = errors.New("the image is closed")
 // reference and not the id: the same stored bytes can be raw in one place and
 // compressed in another.
 type window struct {
+	quiet  func()
 	fetch  func(ctx context.Context, ref image.BlockRef) (block.Block, error)
 	budget int64
 	ctx    context.Context //nolint:containedctx // of fetches, which outlive the reader who began them
@@ -98,8 +99,10 @@ func (w *window) room(unused, flying int64) bool {
 	return w.unused.Load() < unused && w.flying.Load() < flying
 }
 
-func newWindow(budget int64, fetch func(context.Context, image.BlockRef) (block.Block, error)) (*window, error) {
-	w := &window{fetch: fetch, budget: budget, moved: make(chan struct{}, 1)}
+// newWindow returns an empty window. quiet is called when nobody has read for a while;
+// nil: nobody wants to know.
+func newWindow(budget int64, fetch func(context.Context, image.BlockRef) (block.Block, error), quiet func()) (*window, error) {
+	w := &window{fetch: fetch, budget: budget, quiet: quiet, moved: make(chan struct{}, 1)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	var err error
 	w.pieces, err = simplelru.NewLRU(maxPieces, func(ref image.BlockRef, p *piece) { w.droppedLocked(ref, p) })
@@ -120,11 +123,15 @@ func (w *window) forget() {
 		case <-tick.C:
 		}
 		w.mu.Lock()
-		if !w.used {
+		quiet := !w.used
+		if quiet {
 			w.pieces.Purge()
 		}
 		w.used = false
 		w.mu.Unlock()
+		if quiet && w.quiet != nil {
+			w.quiet()
+		}
 	}
 }
 

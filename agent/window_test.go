@@ -31,7 +31,7 @@ func testRefs(count, n int) ([]image.BlockRef, func(context.Context, image.Block
 
 func openWindow(t *testing.T, budget int64, fetch func(context.Context, image.BlockRef) (block.Block, error)) *window {
 	t.Helper()
-	w, err := newWindow(budget, fetch)
+	w, err := newWindow(budget, fetch, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,11 @@ func TestAClosedWindowServesNobody(t *testing.T) {
 func TestAnIdleWindowForgets(t *testing.T) {
 	refs, fetch := testRefs(3, 1000)
 	synctest.Test(t, func(t *testing.T) {
-		w := openWindow(t, 1<<20, fetch)
+		quiet := make(chan struct{}, 10)
+		w, err := newWindow(1<<20, fetch, func() { quiet <- struct{}{} })
+		if err != nil {
+			t.Fatal(err)
+		}
 		defer w.close()
 		for _, ref := range refs {
 			b, _, err := w.get(t.Context(), ref)
@@ -165,7 +169,14 @@ func TestAnIdleWindowForgets(t *testing.T) {
 			}
 			b.Release()
 		}
-		<-time.After(2*forgetAfter + time.Second)
+		<-time.After(forgetAfter + time.Second)
+		if len(quiet) != 0 {
+			t.Error("it was read not long ago")
+		}
+		<-time.After(forgetAfter)
+		if len(quiet) != 1 {
+			t.Errorf("told %d times that nobody reads", len(quiet))
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if n := w.pieces.Len(); n != 0 || w.bytes != 0 {

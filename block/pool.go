@@ -52,8 +52,16 @@ func (p *Pool) Get(n int) *Buffer {
 	class := classOf(n)
 	size := classSize(class)
 	p.inUse.Add(int64(size))
-	return &Buffer{pool: p, class: class, full: p.take(class, size), n: n}
+	m, resident := p.take(class, size)
+	if !resident && n >= populated {
+		populate(m[:(n+pageSize-1)/pageSize*pageSize])
+	}
+	return &Buffer{pool: p, class: class, full: m, n: n}
 }
+
+// populated is from how many bytes on it is worth a system call to make pages resident
+// before they are written.
+const populated = 4 * pageSize
 
 // InUse returns the bytes handed out and not yet returned.
 func (p *Pool) InUse() int64 { return p.inUse.Load() }
@@ -61,7 +69,8 @@ func (p *Pool) InUse() int64 { return p.inUse.Load() }
 // Idle returns the bytes kept resident for the next Get.
 func (p *Pool) Idle() int64 { return p.idle.Load() }
 
-func (p *Pool) take(class, size int) []byte {
+// take returns memory of the class, and whether it is resident.
+func (p *Pool) take(class, size int) (m []byte, resident bool) {
 	f := &p.classes[class]
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -70,20 +79,38 @@ func (p *Pool) take(class, size int) []byte {
 		f.warm[n-1] = nil
 		f.warm = f.warm[:n-1]
 		p.idle.Add(-int64(size))
-		return m
+		return m, true
 	}
 	if n := len(f.cold); n > 0 {
 		m := f.cold[n-1]
 		f.cold[n-1] = nil
 		f.cold = f.cold[:n-1]
-		return m
+		return m, false
 	}
 	if len(f.rest) < size {
 		f.rest = newArena(size)
 	}
-	m := f.rest[:size:size]
+	m = f.rest[:size:size]
 	f.rest = f.rest[size:]
-	return m
+	return m, false
+}
+
+// Trim gives all idle memory back to the system: nothing is expected to be read soon.
+func (p *Pool) Trim() {
+	for class := range p.classes {
+		f := &p.classes[class]
+		f.mu.Lock()
+		warm := f.warm
+		f.warm = nil
+		f.mu.Unlock()
+		for _, m := range warm {
+			p.idle.Add(-int64(len(m)))
+			discard(m)
+		}
+		f.mu.Lock()
+		f.cold = append(f.cold, warm...)
+		f.mu.Unlock()
+	}
 }
 
 func (p *Pool) put(b *Buffer) {

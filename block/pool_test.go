@@ -2,6 +2,7 @@ package block
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"unsafe"
@@ -80,5 +81,44 @@ func BenchmarkPoolGetRelease256K(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p.Get(256 << 10).Release()
+	}
+}
+
+// BenchmarkFreshBuffer fills buffers whose memory has gone back to the system.
+func BenchmarkFreshBuffer(b *testing.B) {
+	for _, size := range []int{16 << 10, 128 << 10, 1 << 20} {
+		b.Run(fmt.Sprint(size>>10, "KiB"), func(b *testing.B) {
+			p := NewPool(0)
+			content := make([]byte, size)
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				buf := p.Get(size)
+				copy(buf.Bytes(), content)
+				buf.Release()
+			}
+		})
+	}
+}
+
+func TestTrim(t *testing.T) {
+	p := NewPool(1 << 20)
+	var all []*Buffer
+	for _, n := range []int{1000, 100_000, 300_000} {
+		all = append(all, p.Get(n))
+	}
+	for _, b := range all {
+		b.Release()
+	}
+	if p.Idle() == 0 {
+		t.Fatal("nothing is idle")
+	}
+	p.Trim()
+	if p.Idle() != 0 || p.InUse() != 0 {
+		t.Errorf("%d bytes are idle, %d in use", p.Idle(), p.InUse())
+	}
+	b := p.Get(300_000)
+	defer b.Release()
+	for i := range b.Bytes() {
+		b.Bytes()[i] = 1
 	}
 }

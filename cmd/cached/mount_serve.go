@@ -36,8 +36,9 @@ type mounted struct {
 	Stale    bool    `json:"stale,omitempty"`
 }
 
-// idleMemory is what a mount's process keeps of free buffers; a host has many.
-const idleMemory = 2 << 20
+// idleMemory is what a mount's process keeps of free buffers while it is read, so that
+// memory is not made resident again and again; half a minute later it keeps none.
+const idleMemory = 32 << 20
 
 // mappedAhead is what the kernel reads around a touched page of a file of any bytes: a
 // machine's memory is mapped, and touched here and there. Who reads such a file from

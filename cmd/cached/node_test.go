@@ -20,6 +20,12 @@ import (
 // holds b, until the test ends. It returns the address of the RPC.
 func startNode(tb testing.TB, b block.Block) string {
 	tb.Helper()
+	return startNodeOf(tb, b, func(*Config) {})
+}
+
+// startNodeOf is startNode with a configuration of its own.
+func startNodeOf(tb testing.TB, b block.Block, edit func(*Config)) string {
+	tb.Helper()
 	dir := tb.TempDir()
 	file := filepath.Join(dir, "origin", "blocks", b.ID().Hex()[:2], b.ID().Hex())
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -30,6 +36,7 @@ func startNode(tb testing.TB, b block.Block) string {
 	}
 	cfg := Default()
 	cfg.DataDir, cfg.L1.Size, cfg.L2.Size, cfg.L2.MinFree = dir, 64<<20, 64<<20, 0
+	edit(&cfg)
 	cfg.complete()
 	if err := prepareDirs(cfg); err != nil {
 		tb.Fatal(err)

@@ -13,6 +13,7 @@ const (
 	prefetchDemand   = hostTest + "TestProvePrefetchDemand ./loadtest/host"
 	prefetchUnits    = goTest + "./prefetch"
 	prefetchDaemon   = goTest + "-run 'Learned|FreshHost|WrongProfile|Traces|Starts|ColdZone|WarmZone' ./cmd/cached"
+	prefetchCost     = goTest + "-run TestProveRecordingCost ./cmd/cached"
 	prefetchAgent    = goTest + "-run 'Hears|ReadyAfter' ./agent"
 	residencyZone    = goTest + "-run TestProveResidency ./cmd/cached"
 	residencyNews    = goTest + "-run TestProveHoldings ./placement/gossip"
@@ -34,6 +35,8 @@ var prefetchGoals = slices.Concat(
 	snapshotGoals("scattered", "runs of 2 to 3 pages, anywhere"),
 	snapshotGoals("scattered_pages", "runs of 2 to 3 pages, anywhere, --cut pages"),
 	[]goal{
+		{name: "a read of L1 through the daemon while its start is recorded, beside a daemon that learns nothing: rate", figure: "prefetch.recording.l1_rate_vs_off", op: atLeast, bound: 0.98, unit: "x", command: prefetchCost},
+		{name: "that read: length of the block", figure: "prefetch.recording.block_kib", unit: "KiB", command: prefetchCost},
 		{name: "who holds an image, asked over the RPC in a zone of 1000 nodes: all of them, median", figure: "residency.all_p50_ms", unit: "ms", command: residencyZone},
 		{name: "all nodes that hold an image, 99th percentile", figure: "residency.all_p99_ms", op: atMost, bound: 10, unit: "ms", command: residencyZone},
 		{name: "the ten that hold most, median", figure: "residency.top10_p50_ms", unit: "ms", command: residencyZone},

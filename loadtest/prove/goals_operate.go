@@ -1,0 +1,22 @@
+package main
+
+// The commands behind the goals of operation. They need no root, but for Debian's
+// Prometheus, which is installed where it is not.
+const (
+	operateDashboards = goTest + "-run 'EveryQuery|TheChartHas|Variables' ./helm/dashboards"
+	operateAlerts     = goTest + "-run TestAlerts ./helm/dashboards"
+	operateChart      = goTest + "./helm"
+	operateSeries     = goTest + "./account"
+	operateCommands   = goTest + "-run 'TestScripts/^(doctor|explain|config)$|TheReference|TestOwn' ./cmd/cached"
+	operatePackaging  = goTest + "./packaging"
+)
+
+// operateGoals are the goals of who runs hosts.
+var operateGoals = []goal{
+	{name: "every query of the dashboards, and every rule, is answered by a real Prometheus that scrapes three hosts of a zone; no rule names a metric that no host has", command: operateDashboards},
+	{name: "alerts: each fires and is quiet when it is to be (promtool), and has a runbook", command: operateAlerts},
+	{name: "chart: lint; rendered in thirteen ways, whose configuration, flags, volumes and privileges the binary and the pod have; values that cannot be are refused in words; README of the values", command: operateChart},
+	{name: "ledger: every number of the exposition after a known sequence", command: operateSeries},
+	{name: "commands: doctor, explain, config reference, own", command: operateCommands},
+	{name: "systemd unit: its command lines, with the configuration beside it", command: operatePackaging},
+}
