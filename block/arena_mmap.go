@@ -40,7 +40,7 @@ func populate(m []byte) {
 	if cannotPopulate.Load() {
 		return
 	}
-	if err := unix.Madvise(m, unix.MADV_POPULATE_WRITE); err == unix.EINVAL { //nolint:errorlint // a system call's own
+	if err := unix.Madvise(m, unix.MADV_POPULATE_WRITE); err == unix.EINVAL {
 		cannotPopulate.Store(true)
 	}
 }
