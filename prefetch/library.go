@@ -313,15 +313,21 @@ func (l *Library) rebuild(ctx context.Context, w Workload, names []string) error
 // from later would be the latest for as long, and every real start older.
 const aheadOfTime = time.Hour
 
-// dropFuture deletes what comes from the future, and returns the others' names.
+// dropFuture leaves out what comes from the future, and returns the others' names. It
+// is deleted only where there is a lot of it: it may be this host whose clock is off.
 func (l *Library) dropFuture(ctx context.Context, w Workload, names []string) ([]string, error) {
-	var rest []string
+	var rest, future []string
 	for _, name := range names {
-		if began, ok := beganOf(name); !ok || time.Until(began) <= aheadOfTime {
+		if began, ok := beganOf(name); ok && time.Until(began) > aheadOfTime {
+			future = append(future, name)
+		} else {
 			rest = append(rest, name)
-			continue
 		}
-		l.opts.Logger.Warn("a trace from the future is deleted: the clock of the host that recorded it was ahead", "manifest", w.Manifest, "workload", w.Name, "trace", name)
+	}
+	if len(future) > 0 {
+		l.opts.Logger.Warn("traces from the future are left out: the clock of the host that recorded them, or of this one, is off", "manifest", w.Manifest, "workload", w.Name, "traces", len(future))
+	}
+	for _, name := range future[:max(0, len(future)-MaxTraces)] {
 		if err := l.opts.Shelf.DeleteTrace(ctx, w, name); err != nil {
 			return nil, err
 		}

@@ -312,15 +312,15 @@ func TestTracesThatCannotBe(t *testing.T) {
 		late := traceOf(0, 5)
 		late.Began = time.Now().Add(48 * time.Hour).UTC()
 		s.traces[serve] = map[string][]byte{"0-small": encode(t, small)}
-		for i := range prefetch.MaxTraces {
+		for i := range prefetch.MaxTraces + 3 {
 			s.traces[serve][fmt.Sprintf("%013d-late%d", late.Began.UnixMilli(), i)] = encode(t, late)
 		}
 		learn(t, library(s, map[block.ID][]prefetch.Block{manifest: blocks}), traceOf(time.Minute, 1))
 		if got := essential(t, library(s, nil)); !slices.Equal(got, []uint32{1}) {
 			t.Errorf("%v", got)
 		}
-		if n := len(s.traces[serve]); n != 2 {
-			t.Errorf("%d traces are left, want the small one and the new one", n)
+		if n := len(s.traces[serve]); n != 2+prefetch.MaxTraces {
+			t.Errorf("%d traces are left, want the small one, the new one, and no more than %d from the future", n, prefetch.MaxTraces)
 		}
 	})
 }
