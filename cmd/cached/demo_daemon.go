@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 
@@ -104,12 +105,20 @@ func (d *demoDaemon) stop() error {
 	}
 }
 
+// freeAddresses are those that were given out: what is asked for next is another one.
+var freeAddresses sync.Map
+
 // freeAddress returns a loopback address nobody listens on.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		addr := l.Addr().String()
+		l.Close()
+		if _, given := freeAddresses.LoadOrStore(addr, true); !given {
+			return addr, nil
+		}
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }

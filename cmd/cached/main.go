@@ -26,7 +26,10 @@ func main() {
 // run executes one command line and returns the exit status: 0 only on success.
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	defer func() {
+		signal.Ignore(syscall.SIGTERM) // one that comes while the process ends is none to die of
+		stop()
+	}()
 	// A second Ctrl-C ends the process at once; a second SIGTERM changes nothing.
 	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 	root := newRootCommand()
