@@ -42,19 +42,23 @@ func Govern(next block.Reader, least, most int) block.Reader {
 type rule interface {
 	// fits reports whether a read may come in beside those that are inside.
 	fits(call block.Call, inside int) bool
-	// came notes that it has, and returns what left is to know of that.
-	came(call block.Call) any
+	// choosy reports whether one may fit that waits behind one that does not, or may
+	// come to fit though none has left.
+	choosy() bool
+	// came notes that a read has come in.
+	came(t *turn)
 	// left notes that a read is over. inside counts it still; took is 0 for one that
 	// was given up before it began.
-	left(call block.Call, came any, inside int, took time.Duration, err error)
+	left(t *turn, inside int, took time.Duration, err error)
 }
 
 // A steady rule has so many places.
 type steady struct{ places int }
 
-func (s *steady) fits(_ block.Call, inside int) bool                        { return inside < s.places }
-func (s *steady) came(block.Call) any                                       { return nil }
-func (s *steady) left(_ block.Call, _ any, _ int, _ time.Duration, _ error) {}
+func (s *steady) fits(_ block.Call, inside int) bool            { return inside < s.places }
+func (s *steady) choosy() bool                                  { return false }
+func (s *steady) came(*turn)                                    {}
+func (s *steady) left(_ *turn, _ int, _ time.Duration, _ error) {}
 
 // A governed rule has as many places as its pace finds.
 type governed struct {
@@ -62,7 +66,7 @@ type governed struct {
 	pace pace
 }
 
-func (g *governed) left(_ block.Call, _ any, inside int, took time.Duration, err error) {
+func (g *governed) left(_ *turn, inside int, took time.Duration, err error) {
 	switch {
 	case took == 0:
 	case err == nil:
@@ -85,7 +89,7 @@ type limit struct {
 type turn struct {
 	call block.Call
 	come chan struct{}
-	came any // what the rule said then
+	met  company // when it came in; of a yielding rule
 }
 
 func (l *limit) ReadBlock(ctx context.Context, id block.ID) (block.Block, error) {
@@ -104,11 +108,13 @@ func (l *limit) enter(ctx context.Context, t *turn) error {
 	t.call = block.CallFrom(ctx)
 	cause := min(int(t.call.Cause), len(block.Causes)-1)
 	l.mu.Lock()
-	l.admitLocked() // what fits by now goes first
+	if l.rule.choosy() {
+		l.admitLocked() // what fits by now goes first
+	}
 	if l.rule.fits(t.call, l.inside) && !l.queuesLocked(cause, t.call.Image) {
 		defer l.mu.Unlock()
 		l.inside++
-		t.came = l.rule.came(t.call)
+		l.rule.came(t)
 		return nil
 	}
 	t.come = make(chan struct{})
@@ -156,7 +162,7 @@ func (l *limit) takeOutLocked(cause int, t *turn) bool {
 func (l *limit) exit(t *turn, took time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rule.left(t.call, t.came, l.inside, took, err)
+	l.rule.left(t, l.inside, took, err)
 	l.inside--
 	l.admitLocked()
 }
@@ -170,22 +176,25 @@ func (l *limit) queuesLocked(cause int, image string) bool {
 // admitLocked lets in whoever fits, in order.
 func (l *limit) admitLocked() {
 	for cause := range l.waiting {
-		var stays map[string]bool // images of those who do not fit
-		l.waiting[cause] = slices.DeleteFunc(l.waiting[cause], func(t *turn) bool {
-			if stays[t.call.Image] {
-				return false
+		var stay []string // images of those who do not fit
+		at := 0
+		for at < len(l.waiting[cause]) {
+			t := l.waiting[cause][at]
+			switch {
+			case slices.Contains(stay, t.call.Image):
+				at++
+				continue
+			case l.rule.fits(t.call, l.inside):
+				l.waiting[cause] = slices.Delete(l.waiting[cause], at, at+1)
+				l.inside++
+				l.rule.came(t)
+				close(t.come)
+				continue
+			case !l.rule.choosy():
+				return
 			}
-			if !l.rule.fits(t.call, l.inside) {
-				if stays == nil {
-					stays = map[string]bool{}
-				}
-				stays[t.call.Image] = true
-				return false
-			}
-			l.inside++
-			t.came = l.rule.came(t.call)
-			close(t.come)
-			return true
-		})
+			stay = append(stay, t.call.Image)
+			at++
+		}
 	}
 }

@@ -89,6 +89,8 @@ func (y *yielding) fits(call block.Call, _ int) bool {
 	return fits
 }
 
+func (y *yielding) choosy() bool { return true }
+
 // A company is what a program's read met when it came in.
 type company struct{ others, own int }
 
@@ -97,18 +99,19 @@ func (y *yielding) company(image string) company {
 	return company{y.total - own, own}
 }
 
-func (y *yielding) came(call block.Call) any {
-	if call.Cause == block.Demand {
-		y.seen(call.Image)
-		return y.company(call.Image)
+func (y *yielding) came(t *turn) {
+	if t.call.Cause == block.Demand {
+		y.seen(t.call.Image)
+		t.met = y.company(t.call.Image)
+		return
 	}
-	y.inside[call.Image]++
+	y.inside[t.call.Image]++
 	y.total++
-	y.bytes += bytesOf(call)
-	return nil
+	y.bytes += bytesOf(t.call)
 }
 
-func (y *yielding) left(call block.Call, came any, _ int, took time.Duration, err error) {
+func (y *yielding) left(t *turn, _ int, took time.Duration, err error) {
+	call := t.call
 	if call.Cause != block.Demand {
 		y.total--
 		y.bytes -= bytesOf(call)
@@ -118,8 +121,7 @@ func (y *yielding) left(call block.Call, came any, _ int, took time.Duration, er
 		return
 	}
 	y.seen(call.Image)
-	met, _ := came.(company)
-	now := y.company(call.Image)
+	met, now := t.met, y.company(call.Image)
 	switch {
 	case took == 0 || err != nil:
 	case met.others+now.others > 0:

@@ -2,6 +2,8 @@ package tiers_test
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -149,4 +151,54 @@ func TestWhatIsReadAheadTakesTheRoomThatThereIs(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Short reads do not pass a long one of their image that waits; those of another image
+// do. Once no program reads any more, whoever comes brings those in who wait.
+func TestALongReadIsNotPassedForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		var mu sync.Mutex
+		var inside []string
+		b := blocktest.Blocks(t, 1, 1, 100)[0]
+		r := tiers.Yield(block.ReaderFunc(func(ctx context.Context, _ block.ID) (block.Block, error) {
+			mu.Lock()
+			inside = append(inside, block.CallFrom(ctx).Workload)
+			mu.Unlock()
+			<-goOn
+			return b.Retain(), nil
+		}))
+		read := func(name, image string, cause block.Cause, kib int) {
+			go func() {
+				got, err := r.ReadBlock(block.WithCall(t.Context(), block.Call{Image: image, Workload: name, Cause: cause, Bytes: kib << 10}), b.ID())
+				if err != nil {
+					t.Error(err)
+				}
+				got.Release()
+			}()
+			synctest.Wait()
+		}
+		want := func(names ...string) {
+			t.Helper()
+			mu.Lock()
+			defer mu.Unlock()
+			slices.Sort(inside) // those who are let in at once come in any order
+			slices.Sort(names)
+			if !slices.Equal(inside, names) {
+				t.Errorf("inside are %q, want %q", inside, names)
+			}
+		}
+		read("program", "a", block.Demand, 64)
+		read("first", "b", block.Prefetch, 64)
+		read("long", "b", block.Prefetch, 512)
+		read("short", "b", block.Prefetch, 32)
+		want("program", "first")
+		read("other", "c", block.Prefetch, 32)
+		want("program", "first", "other")
+		<-time.After(time.Second)
+		read("late", "d", block.Prefetch, 512)
+		want("program", "first", "other", "long", "short", "late")
+		close(goOn)
+		synctest.Wait()
+	})
 }
