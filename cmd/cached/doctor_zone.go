@@ -3,16 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/zonecache/cached/identity"
+	"github.com/zonecache/cached/placement/gossip"
 	"github.com/zonecache/cached/tiers/origin"
 )
 
@@ -108,10 +106,10 @@ func (d *doctor) zone(ctx context.Context) {
 		d.note("zone", doubted, "use --zone-tls and --gossip-keys", "nodes of %s trust whoever reaches their ports", z.Name)
 	} else {
 		d.certificate("zone", z.TLS)
-		if text, err := os.ReadFile(z.GossipKeys); err != nil {
+		if n, err := gossip.CheckKeys(z.GossipKeys); err != nil {
 			d.note("gossip keys", broken, "`cached certs gossip-key` makes one for all nodes", "%v", err)
 		} else {
-			d.note("gossip keys", sound, "", "%d in %s", len(strings.Fields(string(text))), z.GossipKeys)
+			d.note("gossip keys", sound, "", "%d in %s", n, z.GossipKeys)
 		}
 	}
 	if d.cfg.TLS.Dir != "" {
@@ -145,9 +143,15 @@ func (d *doctor) seeds(ctx context.Context, z ZoneConfig) {
 	var problems []error
 	reached := 0
 	for _, seed := range z.Seeds {
-		for _, addr := range seedAddresses(ctx, seed, &problems) {
+		asking, cancel := context.WithTimeout(ctx, doctorWaits)
+		addrs, err := gossip.SeedAddresses(asking, seed, gossip.DefaultPort)
+		cancel()
+		if err != nil {
+			problems = append(problems, err)
+		}
+		for _, addr := range addrs {
 			dialing, cancel := context.WithTimeout(ctx, doctorWaits)
-			c, err := new(net.Dialer).DialContext(dialing, "tcp", addr)
+			c, err := new(net.Dialer).DialContext(dialing, "tcp", addr.String())
 			cancel()
 			if err != nil {
 				problems = append(problems, err)
@@ -165,32 +169,4 @@ func (d *doctor) seeds(ctx context.Context, z ZoneConfig) {
 	default:
 		d.note("seeds", sound, "", "%d answer", reached)
 	}
-}
-
-// seedAddresses are those a seed stands for.
-func seedAddresses(ctx context.Context, seed string, problems *[]error) (all []string) {
-	ctx, cancel := context.WithTimeout(ctx, doctorWaits)
-	defer cancel()
-	if name, ok := strings.CutPrefix(seed, "srv+"); ok {
-		_, records, err := net.DefaultResolver.LookupSRV(ctx, "", "", name)
-		if err != nil {
-			*problems = append(*problems, err)
-		}
-		for _, r := range records {
-			all = append(all, net.JoinHostPort(strings.TrimSuffix(r.Target, "."), fmt.Sprint(r.Port)))
-		}
-		return all
-	}
-	host, port, err := net.SplitHostPort(seed)
-	if err != nil {
-		host, port = seed, "7946"
-	}
-	addrs, err := net.DefaultResolver.LookupHost(ctx, host)
-	if err != nil {
-		*problems = append(*problems, err)
-	}
-	for _, a := range addrs {
-		all = append(all, net.JoinHostPort(a, port))
-	}
-	return all
 }

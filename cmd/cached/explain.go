@@ -55,12 +55,12 @@ type explanation struct {
 
 // An explainedRow is what one tier has served.
 type explainedRow struct {
-	Tier    string  `json:"tier"`
-	Blocks  uint64  `json:"blocks"` // for programs
-	Bytes   uint64  `json:"bytes"`
-	Share   float64 `json:"share"` // of the bytes for programs
-	Ahead   uint64  `json:"ahead_blocks"`
-	AheadOf uint64  `json:"ahead_bytes"`
+	Tier        string  `json:"tier"`
+	Blocks      uint64  `json:"blocks"` // for programs
+	Bytes       uint64  `json:"bytes"`
+	Share       float64 `json:"share"` // of the bytes for programs
+	AheadBlocks uint64  `json:"ahead_blocks"`
+	AheadBytes  uint64  `json:"ahead_bytes"`
 }
 
 func explain(ctx context.Context, client *api.Client, image, workload string) (*explanation, error) {
@@ -112,8 +112,8 @@ func (e *explanation) count(l *cachedv1.Ledger) {
 				row.Bytes += s.GetCount().GetBytes()
 				total += s.GetCount().GetBytes()
 			} else {
-				row.Ahead += s.GetCount().GetBlocks()
-				row.AheadOf += s.GetCount().GetBytes()
+				row.AheadBlocks += s.GetCount().GetBlocks()
+				row.AheadBytes += s.GetCount().GetBytes()
 			}
 		}
 	}
@@ -133,7 +133,7 @@ func (e *explanation) reason(p *cachedv1.PrefetchLedger, workload string) {
 	read, ahead := uint64(0), uint64(0)
 	for _, r := range e.Rows {
 		read += r.Blocks
-		ahead += r.Ahead
+		ahead += r.AheadBlocks
 	}
 	if read+ahead == 0 {
 		say("no program of this host has read it under this name since the daemon began")
@@ -175,7 +175,7 @@ func (e *explanation) print(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, "TIER\tSERVED PROGRAMS\tSHARE\tREAD AHEAD")
 	for _, r := range e.Rows {
-		fmt.Fprintf(tw, "%s\t%d blocks, %s\t%s\t%d blocks, %s\n", r.Tier, r.Blocks, humanize.IBytes(r.Bytes), percent(r.Share), r.Ahead, humanize.IBytes(r.AheadOf))
+		fmt.Fprintf(tw, "%s\t%d blocks, %s\t%s\t%d blocks, %s\n", r.Tier, r.Blocks, humanize.IBytes(r.Bytes), percent(r.Share), r.AheadBlocks, humanize.IBytes(r.AheadBytes))
 	}
 	if err := tw.Flush(); err != nil {
 		return err

@@ -56,6 +56,15 @@ func parseKeys(file []byte) ([][]byte, error) {
 	return keys, nil
 }
 
+// CheckKeys reads a key file as a node would, and returns how many keys are in it.
+func CheckKeys(path string) (int, error) {
+	k, err := openKeys(path)
+	if err != nil {
+		return 0, err
+	}
+	return len(k.ring.GetKeys()), nil
+}
+
 // A keyFile is a key file and the keys in use.
 type keyFile struct {
 	path string

@@ -46,6 +46,16 @@ func parseSeed(text string, port uint16) (seed, error) {
 	return seed{text: text, host: host, port: port}, nil
 }
 
+// SeedAddresses returns where a seed, as the user wrote it, leads to now; the port is
+// taken where it says none.
+func SeedAddresses(ctx context.Context, text string, port uint16) ([]netip.AddrPort, error) {
+	s, err := parseSeed(text, port)
+	if err != nil {
+		return nil, err
+	}
+	return s.resolve(ctx, net.DefaultResolver)
+}
+
 // resolve asks for the addresses behind a seed, as they are now.
 func (s seed) resolve(ctx context.Context, r *net.Resolver) ([]netip.AddrPort, error) {
 	if !s.srv {
