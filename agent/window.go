@@ -23,9 +23,9 @@ var errClosed = errors.New("the image is closed")
 // reference and not the id: the same stored bytes can be raw in one place and
 // compressed in another.
 type window struct {
-	quiet  func()
 	fetch  func(ctx context.Context, ref image.BlockRef) (block.Block, error)
 	budget int64
+	quiet  func()          // called when nobody has read for a while; nil: nobody wants to know
 	ctx    context.Context //nolint:containedctx // of fetches, which outlive the reader who began them
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -99,8 +99,7 @@ func (w *window) room(unused, flying int64) bool {
 	return w.unused.Load() < unused && w.flying.Load() < flying
 }
 
-// newWindow returns an empty window. quiet is called when nobody has read for a while;
-// nil: nobody wants to know.
+// newWindow returns an empty window.
 func newWindow(budget int64, fetch func(context.Context, image.BlockRef) (block.Block, error), quiet func()) (*window, error) {
 	w := &window{fetch: fetch, budget: budget, quiet: quiet, moved: make(chan struct{}, 1)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())

@@ -19,6 +19,9 @@ func sum(by, expr string) string {
 
 func ratio(a, b string) string { return a + "\n/ " + b }
 
+// atLeastOne is what may be divided by.
+func atLeastOne(expr string) string { return "clamp_min(" + expr + ", 1)" }
+
 // quantile is of a histogram, by tier.
 func quantile(q, metric, labels string) string {
 	return fmt.Sprintf("histogram_quantile(%s, %s)", q, sum("le, tier", rate(metric+"_bucket", labels)))
@@ -42,7 +45,7 @@ var overview = Dashboard{
 		{Title: "Read from the object store", Kind: Number, Unit: "Bps", Wide: 6, Queries: []Query{{Expr: sum("", rate("cached_origin_read_bytes_total", "")), Legend: "origin"}}},
 		{Title: "Reads by the tier that served them", Kind: Lines, Unit: "reqps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_reads_total", demand)), Legend: "{{tier}}"}}},
 		{Title: "Bytes by the tier that served them", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_read_bytes_total", demand)), Legend: "{{tier}}"}}},
-		{Title: "Origin offload", Kind: Lines, Unit: "short", About: "Bytes served for each byte read from the object store.", Queries: []Query{{Expr: ratio(sum("zone", rate("cached_block_read_bytes_total", "")), "("+sum("zone", rate("cached_origin_read_bytes_total", ""))+" > 0 or "+sum("zone", rate("cached_block_read_bytes_total", ""))+" * 0 + 1)"), Legend: "{{zone}}"}}},
+		{Title: "Origin offload", Kind: Lines, Unit: "short", About: "Bytes served for each byte read from the object store.", Queries: []Query{{Expr: ratio(sum("zone", rate("cached_block_read_bytes_total", "")), atLeastOne(sum("zone", rate("cached_origin_read_bytes_total", "")))), Legend: "{{zone}}"}}},
 		{Title: "Failed reads", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("kind", rate("cached_block_read_errors_total", "")), Legend: "{{kind}}"}}},
 		{Title: "How long reads take", Kind: Heatmap, Unit: "s", Queries: []Query{{Expr: sum("le", rate("cached_block_read_duration_seconds_bucket", `tier!="error"`)), Legend: "{{le}}"}}},
 		{Title: "99th percentile by serving tier", Kind: Lines, Unit: "s", Queries: []Query{{Expr: quantile("0.99", "cached_block_read_duration_seconds", `tier!="error"`), Legend: "{{tier}}"}}},
@@ -101,7 +104,7 @@ var burst = Dashboard{
 	Name: "burst", Title: "Burst", About: "Many starts of one image at once.",
 	Panels: []Panel{
 		{Title: "Reads in progress", Kind: Lines, Unit: "short", Queries: []Query{{Expr: fmt.Sprintf("cached_requests_in_flight{%s}", all), Legend: "{{node}}"}}},
-		{Title: "Origin reads per distinct block", Kind: Lines, Unit: "short", About: "1 is the best there is for a zone that has nothing; each host counts for itself.", Queries: []Query{{Expr: ratio(sum("zone", fmt.Sprintf(`cached_origin_requests_total{op="get", %s}`, all)), "("+sum("zone", fmt.Sprintf("cached_origin_distinct_blocks{%s}", all))+" > 0 or "+sum("zone", fmt.Sprintf("cached_origin_distinct_blocks{%s}", all))+" + 1)"), Legend: "{{zone}}"}}},
+		{Title: "Origin reads per distinct block", Kind: Lines, Unit: "short", About: "1 is the best there is for a zone that has nothing; each host counts for itself.", Queries: []Query{{Expr: ratio(sum("zone", fmt.Sprintf(`cached_tier_reads_total{tier="l4", outcome="hit", %s}`, all)), atLeastOne(sum("zone", fmt.Sprintf("cached_origin_distinct_blocks{%s}", all)))), Legend: "{{zone}}"}}},
 		{Title: "Shared flights", Kind: Lines, Unit: "reqps", About: "Reads that joined one of the same block in progress.", Queries: []Query{{Expr: sum("node", rate("cached_shared_reads_total", "")), Legend: "{{node}}"}}},
 		{Title: "Read from the origin again", Kind: Lines, Unit: "Bps", About: "Bytes of blocks that a host had read from the object store before.", Queries: []Query{{Expr: sum("node", rate("cached_origin_refetched_bytes_total", "")), Legend: "{{node}}"}}},
 		{Title: "Served by peers and by the origin", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_tier_read_bytes_total", `tier=~"l3|l4"`)), Legend: "{{tier}}"}}},
