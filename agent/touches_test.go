@@ -28,6 +28,20 @@ type heard struct {
 	hold chan chan struct{} // nil, or where a report waits to be let go on
 }
 
+// daemon starts one over s that h hears of.
+func (h *heard) daemon(t *testing.T, s *store) *daemon {
+	t.Helper()
+	h.next, h.index, h.ready = s, map[block.ID]uint32{}, -1
+	for i, ref := range s.manifest.Blocks {
+		h.index[ref.ID] = uint32(i)
+	}
+	d := startDaemon(t, s)
+	d.stop()
+	d.store, d.starts = h, h
+	d.start()
+	return d
+}
+
 func (h *heard) Began(context.Context, string, *cachedv1.OpenImageRequest, *cachedv1.GetImageResponse) {
 }
 
@@ -62,14 +76,8 @@ func (h *heard) ReadBlock(ctx context.Context, id block.ID) (block.Block, error)
 // its agent had read ahead, before the program is ready and before the end.
 func TestTheDaemonHearsOfAllThatAProgramReads(t *testing.T) {
 	s := newStore(t, 200, 4096)
-	h := &heard{next: s, index: map[block.ID]uint32{}, ready: -1}
-	for i, ref := range s.manifest.Blocks {
-		h.index[ref.ID] = uint32(i)
-	}
-	d := startDaemon(t, s)
-	d.stop()
-	d.store, d.starts = h, h
-	d.start()
+	h := &heard{}
+	d := h.daemon(t, s)
 	img, err := Open(t.Context(), Options{Image: "img", Daemon: d.client})
 	if err != nil {
 		t.Fatal(err)
@@ -102,14 +110,8 @@ func TestTheDaemonHearsOfAllThatAProgramReads(t *testing.T) {
 // behind it.
 func TestAProgramIsReadyAfterWhatItHasRead(t *testing.T) {
 	s := newStore(t, 50, 4096)
-	h := &heard{next: s, index: map[block.ID]uint32{}, ready: -1, hold: make(chan chan struct{})}
-	for i, ref := range s.manifest.Blocks {
-		h.index[ref.ID] = uint32(i)
-	}
-	d := startDaemon(t, s)
-	d.stop()
-	d.store, d.starts = h, h
-	d.start()
+	h := &heard{hold: make(chan chan struct{})}
+	d := h.daemon(t, s)
 	img := openTest(t, Options{Daemon: d.client})
 	for i := range 50 {
 		check(t, img, s, i*4096, 1024)
@@ -167,15 +169,12 @@ func TestADaemonThatLearnsNothingIsToldNothing(t *testing.T) {
 // of it as may be there unused.
 func TestWhatIsExpectedIsFetchedAhead(t *testing.T) {
 	s := newStore(t, 300, 4096)
-	h := &heard{next: s, index: map[block.ID]uint32{}, ready: -1}
+	h := &heard{}
 	for i := range uint32(100) {
 		h.expected = append(h.expected, 299-2*i)
 	}
 	h.expected = append(h.expected, 5000)
-	d := startDaemon(t, s)
-	d.stop()
-	d.store, d.starts = h, h
-	d.start()
+	d := h.daemon(t, s)
 	img := openTest(t, Options{Daemon: d.client, Window: 80 * 4096})
 	for n, i := range h.expected[:100] {
 		unused := int64(min(20, 100-n)) * 4096
@@ -192,14 +191,11 @@ func TestWhatIsExpectedIsFetchedAhead(t *testing.T) {
 // neighbours are read ahead as ever.
 func TestWhatIsExpectedInVainIsGivenUp(t *testing.T) {
 	s := newStore(t, 600, 4096)
-	h := &heard{next: s, index: map[block.ID]uint32{}, ready: -1}
+	h := &heard{}
 	for i := range uint32(300) {
 		h.expected = append(h.expected, 300+i)
 	}
-	d := startDaemon(t, s)
-	d.stop()
-	d.store, d.starts = h, h
-	d.start()
+	d := h.daemon(t, s)
 	img := openTest(t, Options{Daemon: d.client, Window: 160 * 4096})
 	waitFor(t, func() bool { return s.reads.Load() == 40 && img.window.flying.Load() == 0 })
 	for i := range 200 {
