@@ -11,6 +11,7 @@ import (
 // An adminService serves AdminService.
 type adminService struct {
 	admin    Admin
+	drills   Drills     // may be nil
 	sessions func() int // how many are open
 	log      *slog.Logger
 }

@@ -50,7 +50,7 @@ func NewHandler(services Services, options Options) *Handler {
 		h.mux.Handle(answersManifests, few)
 	}
 	h.mux.Handle(cachedv1connect.NewAdminServiceHandler(
-		&adminService{services.Admin, images.sessions.Len, o.Logger}, limits))
+		&adminService{services.Admin, services.Drills, images.sessions.Len, o.Logger}, limits))
 
 	names := []string{cachedv1connect.BlockServiceName, cachedv1connect.ImageServiceName, cachedv1connect.AdminServiceName}
 	reflector := grpcreflect.NewStaticReflector(append(names, grpchealth.HealthV1ServiceName)...)

@@ -29,9 +29,10 @@ type PeerTrees interface {
 
 // PeerHandlerOptions are those of [NewPeerHandler].
 type PeerHandlerOptions struct {
-	Zone   string       // nodes that state another one are refused
-	Warmer PeerWarmer   // nil: the node cannot be warmed
-	Logger *slog.Logger // nil: discard
+	Zone    string       // nodes that state another one are refused
+	Warmer  PeerWarmer   // nil: the node cannot be warmed
+	Driller PeerDriller  // nil: the node takes part in no drills
+	Logger  *slog.Logger // nil: discard
 }
 
 // NewPeerHandler returns the handler of PeerService, for [PeerServices].Other.
@@ -41,7 +42,7 @@ func NewPeerHandler(trees PeerTrees, options PeerHandlerOptions) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle(cachedv1connect.NewPeerServiceHandler(
-		&peerService{trees: trees, warmer: options.Warmer, zone: options.Zone, log: options.Logger},
+		&peerService{trees: trees, warmer: options.Warmer, driller: options.Driller, zone: options.Zone, log: options.Logger},
 		noCompression(), connect.WithReadMaxBytes(maxPeerMessage)))
 	return mux
 }
@@ -52,7 +53,8 @@ const maxPeerMessage = 4 << 10
 // A peerService serves PeerService.
 type peerService struct {
 	trees    PeerTrees
-	warmer   PeerWarmer // may be nil
+	warmer   PeerWarmer  // may be nil
+	driller  PeerDriller // may be nil
 	zone     string
 	log      *slog.Logger
 	complain sparse.Gate

@@ -21,6 +21,15 @@ type Services struct {
 	Warmer    Warmer // nil: nothing can be warmed
 	Pins      Pins   // nil: nothing can be pinned
 	Purger    Purger // nil: nothing can be purged
+	Drills    Drills // nil: there are none
+}
+
+// Drills has nodes of the zone seem empty for a while.
+type Drills interface {
+	// Drill calls tell with how each node is doing, one call at a time, until all have
+	// ended, tell fails or ctx ends, which shows their caches again. The durations are
+	// within [MaxDrill].
+	Drill(ctx context.Context, req *cachedv1.DrillZoneRequest, tell func(*cachedv1.NodeDrill) error) error
 }
 
 // A Warmer brings images onto nodes. ctx is as for [Images], which has let the caller

@@ -23,6 +23,286 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// A DrillState is what a node does.
+type DrillState int32
+
+const (
+	// Not stated.
+	DrillState_DRILL_STATE_UNSPECIFIED DrillState = 0
+	// Counting, with its caches as they are.
+	DrillState_DRILL_STATE_BEFORE DrillState = 1
+	// Its caches seem empty.
+	DrillState_DRILL_STATE_EMPTY DrillState = 2
+	// Its caches are shown again, as they were to be.
+	DrillState_DRILL_STATE_DONE DrillState = 3
+	// It could not take part, or not until the end; its caches are shown.
+	DrillState_DRILL_STATE_FAILED DrillState = 4
+)
+
+// Enum value maps for DrillState.
+var (
+	DrillState_name = map[int32]string{
+		0: "DRILL_STATE_UNSPECIFIED",
+		1: "DRILL_STATE_BEFORE",
+		2: "DRILL_STATE_EMPTY",
+		3: "DRILL_STATE_DONE",
+		4: "DRILL_STATE_FAILED",
+	}
+	DrillState_value = map[string]int32{
+		"DRILL_STATE_UNSPECIFIED": 0,
+		"DRILL_STATE_BEFORE":      1,
+		"DRILL_STATE_EMPTY":       2,
+		"DRILL_STATE_DONE":        3,
+		"DRILL_STATE_FAILED":      4,
+	}
+)
+
+func (x DrillState) Enum() *DrillState {
+	p := new(DrillState)
+	*p = x
+	return p
+}
+
+func (x DrillState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DrillState) Descriptor() protoreflect.EnumDescriptor {
+	return file_cached_v1_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (DrillState) Type() protoreflect.EnumType {
+	return &file_cached_v1_admin_proto_enumTypes[0]
+}
+
+func (x DrillState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DrillState.Descriptor instead.
+func (DrillState) EnumDescriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
+// A DrillZoneRequest says who takes part, and how long.
+type DrillZoneRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The nodes, or "all"; empty: the one that is asked.
+	Nodes []string `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// How long the nodes only count first; at most an hour.
+	Before *durationpb.Duration `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	// How long they seem empty then; more than 0, at most an hour.
+	Empty         *durationpb.Duration `protobuf:"bytes,3,opt,name=empty,proto3" json:"empty,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrillZoneRequest) Reset() {
+	*x = DrillZoneRequest{}
+	mi := &file_cached_v1_admin_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrillZoneRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrillZoneRequest) ProtoMessage() {}
+
+func (x *DrillZoneRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrillZoneRequest.ProtoReflect.Descriptor instead.
+func (*DrillZoneRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *DrillZoneRequest) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *DrillZoneRequest) GetBefore() *durationpb.Duration {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *DrillZoneRequest) GetEmpty() *durationpb.Duration {
+	if x != nil {
+		return x.Empty
+	}
+	return nil
+}
+
+// A DrillZoneResponse says how one node is doing.
+type DrillZoneResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node as it is now.
+	Node          *NodeDrill `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrillZoneResponse) Reset() {
+	*x = DrillZoneResponse{}
+	mi := &file_cached_v1_admin_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrillZoneResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrillZoneResponse) ProtoMessage() {}
+
+func (x *DrillZoneResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrillZoneResponse.ProtoReflect.Descriptor instead.
+func (*DrillZoneResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *DrillZoneResponse) GetNode() *NodeDrill {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+// A NodeDrill is a node in a drill. Its counts go on from the node's start.
+type NodeDrill struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node's name.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// What it does.
+	State DrillState `protobuf:"varint,2,opt,name=state,proto3,enum=cached.v1.DrillState" json:"state,omitempty"`
+	// For how long it has taken part.
+	Elapsed *durationpb.Duration `protobuf:"bytes,3,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
+	// Reads that the node's programs asked for and got, and reads ahead of them.
+	Served *Count `protobuf:"bytes,4,opt,name=served,proto3" json:"served,omitempty"`
+	// Those that failed.
+	Errors uint64 `protobuf:"varint,5,opt,name=errors,proto3" json:"errors,omitempty"`
+	// Reads of the origin, for itself and for the zone.
+	OriginReads *Count `protobuf:"bytes,6,opt,name=origin_reads,json=originReads,proto3" json:"origin_reads,omitempty"`
+	// Reads of the origin in progress.
+	OriginInFlight uint64 `protobuf:"varint,7,opt,name=origin_in_flight,json=originInFlight,proto3" json:"origin_in_flight,omitempty"`
+	// Why it failed; empty otherwise.
+	Problem       string `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeDrill) Reset() {
+	*x = NodeDrill{}
+	mi := &file_cached_v1_admin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeDrill) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeDrill) ProtoMessage() {}
+
+func (x *NodeDrill) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeDrill.ProtoReflect.Descriptor instead.
+func (*NodeDrill) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *NodeDrill) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeDrill) GetState() DrillState {
+	if x != nil {
+		return x.State
+	}
+	return DrillState_DRILL_STATE_UNSPECIFIED
+}
+
+func (x *NodeDrill) GetElapsed() *durationpb.Duration {
+	if x != nil {
+		return x.Elapsed
+	}
+	return nil
+}
+
+func (x *NodeDrill) GetServed() *Count {
+	if x != nil {
+		return x.Served
+	}
+	return nil
+}
+
+func (x *NodeDrill) GetErrors() uint64 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
+}
+
+func (x *NodeDrill) GetOriginReads() *Count {
+	if x != nil {
+		return x.OriginReads
+	}
+	return nil
+}
+
+func (x *NodeDrill) GetOriginInFlight() uint64 {
+	if x != nil {
+		return x.OriginInFlight
+	}
+	return 0
+}
+
+func (x *NodeDrill) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 // A GetLedgerRequest is empty.
 type GetLedgerRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -32,7 +312,7 @@ type GetLedgerRequest struct {
 
 func (x *GetLedgerRequest) Reset() {
 	*x = GetLedgerRequest{}
-	mi := &file_cached_v1_admin_proto_msgTypes[0]
+	mi := &file_cached_v1_admin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -44,7 +324,7 @@ func (x *GetLedgerRequest) String() string {
 func (*GetLedgerRequest) ProtoMessage() {}
 
 func (x *GetLedgerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[0]
+	mi := &file_cached_v1_admin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -57,7 +337,7 @@ func (x *GetLedgerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLedgerRequest.ProtoReflect.Descriptor instead.
 func (*GetLedgerRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{0}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{3}
 }
 
 // A GetLedgerResponse carries the ledger.
@@ -71,7 +351,7 @@ type GetLedgerResponse struct {
 
 func (x *GetLedgerResponse) Reset() {
 	*x = GetLedgerResponse{}
-	mi := &file_cached_v1_admin_proto_msgTypes[1]
+	mi := &file_cached_v1_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -83,7 +363,7 @@ func (x *GetLedgerResponse) String() string {
 func (*GetLedgerResponse) ProtoMessage() {}
 
 func (x *GetLedgerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[1]
+	mi := &file_cached_v1_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -96,7 +376,7 @@ func (x *GetLedgerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLedgerResponse.ProtoReflect.Descriptor instead.
 func (*GetLedgerResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{1}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetLedgerResponse) GetLedger() *Ledger {
@@ -141,7 +421,7 @@ type Ledger struct {
 
 func (x *Ledger) Reset() {
 	*x = Ledger{}
-	mi := &file_cached_v1_admin_proto_msgTypes[2]
+	mi := &file_cached_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -153,7 +433,7 @@ func (x *Ledger) String() string {
 func (*Ledger) ProtoMessage() {}
 
 func (x *Ledger) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[2]
+	mi := &file_cached_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -166,7 +446,7 @@ func (x *Ledger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ledger.ProtoReflect.Descriptor instead.
 func (*Ledger) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Ledger) GetSince() *timestamppb.Timestamp {
@@ -268,7 +548,7 @@ type PinnedLedger struct {
 
 func (x *PinnedLedger) Reset() {
 	*x = PinnedLedger{}
-	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	mi := &file_cached_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -280,7 +560,7 @@ func (x *PinnedLedger) String() string {
 func (*PinnedLedger) ProtoMessage() {}
 
 func (x *PinnedLedger) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	mi := &file_cached_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -293,7 +573,7 @@ func (x *PinnedLedger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedLedger.ProtoReflect.Descriptor instead.
 func (*PinnedLedger) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PinnedLedger) GetImages() uint64 {
@@ -340,7 +620,7 @@ type PrefetchLedger struct {
 
 func (x *PrefetchLedger) Reset() {
 	*x = PrefetchLedger{}
-	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	mi := &file_cached_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -352,7 +632,7 @@ func (x *PrefetchLedger) String() string {
 func (*PrefetchLedger) ProtoMessage() {}
 
 func (x *PrefetchLedger) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	mi := &file_cached_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -365,7 +645,7 @@ func (x *PrefetchLedger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrefetchLedger.ProtoReflect.Descriptor instead.
 func (*PrefetchLedger) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PrefetchLedger) GetUsed() *Count {
@@ -432,7 +712,7 @@ type WorkloadPrefetch struct {
 
 func (x *WorkloadPrefetch) Reset() {
 	*x = WorkloadPrefetch{}
-	mi := &file_cached_v1_admin_proto_msgTypes[5]
+	mi := &file_cached_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -444,7 +724,7 @@ func (x *WorkloadPrefetch) String() string {
 func (*WorkloadPrefetch) ProtoMessage() {}
 
 func (x *WorkloadPrefetch) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[5]
+	mi := &file_cached_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -457,7 +737,7 @@ func (x *WorkloadPrefetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadPrefetch.ProtoReflect.Descriptor instead.
 func (*WorkloadPrefetch) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WorkloadPrefetch) GetImage() string {
@@ -515,7 +795,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_cached_v1_admin_proto_msgTypes[6]
+	mi := &file_cached_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +807,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[6]
+	mi := &file_cached_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +820,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Count) GetBlocks() uint64 {
@@ -572,7 +852,7 @@ type ServedCount struct {
 
 func (x *ServedCount) Reset() {
 	*x = ServedCount{}
-	mi := &file_cached_v1_admin_proto_msgTypes[7]
+	mi := &file_cached_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +864,7 @@ func (x *ServedCount) String() string {
 func (*ServedCount) ProtoMessage() {}
 
 func (x *ServedCount) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[7]
+	mi := &file_cached_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +877,7 @@ func (x *ServedCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServedCount.ProtoReflect.Descriptor instead.
 func (*ServedCount) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ServedCount) GetTier() Tier {
@@ -634,7 +914,7 @@ type CauseCount struct {
 
 func (x *CauseCount) Reset() {
 	*x = CauseCount{}
-	mi := &file_cached_v1_admin_proto_msgTypes[8]
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +926,7 @@ func (x *CauseCount) String() string {
 func (*CauseCount) ProtoMessage() {}
 
 func (x *CauseCount) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[8]
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +939,7 @@ func (x *CauseCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CauseCount.ProtoReflect.Descriptor instead.
 func (*CauseCount) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CauseCount) GetCause() Cause {
@@ -691,7 +971,7 @@ type TierUsage struct {
 
 func (x *TierUsage) Reset() {
 	*x = TierUsage{}
-	mi := &file_cached_v1_admin_proto_msgTypes[9]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +983,7 @@ func (x *TierUsage) String() string {
 func (*TierUsage) ProtoMessage() {}
 
 func (x *TierUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[9]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -716,7 +996,7 @@ func (x *TierUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierUsage.ProtoReflect.Descriptor instead.
 func (*TierUsage) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TierUsage) GetTier() Tier {
@@ -755,7 +1035,7 @@ type ImageLedger struct {
 
 func (x *ImageLedger) Reset() {
 	*x = ImageLedger{}
-	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	mi := &file_cached_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +1047,7 @@ func (x *ImageLedger) String() string {
 func (*ImageLedger) ProtoMessage() {}
 
 func (x *ImageLedger) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	mi := &file_cached_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +1060,7 @@ func (x *ImageLedger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageLedger.ProtoReflect.Descriptor instead.
 func (*ImageLedger) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ImageLedger) GetImage() string {
@@ -813,7 +1093,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	mi := &file_cached_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +1105,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	mi := &file_cached_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +1118,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 // A GetStatusResponse describes a daemon.
@@ -871,7 +1151,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_cached_v1_admin_proto_msgTypes[12]
+	mi := &file_cached_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +1163,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[12]
+	mi := &file_cached_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +1176,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetStatusResponse) GetVersion() string {
@@ -991,7 +1271,7 @@ type ZoneStatus struct {
 
 func (x *ZoneStatus) Reset() {
 	*x = ZoneStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[13]
+	mi := &file_cached_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1283,7 @@ func (x *ZoneStatus) String() string {
 func (*ZoneStatus) ProtoMessage() {}
 
 func (x *ZoneStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[13]
+	mi := &file_cached_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1296,7 @@ func (x *ZoneStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ZoneStatus.ProtoReflect.Descriptor instead.
 func (*ZoneStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ZoneStatus) GetName() string {
@@ -1080,7 +1360,7 @@ type TreeStatus struct {
 
 func (x *TreeStatus) Reset() {
 	*x = TreeStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[14]
+	mi := &file_cached_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1092,7 +1372,7 @@ func (x *TreeStatus) String() string {
 func (*TreeStatus) ProtoMessage() {}
 
 func (x *TreeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[14]
+	mi := &file_cached_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1105,7 +1385,7 @@ func (x *TreeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeStatus.ProtoReflect.Descriptor instead.
 func (*TreeStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TreeStatus) GetImage() string {
@@ -1177,7 +1457,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[15]
+	mi := &file_cached_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1189,7 +1469,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[15]
+	mi := &file_cached_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1202,7 +1482,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PeerStatus) GetName() string {
@@ -1304,7 +1584,7 @@ type OriginStatus struct {
 
 func (x *OriginStatus) Reset() {
 	*x = OriginStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[16]
+	mi := &file_cached_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1596,7 @@ func (x *OriginStatus) String() string {
 func (*OriginStatus) ProtoMessage() {}
 
 func (x *OriginStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[16]
+	mi := &file_cached_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1609,7 @@ func (x *OriginStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OriginStatus.ProtoReflect.Descriptor instead.
 func (*OriginStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *OriginStatus) GetUrl() string {
@@ -1357,7 +1637,22 @@ var File_cached_v1_admin_proto protoreflect.FileDescriptor
 
 const file_cached_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x15cached/v1/admin.proto\x12\tcached.v1\x1a\x15cached/v1/block.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
+	"\x15cached/v1/admin.proto\x12\tcached.v1\x1a\x15cached/v1/block.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x01\n" +
+	"\x10DrillZoneRequest\x12\x14\n" +
+	"\x05nodes\x18\x01 \x03(\tR\x05nodes\x121\n" +
+	"\x06before\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06before\x12/\n" +
+	"\x05empty\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05empty\"=\n" +
+	"\x11DrillZoneResponse\x12(\n" +
+	"\x04node\x18\x01 \x01(\v2\x14.cached.v1.NodeDrillR\x04node\"\xbc\x02\n" +
+	"\tNodeDrill\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12+\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x15.cached.v1.DrillStateR\x05state\x123\n" +
+	"\aelapsed\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12(\n" +
+	"\x06served\x18\x04 \x01(\v2\x10.cached.v1.CountR\x06served\x12\x16\n" +
+	"\x06errors\x18\x05 \x01(\x04R\x06errors\x123\n" +
+	"\forigin_reads\x18\x06 \x01(\v2\x10.cached.v1.CountR\voriginReads\x12(\n" +
+	"\x10origin_in_flight\x18\a \x01(\x04R\x0eoriginInFlight\x12\x18\n" +
+	"\aproblem\x18\b \x01(\tR\aproblem\"\x12\n" +
 	"\x10GetLedgerRequest\">\n" +
 	"\x11GetLedgerResponse\x12)\n" +
 	"\x06ledger\x18\x01 \x01(\v2\x11.cached.v1.LedgerR\x06ledger\"\xa4\x04\n" +
@@ -1460,10 +1755,18 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\fOriginStatus\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x18\n" +
 	"\ahealthy\x18\x02 \x01(\bR\ahealthy\x12\x18\n" +
-	"\aproblem\x18\x03 \x01(\tR\aproblem2\xa8\x01\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem*\x86\x01\n" +
+	"\n" +
+	"DrillState\x12\x1b\n" +
+	"\x17DRILL_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12DRILL_STATE_BEFORE\x10\x01\x12\x15\n" +
+	"\x11DRILL_STATE_EMPTY\x10\x02\x12\x14\n" +
+	"\x10DRILL_STATE_DONE\x10\x03\x12\x16\n" +
+	"\x12DRILL_STATE_FAILED\x10\x042\xf2\x01\n" +
 	"\fAdminService\x12K\n" +
 	"\tGetLedger\x12\x1b.cached.v1.GetLedgerRequest\x1a\x1c.cached.v1.GetLedgerResponse\"\x03\x90\x02\x01\x12K\n" +
-	"\tGetStatus\x12\x1b.cached.v1.GetStatusRequest\x1a\x1c.cached.v1.GetStatusResponse\"\x03\x90\x02\x01B3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
+	"\tGetStatus\x12\x1b.cached.v1.GetStatusRequest\x1a\x1c.cached.v1.GetStatusResponse\"\x03\x90\x02\x01\x12H\n" +
+	"\tDrillZone\x12\x1b.cached.v1.DrillZoneRequest\x1a\x1c.cached.v1.DrillZoneResponse0\x01B3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
 
 var (
 	file_cached_v1_admin_proto_rawDescOnce sync.Once
@@ -1477,70 +1780,84 @@ func file_cached_v1_admin_proto_rawDescGZIP() []byte {
 	return file_cached_v1_admin_proto_rawDescData
 }
 
-var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_cached_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_cached_v1_admin_proto_goTypes = []any{
-	(*GetLedgerRequest)(nil),      // 0: cached.v1.GetLedgerRequest
-	(*GetLedgerResponse)(nil),     // 1: cached.v1.GetLedgerResponse
-	(*Ledger)(nil),                // 2: cached.v1.Ledger
-	(*PinnedLedger)(nil),          // 3: cached.v1.PinnedLedger
-	(*PrefetchLedger)(nil),        // 4: cached.v1.PrefetchLedger
-	(*WorkloadPrefetch)(nil),      // 5: cached.v1.WorkloadPrefetch
-	(*Count)(nil),                 // 6: cached.v1.Count
-	(*ServedCount)(nil),           // 7: cached.v1.ServedCount
-	(*CauseCount)(nil),            // 8: cached.v1.CauseCount
-	(*TierUsage)(nil),             // 9: cached.v1.TierUsage
-	(*ImageLedger)(nil),           // 10: cached.v1.ImageLedger
-	(*GetStatusRequest)(nil),      // 11: cached.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 12: cached.v1.GetStatusResponse
-	(*ZoneStatus)(nil),            // 13: cached.v1.ZoneStatus
-	(*TreeStatus)(nil),            // 14: cached.v1.TreeStatus
-	(*PeerStatus)(nil),            // 15: cached.v1.PeerStatus
-	(*OriginStatus)(nil),          // 16: cached.v1.OriginStatus
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(Tier)(0),                     // 18: cached.v1.Tier
-	(Cause)(0),                    // 19: cached.v1.Cause
-	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
+	(DrillState)(0),               // 0: cached.v1.DrillState
+	(*DrillZoneRequest)(nil),      // 1: cached.v1.DrillZoneRequest
+	(*DrillZoneResponse)(nil),     // 2: cached.v1.DrillZoneResponse
+	(*NodeDrill)(nil),             // 3: cached.v1.NodeDrill
+	(*GetLedgerRequest)(nil),      // 4: cached.v1.GetLedgerRequest
+	(*GetLedgerResponse)(nil),     // 5: cached.v1.GetLedgerResponse
+	(*Ledger)(nil),                // 6: cached.v1.Ledger
+	(*PinnedLedger)(nil),          // 7: cached.v1.PinnedLedger
+	(*PrefetchLedger)(nil),        // 8: cached.v1.PrefetchLedger
+	(*WorkloadPrefetch)(nil),      // 9: cached.v1.WorkloadPrefetch
+	(*Count)(nil),                 // 10: cached.v1.Count
+	(*ServedCount)(nil),           // 11: cached.v1.ServedCount
+	(*CauseCount)(nil),            // 12: cached.v1.CauseCount
+	(*TierUsage)(nil),             // 13: cached.v1.TierUsage
+	(*ImageLedger)(nil),           // 14: cached.v1.ImageLedger
+	(*GetStatusRequest)(nil),      // 15: cached.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),     // 16: cached.v1.GetStatusResponse
+	(*ZoneStatus)(nil),            // 17: cached.v1.ZoneStatus
+	(*TreeStatus)(nil),            // 18: cached.v1.TreeStatus
+	(*PeerStatus)(nil),            // 19: cached.v1.PeerStatus
+	(*OriginStatus)(nil),          // 20: cached.v1.OriginStatus
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(Tier)(0),                     // 23: cached.v1.Tier
+	(Cause)(0),                    // 24: cached.v1.Cause
 }
 var file_cached_v1_admin_proto_depIdxs = []int32{
-	2,  // 0: cached.v1.GetLedgerResponse.ledger:type_name -> cached.v1.Ledger
-	17, // 1: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
-	6,  // 2: cached.v1.Ledger.requests:type_name -> cached.v1.Count
-	7,  // 3: cached.v1.Ledger.served:type_name -> cached.v1.ServedCount
-	8,  // 4: cached.v1.Ledger.errors:type_name -> cached.v1.CauseCount
-	6,  // 5: cached.v1.Ledger.origin_reads:type_name -> cached.v1.Count
-	9,  // 6: cached.v1.Ledger.tiers:type_name -> cached.v1.TierUsage
-	10, // 7: cached.v1.Ledger.images:type_name -> cached.v1.ImageLedger
-	4,  // 8: cached.v1.Ledger.prefetch:type_name -> cached.v1.PrefetchLedger
-	3,  // 9: cached.v1.Ledger.pinned:type_name -> cached.v1.PinnedLedger
-	6,  // 10: cached.v1.PinnedLedger.kept:type_name -> cached.v1.Count
-	6,  // 11: cached.v1.PrefetchLedger.used:type_name -> cached.v1.Count
-	6,  // 12: cached.v1.PrefetchLedger.late:type_name -> cached.v1.Count
-	6,  // 13: cached.v1.PrefetchLedger.wasted:type_name -> cached.v1.Count
-	6,  // 14: cached.v1.PrefetchLedger.pending:type_name -> cached.v1.Count
-	5,  // 15: cached.v1.PrefetchLedger.workloads:type_name -> cached.v1.WorkloadPrefetch
-	18, // 16: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
-	19, // 17: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
-	6,  // 18: cached.v1.ServedCount.count:type_name -> cached.v1.Count
-	19, // 19: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
-	18, // 20: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
-	7,  // 21: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
-	20, // 22: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
-	9,  // 23: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
-	16, // 24: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
-	13, // 25: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
-	15, // 26: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
-	14, // 27: cached.v1.ZoneStatus.trees:type_name -> cached.v1.TreeStatus
-	6,  // 28: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
-	6,  // 29: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
-	0,  // 30: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
-	11, // 31: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
-	1,  // 32: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
-	12, // 33: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
-	32, // [32:34] is the sub-list for method output_type
-	30, // [30:32] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	21, // 0: cached.v1.DrillZoneRequest.before:type_name -> google.protobuf.Duration
+	21, // 1: cached.v1.DrillZoneRequest.empty:type_name -> google.protobuf.Duration
+	3,  // 2: cached.v1.DrillZoneResponse.node:type_name -> cached.v1.NodeDrill
+	0,  // 3: cached.v1.NodeDrill.state:type_name -> cached.v1.DrillState
+	21, // 4: cached.v1.NodeDrill.elapsed:type_name -> google.protobuf.Duration
+	10, // 5: cached.v1.NodeDrill.served:type_name -> cached.v1.Count
+	10, // 6: cached.v1.NodeDrill.origin_reads:type_name -> cached.v1.Count
+	6,  // 7: cached.v1.GetLedgerResponse.ledger:type_name -> cached.v1.Ledger
+	22, // 8: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
+	10, // 9: cached.v1.Ledger.requests:type_name -> cached.v1.Count
+	11, // 10: cached.v1.Ledger.served:type_name -> cached.v1.ServedCount
+	12, // 11: cached.v1.Ledger.errors:type_name -> cached.v1.CauseCount
+	10, // 12: cached.v1.Ledger.origin_reads:type_name -> cached.v1.Count
+	13, // 13: cached.v1.Ledger.tiers:type_name -> cached.v1.TierUsage
+	14, // 14: cached.v1.Ledger.images:type_name -> cached.v1.ImageLedger
+	8,  // 15: cached.v1.Ledger.prefetch:type_name -> cached.v1.PrefetchLedger
+	7,  // 16: cached.v1.Ledger.pinned:type_name -> cached.v1.PinnedLedger
+	10, // 17: cached.v1.PinnedLedger.kept:type_name -> cached.v1.Count
+	10, // 18: cached.v1.PrefetchLedger.used:type_name -> cached.v1.Count
+	10, // 19: cached.v1.PrefetchLedger.late:type_name -> cached.v1.Count
+	10, // 20: cached.v1.PrefetchLedger.wasted:type_name -> cached.v1.Count
+	10, // 21: cached.v1.PrefetchLedger.pending:type_name -> cached.v1.Count
+	9,  // 22: cached.v1.PrefetchLedger.workloads:type_name -> cached.v1.WorkloadPrefetch
+	23, // 23: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
+	24, // 24: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
+	10, // 25: cached.v1.ServedCount.count:type_name -> cached.v1.Count
+	24, // 26: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
+	23, // 27: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
+	11, // 28: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
+	21, // 29: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	13, // 30: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
+	20, // 31: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
+	17, // 32: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
+	19, // 33: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
+	18, // 34: cached.v1.ZoneStatus.trees:type_name -> cached.v1.TreeStatus
+	10, // 35: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
+	10, // 36: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
+	4,  // 37: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
+	15, // 38: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
+	1,  // 39: cached.v1.AdminService.DrillZone:input_type -> cached.v1.DrillZoneRequest
+	5,  // 40: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
+	16, // 41: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
+	2,  // 42: cached.v1.AdminService.DrillZone:output_type -> cached.v1.DrillZoneResponse
+	40, // [40:43] is the sub-list for method output_type
+	37, // [37:40] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_admin_proto_init() }
@@ -1554,13 +1871,14 @@ func file_cached_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_admin_proto_rawDesc), len(file_cached_v1_admin_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   17,
+			NumEnums:      1,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_cached_v1_admin_proto_goTypes,
 		DependencyIndexes: file_cached_v1_admin_proto_depIdxs,
+		EnumInfos:         file_cached_v1_admin_proto_enumTypes,
 		MessageInfos:      file_cached_v1_admin_proto_msgTypes,
 	}.Build()
 	File_cached_v1_admin_proto = out.File

@@ -9,6 +9,7 @@ package cachedv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -20,6 +21,125 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// A DrillNodeRequest says how long.
+type DrillNodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long the node only counts first; at most an hour.
+	Before *durationpb.Duration `protobuf:"bytes,1,opt,name=before,proto3" json:"before,omitempty"`
+	// How long it seems empty then; more than 0, at most an hour.
+	Empty *durationpb.Duration `protobuf:"bytes,2,opt,name=empty,proto3" json:"empty,omitempty"`
+	// The zone of the asking node; empty when not stated.
+	Zone string `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
+	// The name of the asking node. Where it shows a certificate, that one counts.
+	Node          string `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrillNodeRequest) Reset() {
+	*x = DrillNodeRequest{}
+	mi := &file_cached_v1_peer_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrillNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrillNodeRequest) ProtoMessage() {}
+
+func (x *DrillNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_peer_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrillNodeRequest.ProtoReflect.Descriptor instead.
+func (*DrillNodeRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_peer_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *DrillNodeRequest) GetBefore() *durationpb.Duration {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *DrillNodeRequest) GetEmpty() *durationpb.Duration {
+	if x != nil {
+		return x.Empty
+	}
+	return nil
+}
+
+func (x *DrillNodeRequest) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *DrillNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// A DrillNodeResponse says how the node is doing.
+type DrillNodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node as it is now.
+	Node          *NodeDrill `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrillNodeResponse) Reset() {
+	*x = DrillNodeResponse{}
+	mi := &file_cached_v1_peer_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrillNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrillNodeResponse) ProtoMessage() {}
+
+func (x *DrillNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_peer_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrillNodeResponse.ProtoReflect.Descriptor instead.
+func (*DrillNodeResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_peer_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *DrillNodeResponse) GetNode() *NodeDrill {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
 
 // A JoinTreeRequest names the tree.
 type JoinTreeRequest struct {
@@ -38,7 +158,7 @@ type JoinTreeRequest struct {
 
 func (x *JoinTreeRequest) Reset() {
 	*x = JoinTreeRequest{}
-	mi := &file_cached_v1_peer_proto_msgTypes[0]
+	mi := &file_cached_v1_peer_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -50,7 +170,7 @@ func (x *JoinTreeRequest) String() string {
 func (*JoinTreeRequest) ProtoMessage() {}
 
 func (x *JoinTreeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_peer_proto_msgTypes[0]
+	mi := &file_cached_v1_peer_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -63,7 +183,7 @@ func (x *JoinTreeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinTreeRequest.ProtoReflect.Descriptor instead.
 func (*JoinTreeRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_peer_proto_rawDescGZIP(), []int{0}
+	return file_cached_v1_peer_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *JoinTreeRequest) GetImage() string {
@@ -107,7 +227,7 @@ type JoinTreeResponse struct {
 
 func (x *JoinTreeResponse) Reset() {
 	*x = JoinTreeResponse{}
-	mi := &file_cached_v1_peer_proto_msgTypes[1]
+	mi := &file_cached_v1_peer_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -119,7 +239,7 @@ func (x *JoinTreeResponse) String() string {
 func (*JoinTreeResponse) ProtoMessage() {}
 
 func (x *JoinTreeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_peer_proto_msgTypes[1]
+	mi := &file_cached_v1_peer_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -132,7 +252,7 @@ func (x *JoinTreeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinTreeResponse.ProtoReflect.Descriptor instead.
 func (*JoinTreeResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_peer_proto_rawDescGZIP(), []int{1}
+	return file_cached_v1_peer_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *JoinTreeResponse) GetParent() string {
@@ -164,7 +284,7 @@ type LeaveTreeRequest struct {
 
 func (x *LeaveTreeRequest) Reset() {
 	*x = LeaveTreeRequest{}
-	mi := &file_cached_v1_peer_proto_msgTypes[2]
+	mi := &file_cached_v1_peer_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -176,7 +296,7 @@ func (x *LeaveTreeRequest) String() string {
 func (*LeaveTreeRequest) ProtoMessage() {}
 
 func (x *LeaveTreeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_peer_proto_msgTypes[2]
+	mi := &file_cached_v1_peer_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -189,7 +309,7 @@ func (x *LeaveTreeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveTreeRequest.ProtoReflect.Descriptor instead.
 func (*LeaveTreeRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_peer_proto_rawDescGZIP(), []int{2}
+	return file_cached_v1_peer_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LeaveTreeRequest) GetImage() string {
@@ -222,7 +342,7 @@ type LeaveTreeResponse struct {
 
 func (x *LeaveTreeResponse) Reset() {
 	*x = LeaveTreeResponse{}
-	mi := &file_cached_v1_peer_proto_msgTypes[3]
+	mi := &file_cached_v1_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -234,7 +354,7 @@ func (x *LeaveTreeResponse) String() string {
 func (*LeaveTreeResponse) ProtoMessage() {}
 
 func (x *LeaveTreeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_peer_proto_msgTypes[3]
+	mi := &file_cached_v1_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -247,7 +367,7 @@ func (x *LeaveTreeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveTreeResponse.ProtoReflect.Descriptor instead.
 func (*LeaveTreeResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_peer_proto_rawDescGZIP(), []int{3}
+	return file_cached_v1_peer_proto_rawDescGZIP(), []int{5}
 }
 
 // A WarmNodeRequest names an image.
@@ -271,7 +391,7 @@ type WarmNodeRequest struct {
 
 func (x *WarmNodeRequest) Reset() {
 	*x = WarmNodeRequest{}
-	mi := &file_cached_v1_peer_proto_msgTypes[4]
+	mi := &file_cached_v1_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +403,7 @@ func (x *WarmNodeRequest) String() string {
 func (*WarmNodeRequest) ProtoMessage() {}
 
 func (x *WarmNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_peer_proto_msgTypes[4]
+	mi := &file_cached_v1_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,7 +416,7 @@ func (x *WarmNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WarmNodeRequest.ProtoReflect.Descriptor instead.
 func (*WarmNodeRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_peer_proto_rawDescGZIP(), []int{4}
+	return file_cached_v1_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WarmNodeRequest) GetImage() string {
@@ -352,7 +472,7 @@ type WarmNodeResponse struct {
 
 func (x *WarmNodeResponse) Reset() {
 	*x = WarmNodeResponse{}
-	mi := &file_cached_v1_peer_proto_msgTypes[5]
+	mi := &file_cached_v1_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -364,7 +484,7 @@ func (x *WarmNodeResponse) String() string {
 func (*WarmNodeResponse) ProtoMessage() {}
 
 func (x *WarmNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_peer_proto_msgTypes[5]
+	mi := &file_cached_v1_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -377,7 +497,7 @@ func (x *WarmNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WarmNodeResponse.ProtoReflect.Descriptor instead.
 func (*WarmNodeResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_peer_proto_rawDescGZIP(), []int{5}
+	return file_cached_v1_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WarmNodeResponse) GetNode() *NodeWarmth {
@@ -391,7 +511,14 @@ var File_cached_v1_peer_proto protoreflect.FileDescriptor
 
 const file_cached_v1_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x14cached/v1/peer.proto\x12\tcached.v1\x1a\x15cached/v1/image.proto\"c\n" +
+	"\x14cached/v1/peer.proto\x12\tcached.v1\x1a\x15cached/v1/admin.proto\x1a\x15cached/v1/image.proto\x1a\x1egoogle/protobuf/duration.proto\"\x9e\x01\n" +
+	"\x10DrillNodeRequest\x121\n" +
+	"\x06before\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06before\x12/\n" +
+	"\x05empty\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05empty\x12\x12\n" +
+	"\x04zone\x18\x03 \x01(\tR\x04zone\x12\x12\n" +
+	"\x04node\x18\x04 \x01(\tR\x04node\"=\n" +
+	"\x11DrillNodeResponse\x12(\n" +
+	"\x04node\x18\x01 \x01(\v2\x14.cached.v1.NodeDrillR\x04node\"c\n" +
 	"\x0fJoinTreeRequest\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x12\n" +
 	"\x04lost\x18\x02 \x01(\tR\x04lost\x12\x12\n" +
@@ -414,11 +541,12 @@ const file_cached_v1_peer_proto_rawDesc = "" +
 	"\x04zone\x18\x05 \x01(\tR\x04zone\x12\x12\n" +
 	"\x04node\x18\x06 \x01(\tR\x04node\"=\n" +
 	"\x10WarmNodeResponse\x12)\n" +
-	"\x04node\x18\x01 \x01(\v2\x15.cached.v1.NodeWarmthR\x04node2\xe1\x01\n" +
+	"\x04node\x18\x01 \x01(\v2\x15.cached.v1.NodeWarmthR\x04node2\xab\x02\n" +
 	"\vPeerService\x12C\n" +
 	"\bJoinTree\x12\x1a.cached.v1.JoinTreeRequest\x1a\x1b.cached.v1.JoinTreeResponse\x12F\n" +
 	"\tLeaveTree\x12\x1b.cached.v1.LeaveTreeRequest\x1a\x1c.cached.v1.LeaveTreeResponse\x12E\n" +
-	"\bWarmNode\x12\x1a.cached.v1.WarmNodeRequest\x1a\x1b.cached.v1.WarmNodeResponse0\x01B3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
+	"\bWarmNode\x12\x1a.cached.v1.WarmNodeRequest\x1a\x1b.cached.v1.WarmNodeResponse0\x01\x12H\n" +
+	"\tDrillNode\x12\x1b.cached.v1.DrillNodeRequest\x1a\x1c.cached.v1.DrillNodeResponse0\x01B3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
 
 var (
 	file_cached_v1_peer_proto_rawDescOnce sync.Once
@@ -432,31 +560,40 @@ func file_cached_v1_peer_proto_rawDescGZIP() []byte {
 	return file_cached_v1_peer_proto_rawDescData
 }
 
-var file_cached_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_cached_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_cached_v1_peer_proto_goTypes = []any{
-	(*JoinTreeRequest)(nil),   // 0: cached.v1.JoinTreeRequest
-	(*JoinTreeResponse)(nil),  // 1: cached.v1.JoinTreeResponse
-	(*LeaveTreeRequest)(nil),  // 2: cached.v1.LeaveTreeRequest
-	(*LeaveTreeResponse)(nil), // 3: cached.v1.LeaveTreeResponse
-	(*WarmNodeRequest)(nil),   // 4: cached.v1.WarmNodeRequest
-	(*WarmNodeResponse)(nil),  // 5: cached.v1.WarmNodeResponse
-	(PreparationScope)(0),     // 6: cached.v1.PreparationScope
-	(*NodeWarmth)(nil),        // 7: cached.v1.NodeWarmth
+	(*DrillNodeRequest)(nil),    // 0: cached.v1.DrillNodeRequest
+	(*DrillNodeResponse)(nil),   // 1: cached.v1.DrillNodeResponse
+	(*JoinTreeRequest)(nil),     // 2: cached.v1.JoinTreeRequest
+	(*JoinTreeResponse)(nil),    // 3: cached.v1.JoinTreeResponse
+	(*LeaveTreeRequest)(nil),    // 4: cached.v1.LeaveTreeRequest
+	(*LeaveTreeResponse)(nil),   // 5: cached.v1.LeaveTreeResponse
+	(*WarmNodeRequest)(nil),     // 6: cached.v1.WarmNodeRequest
+	(*WarmNodeResponse)(nil),    // 7: cached.v1.WarmNodeResponse
+	(*durationpb.Duration)(nil), // 8: google.protobuf.Duration
+	(*NodeDrill)(nil),           // 9: cached.v1.NodeDrill
+	(PreparationScope)(0),       // 10: cached.v1.PreparationScope
+	(*NodeWarmth)(nil),          // 11: cached.v1.NodeWarmth
 }
 var file_cached_v1_peer_proto_depIdxs = []int32{
-	6, // 0: cached.v1.WarmNodeRequest.scope:type_name -> cached.v1.PreparationScope
-	7, // 1: cached.v1.WarmNodeResponse.node:type_name -> cached.v1.NodeWarmth
-	0, // 2: cached.v1.PeerService.JoinTree:input_type -> cached.v1.JoinTreeRequest
-	2, // 3: cached.v1.PeerService.LeaveTree:input_type -> cached.v1.LeaveTreeRequest
-	4, // 4: cached.v1.PeerService.WarmNode:input_type -> cached.v1.WarmNodeRequest
-	1, // 5: cached.v1.PeerService.JoinTree:output_type -> cached.v1.JoinTreeResponse
-	3, // 6: cached.v1.PeerService.LeaveTree:output_type -> cached.v1.LeaveTreeResponse
-	5, // 7: cached.v1.PeerService.WarmNode:output_type -> cached.v1.WarmNodeResponse
-	5, // [5:8] is the sub-list for method output_type
-	2, // [2:5] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	8,  // 0: cached.v1.DrillNodeRequest.before:type_name -> google.protobuf.Duration
+	8,  // 1: cached.v1.DrillNodeRequest.empty:type_name -> google.protobuf.Duration
+	9,  // 2: cached.v1.DrillNodeResponse.node:type_name -> cached.v1.NodeDrill
+	10, // 3: cached.v1.WarmNodeRequest.scope:type_name -> cached.v1.PreparationScope
+	11, // 4: cached.v1.WarmNodeResponse.node:type_name -> cached.v1.NodeWarmth
+	2,  // 5: cached.v1.PeerService.JoinTree:input_type -> cached.v1.JoinTreeRequest
+	4,  // 6: cached.v1.PeerService.LeaveTree:input_type -> cached.v1.LeaveTreeRequest
+	6,  // 7: cached.v1.PeerService.WarmNode:input_type -> cached.v1.WarmNodeRequest
+	0,  // 8: cached.v1.PeerService.DrillNode:input_type -> cached.v1.DrillNodeRequest
+	3,  // 9: cached.v1.PeerService.JoinTree:output_type -> cached.v1.JoinTreeResponse
+	5,  // 10: cached.v1.PeerService.LeaveTree:output_type -> cached.v1.LeaveTreeResponse
+	7,  // 11: cached.v1.PeerService.WarmNode:output_type -> cached.v1.WarmNodeResponse
+	1,  // 12: cached.v1.PeerService.DrillNode:output_type -> cached.v1.DrillNodeResponse
+	9,  // [9:13] is the sub-list for method output_type
+	5,  // [5:9] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_peer_proto_init() }
@@ -464,6 +601,7 @@ func file_cached_v1_peer_proto_init() {
 	if File_cached_v1_peer_proto != nil {
 		return
 	}
+	file_cached_v1_admin_proto_init()
 	file_cached_v1_image_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -471,7 +609,7 @@ func file_cached_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_peer_proto_rawDesc), len(file_cached_v1_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -81,6 +81,9 @@ func (a *adminService) Status(context.Context) (*cachedv1.GetStatusResponse, err
 // warnings returns what is wrong with the node though it serves every block.
 func (a *adminService) warnings() []string {
 	warnings := append(a.door.warnings(), a.diskWarnings()...)
+	if a.node.memory.Down() {
+		warnings = append(warnings, "a drill is on: caches seem empty (cached drill)")
+	}
 	if a.node.zone != nil {
 		warnings = append(warnings, a.node.zone.warnings()...)
 	}

@@ -26,6 +26,7 @@ type daemon struct {
 	holders *holders
 	looks   *residents
 	warmer  *warmer
+	drills  *driller
 	pins    *pinner
 	rpc     *api.Server
 	admin   *http.Server
@@ -47,14 +48,15 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	d.prepare = newPreparer(n, prepareDir(filepath.Join(cfg.DataDir, "preparations"), log), log)
 	d.warmer, d.pins = newWarmer(n, cfg.Zone.Node, log), newPinner(n, cfg, log)
 	d.prepare.ready, books.pins = d.pins.look, d.pins
+	d.drills = newDriller(n, cfg.Zone.Node, log)
 	if n.zone != nil {
-		n.zone.warmer = d.warmer
+		n.zone.warmer, n.zone.driller = d.warmer, d.drills
 	}
 	handler := api.NewHandler(
 		api.Services{
 			Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts,
 			Preparations: d.prepare, Warmer: d.warmer, Pins: d.pins, Purger: &purger{node: n, pins: d.pins},
-			Residency: door.residency(d.holders),
+			Residency: door.residency(d.holders), Drills: d.drills,
 		},
 		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Authenticate: door.authenticator(), Logger: log},
 	)
@@ -109,6 +111,7 @@ func (d *daemon) drain(timeout time.Duration) error {
 	}
 	d.prepare.end() // who watches is told
 	d.warmer.end()
+	d.drills.end()
 	err := d.rpc.Shutdown(ctx)
 	d.starts.close()
 	d.prepare.close()

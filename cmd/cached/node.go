@@ -22,6 +22,8 @@ type node struct {
 	ledger *account.Ledger
 	l1     *memory.Tier
 	l2     *disk.Tier // nil when L2 is off
+	// memory and disk are l1 and l2 as reads see them: drills hide what is there.
+	memory, disk *tiers.Curtain // disk is nil when L2 is off
 	// l2Problem says why L2 is off although it was configured.
 	l2Problem string
 	kept      *keepSet // what L2 does not evict
@@ -43,7 +45,9 @@ type node struct {
 }
 
 // holds reports whether a block is in the caches of this host.
-func (n *node) holds(id block.ID) bool { return n.l1.Has(id) || n.l2 != nil && n.l2.Has(id) }
+func (n *node) holds(id block.ID) bool {
+	return n.l1.Has(id) && n.memory.Shows(id) || n.l2 != nil && n.l2.Has(id) && n.disk.Shows(id)
+}
 
 // seen notes that this host has to do with an image.
 func (n *node) seen(image resident) {
@@ -64,6 +68,7 @@ func (n *node) open(ctx context.Context, cfg Config, log *slog.Logger) (err erro
 	if n.l1, err = memory.New(memory.Options{Capacity: int64(cfg.L1.Size)}); err != nil {
 		return fmt.Errorf("l1: %w", err)
 	}
+	n.memory = tiers.NewCurtain(n.l1)
 	n.kept = newKeepSet()
 	n.loadPins(cfg, log) // first: L2 reclaims from its first write on
 	if cfg.L2.Size > 0 {

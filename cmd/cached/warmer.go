@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -23,15 +20,13 @@ const (
 	warmHereAtOnce  = 4 // images on this node, whoever asks
 	warmCallsAtOnce = 4 // calls of agents that this node relays
 	warmNodesAtOnce = 8 // nodes that one call asks
-	maxListed       = 20
 	tellEvery       = 200 * time.Millisecond
 	beatEvery       = time.Second
 )
 
 // A warmer brings images onto this node, and has other nodes of the zone do the same.
 type warmer struct {
-	node    *node
-	self    string
+	roster
 	chooser chooser
 	log     *slog.Logger
 	ending  context.Context //nolint:containedctx // of the daemon
@@ -47,7 +42,7 @@ var (
 
 func newWarmer(n *node, self string, log *slog.Logger) *warmer {
 	w := &warmer{
-		node: n, self: self, chooser: chooser{n}, log: log,
+		roster: roster{n, self}, chooser: chooser{n}, log: log,
 		here: make(chan struct{}, warmHereAtOnce), calls: make(chan struct{}, warmCallsAtOnce),
 	}
 	w.ending, w.end = context.WithCancel(context.Background())
@@ -128,35 +123,9 @@ func (w *warmer) Warm(ctx context.Context, req *cachedv1.WarmImageRequest, manif
 	ctx, done := w.within(ctx)
 	defer done()
 
-	// Nodes report at their own pace, tell is called from here alone.
-	reports := make(chan *cachedv1.NodeWarmth)
-	var work sync.WaitGroup
-	places := make(chan struct{}, warmNodesAtOnce)
-	for _, to := range nodes {
-		work.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			w.one(ctx, to, req, manifest, func(n *cachedv1.NodeWarmth) {
-				select {
-				case reports <- n:
-				case <-ctx.Done():
-				}
-			})
-		})
-	}
-	go func() { work.Wait(); close(reports) }()
-	err = nil
-	for n := range reports {
-		if err == nil {
-			if err = tell(n); err != nil {
-				done() // the others end soon
-			}
-		}
-	}
-	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	return err
+	return fanOut(ctx, nodes, warmNodesAtOnce, func(ctx context.Context, to placement.Member, report func(*cachedv1.NodeWarmth)) {
+		w.one(ctx, to, req, manifest, report)
+	}, tell)
 }
 
 // one warms a node, and reports how it is doing, at last how that ended.
@@ -188,60 +157,6 @@ func (w *warmer) one(ctx context.Context, to placement.Member, req *cachedv1.War
 		last.State, last.Problem = cachedv1.WarmState_WARM_STATE_FAILED, err.Error()
 	}
 	report(last)
-}
-
-// nodes finds the nodes that are meant.
-func (w *warmer) nodes(names []string) ([]placement.Member, error) {
-	if len(names) == 0 {
-		return []placement.Member{{Name: w.self}}, nil
-	}
-	known := w.known()
-	if len(names) == 1 && names[0] == api.AllNodes {
-		return known, nil
-	}
-	var found []placement.Member
-	var unknown []string
-	for _, name := range names {
-		i := slices.IndexFunc(known, func(m placement.Member) bool { return m.Name == name })
-		switch {
-		case i < 0:
-			unknown = append(unknown, fmt.Sprintf("%q", name))
-		case !slices.ContainsFunc(found, func(m placement.Member) bool { return m.Name == name }):
-			found = append(found, known[i])
-		}
-	}
-	if len(unknown) > 0 {
-		all := make([]string, len(known))
-		for i, m := range known {
-			all[i] = m.Name
-		}
-		return nil, fmt.Errorf("%w: no node %s here: want some of %s, or %s", api.ErrInvalid, someOf(unknown), someOf(all), api.AllNodes)
-	}
-	return found, nil
-}
-
-// someOf lists names, but not all of very many.
-func someOf(names []string) string {
-	if n := len(names) - maxListed; n > 0 {
-		names = append(slices.Clone(names[:maxListed]), fmt.Sprintf("%d more", n))
-	}
-	return strings.Join(names, ", ")
-}
-
-// known returns the nodes this one knows by gossip, by name: those that died some
-// time ago are not among them.
-func (w *warmer) known() []placement.Member {
-	known := []placement.Member{{Name: w.self}}
-	if w.node.zone == nil || w.node.zone.members.Load() == nil {
-		return known
-	}
-	for _, m := range w.node.zone.members.Load().Members() {
-		if m.Name != w.self {
-			known = append(known, m.Member)
-		}
-	}
-	slices.SortFunc(known, func(a, b placement.Member) int { return strings.Compare(a.Name, b.Name) })
-	return known
 }
 
 func bytesText(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }

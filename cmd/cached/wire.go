@@ -28,12 +28,16 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 		return nil, errors.Join(err, n.close())
 	}
 
-	l1 := n.ledger.Reader(block.Memory, n.l1)
-	// What may be needed later leaves most of the disk to what programs wait for.
-	l2 := struct {
-		block.Reader
-		block.Writer
-	}{tiers.Background(n.l2, diskAhead), n.l2}
+	l1 := n.ledger.Reader(block.Memory, n.memory)
+	var l2 block.Store
+	if n.l2 != nil {
+		// What may be needed later leaves most of the disk to what programs wait for.
+		n.disk = tiers.NewCurtain(struct {
+			block.Reader
+			block.Writer
+		}{tiers.Background(n.l2, diskAhead), n.l2})
+		l2 = n.disk
+	}
 	// One flight per block across all who miss; each origin's bytes are checked
 	// below the fail-over (see open), so that wrong ones are read elsewhere.
 	l4 := tiers.CountedFlight(n.ledger.Reader(block.Origin, tiers.Yield(tiers.Govern(n.origin, leastOriginReads, cfg.Limits.OriginReads))), n.ledger.Joined())
@@ -50,7 +54,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 		if n.l2 != nil {
 			next = tiers.ReadThrough(n.ledger.Store(block.Disk, l2), next, admit)
 		}
-		return tiers.Fallback(l1, tiers.CountedFlight(tiers.ReadThrough(n.l1, next, tiers.Always), n.ledger.Joined()))
+		return tiers.Fallback(l1, tiers.CountedFlight(tiers.ReadThrough(n.memory, next, tiers.Always), n.ledger.Joined()))
 	}
 	if cfg.Zone.Name == "" {
 		parts = l4
@@ -60,7 +64,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 
 	held := tiers.Fallback(l1, n.packs.Parts()) // what peers may have of a block this node does not own
 	if n.l2 != nil {
-		held = tiers.Fallback(held, tiers.Flight(tiers.ReadThrough(n.l1, n.ledger.Reader(block.Disk, l2), tiers.Always)))
+		held = tiers.Fallback(held, tiers.Flight(tiers.ReadThrough(n.memory, n.ledger.Reader(block.Disk, l2), tiers.Always)))
 	}
 	var err error
 	if n.zone, err = newZone(cfg.Zone, held, log); err != nil {

@@ -33,7 +33,8 @@ type zone struct {
 	peers    *api.Peers
 	trees    *api.Trees // nil unless images spread by trees
 	nodes    *api.Nodes
-	warmer   api.PeerWarmer // set before serve; nil: others cannot have this node warmed
+	warmer   api.PeerWarmer  // set before serve; nil: others cannot have this node warmed
+	driller  api.PeerDriller // set before serve; nil: it takes part in no drills
 	tier     *peer.Tier
 	server   *api.PeerServer
 	served   chan error // what the server ended with
@@ -142,7 +143,7 @@ func (z *zone) serve(ctx context.Context, l net.Listener, failed chan<- error, l
 		options.TLS = z.identity.PeerServer(z.cfg.Name)
 		options.Identify = func(s tls.ConnectionState) (string, error) { return identity.Node(s, z.cfg.Name) }
 	}
-	other := api.NewPeerHandler(z.tier, api.PeerHandlerOptions{Zone: z.cfg.Name, Warmer: z.warmer, Logger: z.log})
+	other := api.NewPeerHandler(z.tier, api.PeerHandlerOptions{Zone: z.cfg.Name, Warmer: z.warmer, Driller: z.driller, Logger: z.log})
 	z.server = api.NewPeerServer(api.PeerServices{Blocks: peerBlocks{z}, Other: other}, options)
 	go func() {
 		err := z.server.Serve(l)

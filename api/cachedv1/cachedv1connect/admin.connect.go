@@ -37,6 +37,8 @@ const (
 	AdminServiceGetLedgerProcedure = "/cached.v1.AdminService/GetLedger"
 	// AdminServiceGetStatusProcedure is the fully-qualified name of the AdminService's GetStatus RPC.
 	AdminServiceGetStatusProcedure = "/cached.v1.AdminService/GetStatus"
+	// AdminServiceDrillZoneProcedure is the fully-qualified name of the AdminService's DrillZone RPC.
+	AdminServiceDrillZoneProcedure = "/cached.v1.AdminService/DrillZone"
 )
 
 // AdminServiceClient is a client for the cached.v1.AdminService service.
@@ -45,6 +47,13 @@ type AdminServiceClient interface {
 	GetLedger(context.Context, *cachedv1.GetLedgerRequest) (*cachedv1.GetLedgerResponse, error)
 	// GetStatus returns what the daemon is and whether it is well.
 	GetStatus(context.Context, *cachedv1.GetStatusRequest) (*cachedv1.GetStatusResponse, error)
+	// DrillZone has nodes answer for a while as if their caches were empty, and says every
+	// second how each of them is doing. Nothing is lost: the caches are hidden, and
+	// shown again when the time is over or the call ends, whichever is first.
+	//
+	// Errors: INVALID_ARGUMENT (unknown node, durations out of bounds),
+	// PERMISSION_DENIED (not an operator).
+	DrillZone(context.Context, *cachedv1.DrillZoneRequest) (*connect.ServerStreamForClient[cachedv1.DrillZoneResponse], error)
 }
 
 // NewAdminServiceClient constructs a client for the cached.v1.AdminService service. By default, it
@@ -72,6 +81,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		drillZone: connect.NewClient[cachedv1.DrillZoneRequest, cachedv1.DrillZoneResponse](
+			httpClient,
+			baseURL+AdminServiceDrillZoneProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("DrillZone")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -79,6 +94,7 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 type adminServiceClient struct {
 	getLedger *connect.Client[cachedv1.GetLedgerRequest, cachedv1.GetLedgerResponse]
 	getStatus *connect.Client[cachedv1.GetStatusRequest, cachedv1.GetStatusResponse]
+	drillZone *connect.Client[cachedv1.DrillZoneRequest, cachedv1.DrillZoneResponse]
 }
 
 // GetLedger calls cached.v1.AdminService.GetLedger.
@@ -99,12 +115,24 @@ func (c *adminServiceClient) GetStatus(ctx context.Context, req *cachedv1.GetSta
 	return nil, err
 }
 
+// DrillZone calls cached.v1.AdminService.DrillZone.
+func (c *adminServiceClient) DrillZone(ctx context.Context, req *cachedv1.DrillZoneRequest) (*connect.ServerStreamForClient[cachedv1.DrillZoneResponse], error) {
+	return c.drillZone.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // AdminServiceHandler is an implementation of the cached.v1.AdminService service.
 type AdminServiceHandler interface {
 	// GetLedger returns the counts since the daemon's start.
 	GetLedger(context.Context, *cachedv1.GetLedgerRequest) (*cachedv1.GetLedgerResponse, error)
 	// GetStatus returns what the daemon is and whether it is well.
 	GetStatus(context.Context, *cachedv1.GetStatusRequest) (*cachedv1.GetStatusResponse, error)
+	// DrillZone has nodes answer for a while as if their caches were empty, and says every
+	// second how each of them is doing. Nothing is lost: the caches are hidden, and
+	// shown again when the time is over or the call ends, whichever is first.
+	//
+	// Errors: INVALID_ARGUMENT (unknown node, durations out of bounds),
+	// PERMISSION_DENIED (not an operator).
+	DrillZone(context.Context, *cachedv1.DrillZoneRequest, *connect.ServerStream[cachedv1.DrillZoneResponse]) error
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -128,12 +156,20 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceDrillZoneHandler := connect.NewServerStreamHandlerSimple(
+		AdminServiceDrillZoneProcedure,
+		svc.DrillZone,
+		connect.WithSchema(adminServiceMethods.ByName("DrillZone")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/cached.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AdminServiceGetLedgerProcedure:
 			adminServiceGetLedgerHandler.ServeHTTP(w, r)
 		case AdminServiceGetStatusProcedure:
 			adminServiceGetStatusHandler.ServeHTTP(w, r)
+		case AdminServiceDrillZoneProcedure:
+			adminServiceDrillZoneHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -149,4 +185,8 @@ func (UnimplementedAdminServiceHandler) GetLedger(context.Context, *cachedv1.Get
 
 func (UnimplementedAdminServiceHandler) GetStatus(context.Context, *cachedv1.GetStatusRequest) (*cachedv1.GetStatusResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.AdminService.GetStatus is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) DrillZone(context.Context, *cachedv1.DrillZoneRequest, *connect.ServerStream[cachedv1.DrillZoneResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.AdminService.DrillZone is not implemented"))
 }

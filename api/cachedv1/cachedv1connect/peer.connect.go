@@ -39,6 +39,8 @@ const (
 	PeerServiceLeaveTreeProcedure = "/cached.v1.PeerService/LeaveTree"
 	// PeerServiceWarmNodeProcedure is the fully-qualified name of the PeerService's WarmNode RPC.
 	PeerServiceWarmNodeProcedure = "/cached.v1.PeerService/WarmNode"
+	// PeerServiceDrillNodeProcedure is the fully-qualified name of the PeerService's DrillNode RPC.
+	PeerServiceDrillNodeProcedure = "/cached.v1.PeerService/DrillNode"
 )
 
 // PeerServiceClient is a client for the cached.v1.PeerService service.
@@ -60,6 +62,12 @@ type PeerServiceClient interface {
 	// RESOURCE_EXHAUSTED (it warms several images already), PERMISSION_DENIED (another
 	// zone).
 	WarmNode(context.Context, *cachedv1.WarmNodeRequest) (*connect.ServerStreamForClient[cachedv1.WarmNodeResponse], error)
+	// DrillNode has the node that is asked answer as if its caches were empty, until the
+	// time is over or the call ends. It says how it is doing every second.
+	//
+	// Errors: INVALID_ARGUMENT (durations out of bounds), RESOURCE_EXHAUSTED (it is in a
+	// drill already), NOT_FOUND (it takes part in none), PERMISSION_DENIED (another zone).
+	DrillNode(context.Context, *cachedv1.DrillNodeRequest) (*connect.ServerStreamForClient[cachedv1.DrillNodeResponse], error)
 }
 
 // NewPeerServiceClient constructs a client for the cached.v1.PeerService service. By default, it
@@ -91,6 +99,12 @@ func NewPeerServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(peerServiceMethods.ByName("WarmNode")),
 			connect.WithClientOptions(opts...),
 		),
+		drillNode: connect.NewClient[cachedv1.DrillNodeRequest, cachedv1.DrillNodeResponse](
+			httpClient,
+			baseURL+PeerServiceDrillNodeProcedure,
+			connect.WithSchema(peerServiceMethods.ByName("DrillNode")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -99,6 +113,7 @@ type peerServiceClient struct {
 	joinTree  *connect.Client[cachedv1.JoinTreeRequest, cachedv1.JoinTreeResponse]
 	leaveTree *connect.Client[cachedv1.LeaveTreeRequest, cachedv1.LeaveTreeResponse]
 	warmNode  *connect.Client[cachedv1.WarmNodeRequest, cachedv1.WarmNodeResponse]
+	drillNode *connect.Client[cachedv1.DrillNodeRequest, cachedv1.DrillNodeResponse]
 }
 
 // JoinTree calls cached.v1.PeerService.JoinTree.
@@ -124,6 +139,11 @@ func (c *peerServiceClient) WarmNode(ctx context.Context, req *cachedv1.WarmNode
 	return c.warmNode.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// DrillNode calls cached.v1.PeerService.DrillNode.
+func (c *peerServiceClient) DrillNode(ctx context.Context, req *cachedv1.DrillNodeRequest) (*connect.ServerStreamForClient[cachedv1.DrillNodeResponse], error) {
+	return c.drillNode.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // PeerServiceHandler is an implementation of the cached.v1.PeerService service.
 type PeerServiceHandler interface {
 	// JoinTree gives the asking node a seat in the tree of an image, or keeps the
@@ -143,6 +163,12 @@ type PeerServiceHandler interface {
 	// RESOURCE_EXHAUSTED (it warms several images already), PERMISSION_DENIED (another
 	// zone).
 	WarmNode(context.Context, *cachedv1.WarmNodeRequest, *connect.ServerStream[cachedv1.WarmNodeResponse]) error
+	// DrillNode has the node that is asked answer as if its caches were empty, until the
+	// time is over or the call ends. It says how it is doing every second.
+	//
+	// Errors: INVALID_ARGUMENT (durations out of bounds), RESOURCE_EXHAUSTED (it is in a
+	// drill already), NOT_FOUND (it takes part in none), PERMISSION_DENIED (another zone).
+	DrillNode(context.Context, *cachedv1.DrillNodeRequest, *connect.ServerStream[cachedv1.DrillNodeResponse]) error
 }
 
 // NewPeerServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -170,6 +196,12 @@ func NewPeerServiceHandler(svc PeerServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(peerServiceMethods.ByName("WarmNode")),
 		connect.WithHandlerOptions(opts...),
 	)
+	peerServiceDrillNodeHandler := connect.NewServerStreamHandlerSimple(
+		PeerServiceDrillNodeProcedure,
+		svc.DrillNode,
+		connect.WithSchema(peerServiceMethods.ByName("DrillNode")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/cached.v1.PeerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case PeerServiceJoinTreeProcedure:
@@ -178,6 +210,8 @@ func NewPeerServiceHandler(svc PeerServiceHandler, opts ...connect.HandlerOption
 			peerServiceLeaveTreeHandler.ServeHTTP(w, r)
 		case PeerServiceWarmNodeProcedure:
 			peerServiceWarmNodeHandler.ServeHTTP(w, r)
+		case PeerServiceDrillNodeProcedure:
+			peerServiceDrillNodeHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -197,4 +231,8 @@ func (UnimplementedPeerServiceHandler) LeaveTree(context.Context, *cachedv1.Leav
 
 func (UnimplementedPeerServiceHandler) WarmNode(context.Context, *cachedv1.WarmNodeRequest, *connect.ServerStream[cachedv1.WarmNodeResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.PeerService.WarmNode is not implemented"))
+}
+
+func (UnimplementedPeerServiceHandler) DrillNode(context.Context, *cachedv1.DrillNodeRequest, *connect.ServerStream[cachedv1.DrillNodeResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.PeerService.DrillNode is not implemented"))
 }
