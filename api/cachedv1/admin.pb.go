@@ -203,11 +203,11 @@ type NodeDrill struct {
 	State DrillState `protobuf:"varint,2,opt,name=state,proto3,enum=cached.v1.DrillState" json:"state,omitempty"`
 	// For how long it has taken part.
 	Elapsed *durationpb.Duration `protobuf:"bytes,3,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
-	// Reads that the node's programs asked for and got, and reads ahead of them.
+	// Reads that the node's programs asked for and got.
 	Served *Count `protobuf:"bytes,4,opt,name=served,proto3" json:"served,omitempty"`
 	// Those that failed.
 	Errors uint64 `protobuf:"varint,5,opt,name=errors,proto3" json:"errors,omitempty"`
-	// Reads of the origin, for itself and for the zone.
+	// Reads of the origin, for itself and for the zone, also those ahead of programs.
 	OriginReads *Count `protobuf:"bytes,6,opt,name=origin_reads,json=originReads,proto3" json:"origin_reads,omitempty"`
 	// Reads of the origin in progress.
 	OriginInFlight uint64 `protobuf:"varint,7,opt,name=origin_in_flight,json=originInFlight,proto3" json:"origin_in_flight,omitempty"`

@@ -26,8 +26,8 @@ their L1 and L2 had been emptied, while programs go on reading. Blocks that are 
 again count as there again. Nothing is deleted or written twice; when the drill ends,
 also by Ctrl-C or because this command or a daemon dies, all is as it was.
 
-The hit rate is the share of the zone's reads that caused no read of the origin. It is
-measured for --before, then the caches seem empty until it is back at --recovered of
+The hit rate is the share of the programs' reads that caused no read of the origin, be
+it ahead of them. It is measured for --before, then the caches seem empty until it is back at --recovered of
 that, at most for --for. Programs feel it: reads are as slow as the origin is for a
 while. The origin feels at most limits.origin-reads reads at once from each node.
 

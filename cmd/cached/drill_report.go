@@ -140,8 +140,8 @@ func (r *drillReport) judge(s drillSample, total drillTotals) {
 	}
 }
 
-// hitRate is the share of reads that caused none of the origin; one that was ahead of
-// its program may count in another interval than the program's.
+// hitRate is the share of programs' reads that caused none of the origin; one that was
+// ahead of its program may count in an earlier interval than the program's.
 func hitRate(from, to drillTotals) float64 {
 	reads := since(from.reads, to.reads)
 	if reads == 0 {

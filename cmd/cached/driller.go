@@ -147,9 +147,9 @@ func (d *driller) during(ctx context.Context, long time.Duration, say func() err
 
 // drilled is what the books say of this node.
 func drilled(s account.Snapshot) *cachedv1.NodeDrill {
-	total := s.Requests.Total()
+	programs := s.Requests.Served.Demand
 	n := &cachedv1.NodeDrill{
-		Served: countProto(total.Total()), Errors: uint64(total.Errors), OriginReads: countProto(s.Origin.Reads),
+		Served: countProto(programs.Total()), Errors: uint64(programs.Errors), OriginReads: countProto(s.Origin.Reads),
 	}
 	for _, m := range s.Tiers {
 		if m.Tier == block.Origin.String() {
