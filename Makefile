@@ -115,6 +115,10 @@ prove-prefetch: build tools ## measure every goal of what is learned from starts
 prove-operate: build tools ## check what who runs hosts relies on: table, results/operate.json, status 1 on a miss
 	go run ./loadtest/prove operate
 
+.PHONY: prove-loadtest
+prove-loadtest: build tools ## simulate bursts of up to 10,000 hosts, compare with real daemons (root; half an hour): table, results/loadtest.json, status 1 on a miss
+	go run ./loadtest/prove loadtest
+
 ##@ generate
 
 buf = PATH="$(TOOLS):$$PATH" $(TOOLS)/buf

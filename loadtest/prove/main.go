@@ -17,7 +17,7 @@ import (
 	"path/filepath"
 )
 
-var sets = map[string][]goal{"main": mainGoals, "zone": zoneGoals, "host": hostGoals, "prefetch": prefetchGoals, "operate": operateGoals}
+var sets = map[string][]goal{"main": mainGoals, "zone": zoneGoals, "host": hostGoals, "prefetch": prefetchGoals, "operate": operateGoals, "loadtest": loadtestGoals}
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -30,7 +30,7 @@ func run(args []string) error {
 	fs := flag.NewFlagSet("prove", flag.ContinueOnError)
 	only := fs.String("only", "", "run the commands that contain `TEXT` only; their figures replace those in results/<set>.json")
 	if len(args) == 0 || sets[args[0]] == nil {
-		return fmt.Errorf("usage: prove main|zone|host|prefetch|operate [-only TEXT]")
+		return fmt.Errorf("usage: prove main|zone|host|prefetch|operate|loadtest [-only TEXT]")
 	}
 	set := args[0]
 	if err := fs.Parse(args[1:]); err != nil {

@@ -15,6 +15,7 @@ type burst struct {
 	vsBound      float64 // time until the last host held everything, over the bound
 	bytesPerByte float64 // read from the origin, over the distinct bytes
 	mostReads    int     // of one block from the origin
+	blocks       int64
 	cpuShare     float64 // of the machine's processors' time until then: daemons, store and agents
 }
 
@@ -36,6 +37,7 @@ func runBurst(t *testing.T, f *fields, o zone.Options) burst {
 		vsBound:      last(reports) / bound(len(z.Nodes), z.Image, o.Link.Rate).Seconds(),
 		bytesPerByte: float64(reads.Bytes) / float64(z.Image.Bytes),
 		mostReads:    reads.Most(),
+		blocks:       z.Image.Blocks,
 	}
 	agents := tally(reports).CPU
 	b.cpuShare = (daemons.Seconds() + store.Seconds() + agents) / (float64(runtime.NumCPU()) * last(reports))
