@@ -100,6 +100,10 @@ func (w *writer) openKnown(id uint64, r segmentRecord) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
+	since := w.t.opts.now()
+	if st, err := os.Stat(path); err == nil && st.ModTime().Before(since) { // before it is made shorter
+		since = st.ModTime()
+	}
 	used := int64(r.used)
 	size, err := file.Size()
 	if err != nil {
@@ -116,7 +120,7 @@ func (w *writer) openKnown(id uint64, r segmentRecord) (*segment, error) {
 		}
 		size = used
 	}
-	s := &segment{id: id, file: file, heat: newHeat(max(size, used)), log: r.log, order: r.order, size: size, used: used}
+	s := &segment{id: id, file: file, heat: newHeat(max(size, used)), log: r.log, order: r.order, size: size, used: used, since: since}
 	key := segmentKey(heatPrefix, id)
 	v, closer, err := w.t.index.db.Get(key[:])
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 )
 
 // What whoever watches a tier asks of it one by one; see [Tier.Stats] for all.
@@ -15,6 +16,26 @@ func (t *Tier) Evictions() int64 { return t.counters.evicted.Load() }
 func (t *Tier) Declines() int64 {
 	c := &t.counters
 	return c.declinedFull.Load() + c.declinedSick.Load() + c.declinedBudget.Load()
+}
+
+// Declined returns the same by reason: too much on its way, a disk that refuses
+// writes, a spent write budget.
+func (t *Tier) Declined() map[string]int64 {
+	c := &t.counters
+	return map[string]int64{"busy": c.declinedFull.Load(), "sick": c.declinedSick.Load(), "write_budget": c.declinedBudget.Load()}
+}
+
+// Oldest returns when the oldest of what the tier holds was written, to a segment;
+// the zero time when it holds none. A hot block that was written once more counts
+// from then.
+func (t *Tier) Oldest() time.Time {
+	var oldest time.Time
+	for _, s := range t.segments.all() {
+		if oldest.IsZero() || s.since.Before(oldest) {
+			oldest = s.since
+		}
+	}
+	return oldest
 }
 
 // BytesWritten returns the bytes written to segments, rewritten ones included.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // A logName names one of the two FIFOs of segments.
@@ -25,12 +26,13 @@ func (l logName) String() string {
 }
 
 // A segment is one file of blocks, written front to back once and then only
-// read, until it is dropped whole. Readers use id, file and heat; everything
-// else belongs to the writer.
+// read, until it is dropped whole. Readers use id, file, heat and since;
+// everything else belongs to the writer.
 type segment struct {
-	id   uint64
-	file segmentFile
-	heat heat
+	id    uint64
+	file  segmentFile
+	heat  heat
+	since time.Time // when its first block came; after a restart, when its last did
 
 	log   logName
 	order uint64

@@ -29,7 +29,7 @@ func (w *writer) openSegment(log logName) error {
 	if err != nil {
 		return err
 	}
-	s := &segment{id: id, file: file, heat: newHeat(size), log: log, order: w.policy.nextOrder(), size: size}
+	s := &segment{id: id, file: file, heat: newHeat(size), log: log, order: w.policy.nextOrder(), size: size, since: w.t.opts.now()}
 	w.segBytes += size
 	w.t.noRoom.Store(false)
 	w.t.segments.add(s)

@@ -11,7 +11,7 @@ func (t *Tier) Drop(ids []block.ID) (dropped []block.ID) {
 	// Nothing is on its way from the window to ristretto meanwhile.
 	t.moving.Lock()
 	defer t.moving.Unlock()
-	var fresh []block.Block
+	var fresh []entry
 	gone := map[uint64]bool{}
 	var keys []uint64
 	for _, id := range ids {
@@ -21,9 +21,9 @@ func (t *Tier) Drop(ids []block.ID) (dropped []block.ID) {
 			continue
 		}
 		keys = append(keys, key)
-		b, held := t.dropFresh(g, key, id)
+		e, held := t.dropFresh(g, key, id)
 		if held {
-			fresh, gone[key] = append(fresh, b), true
+			fresh, gone[key] = append(fresh, e), true
 		} else {
 			held = t.dropOld(key, id)
 		}
@@ -32,8 +32,8 @@ func (t *Tier) Drop(ids []block.ID) (dropped []block.ID) {
 		}
 	}
 	t.window.remove(gone)
-	for _, b := range fresh {
-		t.exit(b)
+	for _, e := range fresh {
+		t.exit(e)
 	}
 	if len(keys) > 0 { // else the tier may be closed
 		t.cache.Wait()
@@ -57,21 +57,21 @@ func (t *Tier) beginDrop(g *gate, key uint64) bool {
 }
 
 // dropFresh takes a block out of the gate; the reference is the caller's.
-func (t *Tier) dropFresh(g *gate, key uint64, id block.ID) (block.Block, bool) {
+func (t *Tier) dropFresh(g *gate, key uint64, id block.ID) (entry, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b, ok := g.fresh[key]
-	if !ok || b.ID() != id {
-		return block.Block{}, false
+	e, ok := g.fresh[key]
+	if !ok || e.ID() != id {
+		return entry{}, false
 	}
 	delete(g.fresh, key)
-	return b, true
+	return e, true
 }
 
 // dropOld takes a block out of ristretto, which releases it.
 func (t *Tier) dropOld(key uint64, id block.ID) bool {
-	b, ok := t.cache.Get(key)
-	if !ok || b.ID() != id {
+	e, ok := t.cache.Get(key)
+	if !ok || e.ID() != id {
 		return false
 	}
 	t.cache.Del(key)
@@ -86,12 +86,12 @@ func (w *window) remove(gone map[uint64]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	rest := w.queue[:0]
-	for _, b := range w.queue[w.head:] {
-		if gone[keyOf(b.ID())] {
-			w.bytes -= int64(b.MemorySize())
+	for _, e := range w.queue[w.head:] {
+		if gone[keyOf(e.ID())] {
+			w.bytes -= int64(e.MemorySize())
 			continue
 		}
-		rest = append(rest, b)
+		rest = append(rest, e)
 	}
 	clear(w.queue[len(rest):])
 	w.queue, w.head = rest, 0

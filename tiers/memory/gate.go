@@ -13,9 +13,9 @@ import (
 type gate struct {
 	mu      sync.RWMutex
 	closed  bool
-	writing map[uint64]struct{}    // keys being offered
-	fresh   map[uint64]block.Block // the window's
-	_       [64]byte               // gates of different keys share no cache line
+	writing map[uint64]struct{} // keys being offered
+	fresh   map[uint64]entry    // the window's
+	_       [64]byte            // gates of different keys share no cache line
 }
 
 const gateCount = 64
@@ -28,15 +28,15 @@ func keyOf(id block.ID) uint64 { return binary.LittleEndian.Uint64(id[:8]) }
 // gateOf uses other bits than ristretto's shards, which take the lowest eight.
 func (t *Tier) gateOf(key uint64) *gate { return &t.gates[key>>32%gateCount] }
 
-func (t *Tier) lookupLocked(g *gate, key uint64) (block.Block, bool) {
+func (t *Tier) lookupLocked(g *gate, key uint64) (entry, bool) {
 	if g.closed {
-		return block.Block{}, false
+		return entry{}, false
 	}
-	if b, ok := t.cache.Get(key); ok { // counts as a use of the key also where it misses
-		return b, true
+	if e, ok := t.cache.Get(key); ok { // counts as a use of the key also where it misses
+		return e, true
 	}
-	b, ok := g.fresh[key]
-	return b, ok
+	e, ok := g.fresh[key]
+	return e, ok
 }
 
 // beginWrite reports whether the caller may offer a block under the key, and
@@ -46,7 +46,7 @@ func (t *Tier) beginWrite(g *gate, key uint64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		t.declined.Add(1)
+		t.closed.Add(1)
 		return false
 	}
 	if _, busy := g.writing[key]; busy {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
 
@@ -22,17 +23,19 @@ type Options struct {
 type Tier struct {
 	capacity int64
 	offering int64 // bytes that may be on their way in at once
-	cache    *ristretto.Cache[uint64, block.Block]
+	cache    *ristretto.Cache[uint64, entry]
 	window   window
 	gates    [gateCount]gate
 	moving   sync.Mutex // from the window to ristretto
 	writers  sync.WaitGroup
 	closing  sync.Once
 
-	used     atomic.Int64 // bytes referenced, including offers
-	offered  atomic.Int64 // bytes on their way in
-	evicted  atomic.Int64
-	declined atomic.Int64
+	used    atomic.Int64 // bytes referenced, including offers
+	offered atomic.Int64 // bytes on their way in
+	evicted atomic.Int64
+	census  census
+
+	tooLarge, busy, closed atomic.Int64 // offers declined, by reason
 }
 
 var _ block.Store = (*Tier)(nil)
@@ -64,16 +67,17 @@ func New(opts Options) (*Tier, error) {
 		capacity: opts.Capacity,
 		offering: min(opts.Capacity/8, maxOffering),
 		window:   window{limit: opts.Capacity / windowShare},
+		census:   newCensus(),
 	}
 	for i := range t.gates {
 		t.gates[i].writing = map[uint64]struct{}{}
-		t.gates[i].fresh = map[uint64]block.Block{}
+		t.gates[i].fresh = map[uint64]entry{}
 		t.gates[i].closed = opts.Capacity == 0
 	}
 	if opts.Capacity == 0 {
 		return t, nil
 	}
-	cache, err := ristretto.NewCache(&ristretto.Config[uint64, block.Block]{
+	cache, err := ristretto.NewCache(&ristretto.Config[uint64, entry]{
 		NumCounters:        countersFor(opts.Capacity),
 		MaxCost:            opts.Capacity - t.window.limit,
 		BufferItems:        getBuffer,
@@ -82,11 +86,11 @@ func New(opts Options) (*Tier, error) {
 		// ristretto calls OnExit once for every value it lets go, on top of
 		// OnEvict or OnReject: only OnExit may release.
 		OnExit:   t.exit,
-		OnEvict:  func(*ristretto.Item[block.Block]) { t.evicted.Add(1) },
-		OnReject: func(*ristretto.Item[block.Block]) { t.evicted.Add(1) }, // from the window
+		OnEvict:  func(*ristretto.Item[entry]) { t.evicted.Add(1) },
+		OnReject: func(*ristretto.Item[entry]) { t.evicted.Add(1) }, // from the window
 		// offer never sets a key that is present, see there. Were it to happen,
 		// the block already served stays.
-		ShouldUpdate: func(block.Block, block.Block) bool { return false },
+		ShouldUpdate: func(entry, entry) bool { return false },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
@@ -112,14 +116,25 @@ func (t *Tier) Evictions() int64 { return t.evicted.Load() }
 // Declines returns how many offers were not kept: larger than the capacity, or
 // too much on its way in. Offers of blocks the tier holds already are not among
 // them.
-func (t *Tier) Declines() int64 { return t.declined.Load() }
+func (t *Tier) Declines() int64 { return t.tooLarge.Load() + t.busy.Load() + t.closed.Load() }
+
+// Declined returns the same by reason: larger than the capacity, which is all when
+// the tier is off; too much on its way in; after Close.
+func (t *Tier) Declined() map[string]int64 {
+	return map[string]int64{"too_large": t.tooLarge.Load(), "busy": t.busy.Load(), "closed": t.closed.Load()}
+}
+
+// Oldest returns when the oldest block that the tier holds came into it, to the
+// second; the zero time when it holds none.
+func (t *Tier) Oldest() time.Time { return t.census.oldest() }
 
 // ReadBlock implements [block.Reader]. It fails with [block.ErrNotFound] only.
 func (t *Tier) ReadBlock(_ context.Context, id block.ID) (block.Block, error) {
 	key := keyOf(id)
 	g := t.gateOf(key)
 	g.mu.RLock()
-	b, ok := t.lookupLocked(g, key)
+	e, ok := t.lookupLocked(g, key)
+	b := e.Block
 	if ok && b.ID() == id {
 		// The block may have been evicted since the lookup, and its memory may
 		// belong to another block by now: a lost race is a miss.
@@ -154,8 +169,12 @@ func (t *Tier) Has(id block.ID) bool {
 // it returns at once and leaves the matter to that call. It never fails.
 func (t *Tier) WriteBlock(_ context.Context, b block.Block) error {
 	key := keyOf(b.ID())
-	if size := int64(b.MemorySize()); size > t.capacity || !t.reserve(size) {
-		t.declined.Add(1)
+	switch size := int64(b.MemorySize()); {
+	case size > t.capacity:
+		t.tooLarge.Add(1)
+		return nil
+	case !t.reserve(size):
+		t.busy.Add(1)
 		return nil
 	}
 	defer t.offered.Add(-int64(b.MemorySize()))
@@ -170,14 +189,14 @@ func (t *Tier) WriteBlock(_ context.Context, b block.Block) error {
 // decision. The caller has made sure that nobody else sets the key and that it
 // is absent: a Set of a present key would charge the old block the new block's
 // size.
-func (t *Tier) offer(key uint64, b block.Block) {
-	if !t.cache.Set(key, b, int64(b.MemorySize())) {
+func (t *Tier) offer(key uint64, e entry) {
+	if !t.cache.Set(key, e, int64(e.MemorySize())) {
 		// Dropped, because ristretto's queue is full. It calls nobody.
 		t.evicted.Add(1)
-		t.exit(b)
+		t.exit(e)
 		return
 	}
-	// The queue is first in, first out, so that the decision about b, and the
+	// The queue is first in, first out, so that the decision about e, and the
 	// evictions that make room for it, come before the end of this wait.
 	t.cache.Wait()
 }
@@ -193,13 +212,14 @@ func (t *Tier) reserve(size int64) bool {
 }
 
 // exit drops the reference ristretto held. Deletions and evictions of keys that
-// are gone already arrive as the zero Block.
-func (t *Tier) exit(b block.Block) {
-	if b.IsZero() {
+// are gone already arrive as the zero entry.
+func (t *Tier) exit(e entry) {
+	if e.IsZero() {
 		return
 	}
-	t.used.Add(-int64(b.MemorySize()))
-	b.Release()
+	t.census.leave(e)
+	t.used.Add(-int64(e.MemorySize()))
+	e.Release()
 }
 
 // Close waits for writes in progress and releases every block. It always
@@ -212,8 +232,8 @@ func (t *Tier) Close() error {
 		t.writers.Wait()
 		t.cache.Close() // a nil cache is closed already
 		for i := range t.gates {
-			for _, b := range t.gates[i].fresh {
-				t.exit(b)
+			for _, e := range t.gates[i].fresh {
+				t.exit(e)
 			}
 		}
 	})

@@ -66,7 +66,7 @@ func TestDroppedSetIsReleased(t *testing.T) {
 	m.cache.Close() // from now on every Set is dropped
 	b := named(pool, 1, 1000)
 	m.used.Add(int64(b.MemorySize()))
-	m.offer(keyOf(b.ID()), b.Retain())
+	m.offer(keyOf(b.ID()), m.census.enter(b.Retain()))
 	if m.Used() != 0 || m.Evictions() != 1 {
 		t.Fatalf("%d used, %d evictions", m.Used(), m.Evictions())
 	}
@@ -146,7 +146,7 @@ func TestEvictionDuringReadIsAMissNotAnotherBlock(t *testing.T) {
 // Evictions of keys that are gone reach OnExit as the zero value.
 func TestExitOfNothingIsHarmless(t *testing.T) {
 	m := open(t, 1<<20)
-	m.exit(block.Block{})
+	m.exit(entry{})
 	m.cache.Del(12345)
 	m.cache.Wait()
 	if m.Used() != 0 {
@@ -174,7 +174,7 @@ func TestRefusedAndEvictedBlocksAreReleasedOnce(t *testing.T) {
 	evictions, used := m.Evictions(), m.Used()
 	refused := named(pool, 1000, 900_000) // more than ristretto may hold
 	m.used.Add(int64(refused.MemorySize()))
-	m.offer(keyOf(refused.ID()), refused.Retain())
+	m.offer(keyOf(refused.ID()), m.census.enter(refused.Retain()))
 	if m.Evictions() != evictions+1 || evictions == 0 || m.Declines() != 0 {
 		t.Fatalf("%d, then %d evictions, %d declines", evictions, m.Evictions(), m.Declines())
 	}

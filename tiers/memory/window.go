@@ -25,46 +25,46 @@ type window struct {
 
 	mu    sync.Mutex
 	bytes int64
-	queue []block.Block // oldest first; the references are the gates'
+	queue []entry // oldest first; the references are the gates'
 	head  int
 }
 
 // push appends a block.
-func (w *window) push(b block.Block) {
+func (w *window) push(e entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.bytes += int64(b.MemorySize())
-	w.queue = append(w.queue, b)
+	w.bytes += int64(e.MemorySize())
+	w.queue = append(w.queue, e)
 }
 
 // pop takes out the oldest block if the window is over its limit, which only
 // counts when the tier is full.
-func (w *window) pop(full func() bool) (block.Block, bool) {
+func (w *window) pop(full func() bool) (entry, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.bytes <= w.limit || !full() {
-		return block.Block{}, false
+		return entry{}, false
 	}
-	b := w.queue[w.head]
-	w.queue[w.head] = block.Block{}
+	e := w.queue[w.head]
+	w.queue[w.head] = entry{}
 	if w.head++; w.head > len(w.queue)/2 {
 		n := copy(w.queue, w.queue[w.head:])
 		clear(w.queue[n:])
 		w.queue, w.head = w.queue[:n], 0
 	}
-	w.bytes -= int64(b.MemorySize())
-	return b, true
+	w.bytes -= int64(e.MemorySize())
+	return e, true
 }
 
 // admit puts a block into the window and moves on what falls out of it. The
 // caller is the only one who writes the key.
 func (t *Tier) admit(g *gate, key uint64, b block.Block) {
-	b = b.Retain()
-	t.used.Add(int64(b.MemorySize()))
+	e := t.census.enter(b.Retain())
+	t.used.Add(int64(e.MemorySize()))
 	g.mu.Lock()
-	g.fresh[key] = b
+	g.fresh[key] = e
 	g.mu.Unlock()
-	t.window.push(b)
+	t.window.push(e)
 	// One at a time: what has left the window and is not yet decided about would be
 	// room for others' blocks, which their writers no longer hold.
 	t.moving.Lock()
@@ -81,9 +81,9 @@ func (t *Tier) admit(g *gate, key uint64, b block.Block) {
 // moveOn hands a block of the window to ristretto, with the window's reference.
 // It stays readable in the window until ristretto has decided, since a lookup
 // retains it or misses; and nobody else writes it while it does.
-func (t *Tier) moveOn(b block.Block) {
-	key := keyOf(b.ID())
-	t.offer(key, b)
+func (t *Tier) moveOn(e entry) {
+	key := keyOf(e.ID())
+	t.offer(key, e)
 	g := t.gateOf(key)
 	g.mu.Lock()
 	delete(g.fresh, key)
