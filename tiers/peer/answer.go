@@ -22,7 +22,8 @@ import (
 // Errors: block.ErrNotFound and block.ErrCorrupt of the block, as the origin
 // says; ctx's; block.ErrUnavailable once the tier is closed. An owner that cannot
 // read the origin answers Gone.
-func (t *Tier) Answer(ctx context.Context, id block.ID, ask placement.Ask, queued func() error) (Answer, error) {
+func (t *Tier) Answer(ctx context.Context, id block.ID, ask placement.Ask, queued func() error) (answer Answer, err error) {
+	defer func() { t.stats.answered.note(ask.Kind, answer.Verdict, err) }()
 	a := &asked{Tier: t, id: id, ask: ask, ring: t.opts.Ring(), waiting: t.waiting(queued)}
 	a.role = a.roleIn(a.ring)
 	if ask.Epoch != 0 && ask.Epoch != a.ring.Epoch() {

@@ -17,7 +17,8 @@ import (
 //
 // Errors are those of [Transport]; block.ErrUnavailable, ErrStalled included,
 // counts against the member.
-func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask, into *block.Arrival) (placement.Reply, error) {
+func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask, into *block.Arrival) (reply placement.Reply, err error) {
+	defer func() { t.stats.asked.note(ask.Kind, reply.Verdict, err) }()
 	n := t.peers.get(to.Name)
 	ask.Reader = t.opts.Node
 	ask.Epoch = t.opts.Ring().Epoch()
@@ -34,7 +35,7 @@ func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask
 	}
 	w := newWatch(into, limit, n.alive, cancel)
 	n.watched(w)
-	reply, err := t.opts.Transport.Fetch(ctx, to, into.ID(), ask, into)
+	reply, err = t.opts.Transport.Fetch(ctx, to, into.ID(), ask, into)
 	n.unwatched(w)
 	if err == nil {
 		n.alive()

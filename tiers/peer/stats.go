@@ -17,6 +17,8 @@ type stats struct {
 	budgetSpent, resumedBytes      atomic.Uint64
 	inherited                      atomic.Uint64
 	offersGiven, offersTaken       atomic.Uint64
+
+	asked, answered asks
 }
 
 // counts are what passed between this node and one other.
@@ -43,6 +45,8 @@ type Stats struct {
 	ResumedBytes                   uint64 // that a broken transfer had brought and nobody sent again
 	Inherited                      uint64 // blocks the next holder had, and the origin was not read for
 	OffersGiven, OffersTaken       uint64 // of replicas of hot blocks
+
+	Asked, Answered [len(Results)]uint64 // asks of this node and of others, by [Result]
 }
 
 // Stats returns the counts of the tier.
@@ -56,6 +60,7 @@ func (t *Tier) Stats() Stats {
 		BudgetSpent: s.budgetSpent.Load(), ResumedBytes: s.resumedBytes.Load(),
 		Inherited:   s.inherited.Load(),
 		OffersGiven: s.offersGiven.Load(), OffersTaken: s.offersTaken.Load(),
+		Asked: s.asked.counts(), Answered: s.answered.counts(),
 	}
 	t.peers.mu.RLock()
 	defer t.peers.mu.RUnlock()
