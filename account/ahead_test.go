@@ -28,6 +28,9 @@ cached_prefetch_bytes_total{result="wasted"} 30
 # HELP cached_prefetch_missed_blocks_total Blocks that programs of starts with a profile asked for before they were read ahead.
 # TYPE cached_prefetch_missed_blocks_total counter
 cached_prefetch_missed_blocks_total 5
+# HELP cached_prefetch_pending_blocks Blocks read ahead that no program has asked for so far.
+# TYPE cached_prefetch_pending_blocks gauge
+cached_prefetch_pending_blocks 4
 # HELP cached_prefetch_pending_bytes Bytes of blocks read ahead that no program has asked for so far.
 # TYPE cached_prefetch_pending_bytes gauge
 cached_prefetch_pending_bytes 40
@@ -38,7 +41,7 @@ cached_prefetch_starts_total{result="recorded"} 6
 cached_prefetch_starts_total{result="refused"} 7
 `
 	if err := testutil.GatherAndCompare(r, strings.NewReader(want), "cached_prefetch_blocks_total", "cached_prefetch_bytes_total",
-		"cached_prefetch_missed_blocks_total", "cached_prefetch_pending_bytes", "cached_prefetch_starts_total"); err != nil {
+		"cached_prefetch_missed_blocks_total", "cached_prefetch_pending_blocks", "cached_prefetch_pending_bytes", "cached_prefetch_starts_total"); err != nil {
 		t.Error(err)
 	}
 	if problems, err := testutil.GatherAndLint(r); err != nil || len(problems) > 0 {

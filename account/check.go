@@ -31,6 +31,8 @@ func (s Snapshot) Check() error {
 	total := r.Total()
 	c.blocks(slack, total.Requests(), r.Finished, "requests: accounted, finished")
 	c.blocks(slack, r.Errors.Sum(), total.Errors, "failed requests: by kind, by cause")
+	c.blocks(slack, r.Timed, r.Finished, "requests: timed, finished")
+	s.checkTenants(&c, slack)
 
 	images := s.Other
 	for _, i := range s.Images {
@@ -52,6 +54,18 @@ func (s Snapshot) Check() error {
 		c.fault("origin: %d distinct blocks in %d reads", o.DistinctBlocks, o.Reads.Blocks)
 	}
 	return errors.Join(c.faults...)
+}
+
+func (s Snapshot) checkTenants(c *checker, slack int64) {
+	var all Served
+	for _, t := range s.Tenants {
+		all = all.Plus(t.Served)
+	}
+	total := s.Requests.Total()
+	for _, t := range block.Tiers {
+		c.count(slack, *all.Tier(t), *total.Tier(t), "requests served by %s: of tenants, in all", t)
+	}
+	c.blocks(slack, all.Errors, total.Errors, "failed requests: of tenants, in all")
 }
 
 func (m Medium) check(c *checker) {

@@ -1,6 +1,10 @@
 package account
 
 import (
+	"maps"
+	"slices"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonecache/cached/block"
@@ -15,8 +19,13 @@ type Size interface {
 // An Evicter is a tier that says how many blocks it dropped to make room.
 type Evicter interface{ Evictions() int64 }
 
-// A Decliner is a tier that says how many offered blocks it did not keep.
-type Decliner interface{ Declines() int64 }
+// A Decliner is a tier that says how many offered blocks it did not keep, by reason.
+// All its reasons are there from the start.
+type Decliner interface{ Declined() map[string]int64 }
+
+// An Ager is a tier that says when the oldest of what it holds came into it; the zero
+// time while it holds nothing.
+type Ager interface{ Oldest() time.Time }
 
 // A Persister is a tier that writes to a medium which may refuse it.
 type Persister interface {
@@ -27,10 +36,13 @@ type Persister interface {
 	Sick() error           // why it declines all it is offered, nil when it is well
 }
 
+// NotAdmitted is the reason for which [Ledger.Admission] refuses blocks.
+const NotAdmitted = "not_admitted"
+
 // Gauges are what the collector shows beside the ledger's own books.
 type Gauges struct {
-	// Tiers are the bounded tiers. Those that are an [Evicter], a [Decliner]
-	// or a [Persister] show that, too.
+	// Tiers are the bounded tiers. Those that are an [Evicter], a [Decliner], an
+	// [Ager] or a [Persister] show that, too.
 	Tiers map[block.Tier]Size
 	// Zone is the node's part in L3; nil when it has no peers.
 	Zone Zone
@@ -60,9 +72,10 @@ type collector struct {
 
 type series struct {
 	reads, readBytes, readTime, readErrors, inFlight *prometheus.Desc
+	tenantReads, tenantBytes                         *prometheus.Desc
 
 	tierReads, tierBytes, tierTime, tierOffers, damaged *prometheus.Desc
-	used, capacity, evictions, declines                 *prometheus.Desc
+	used, capacity, evictions, declines, oldest         *prometheus.Desc
 	written, rewritten, writeErrors, lost, sick         *prometheus.Desc
 
 	originRequests, originBytes, originAgain, originDistinct, originSaturated, joined *prometheus.Desc
@@ -73,11 +86,14 @@ func newSeries() series {
 		return prometheus.NewDesc("cached_"+name, help, labels, nil)
 	}
 	return series{
-		reads:      desc("block_reads_total", "Reads of this node's users, by the tier that served them (error: none) and why.", "tier", "cause"),
-		readBytes:  desc("block_read_bytes_total", "Bytes served to this node's users.", "tier", "cause"),
+		reads:      desc("block_reads_total", "Reads of this node's users, by the tier that served them (error: none), why, and by which interface they came (node: it reads by itself).", "tier", "cause", "interface"),
+		readBytes:  desc("block_read_bytes_total", "Bytes served to this node's users.", "tier", "cause", "interface"),
 		readTime:   desc("block_read_duration_seconds", "How long reads of this node's users took.", "tier"),
 		readErrors: desc("block_read_errors_total", "Failed reads of this node's users, by kind.", "kind"),
 		inFlight:   desc("requests_in_flight", "Reads of this node's users that have not ended."),
+
+		tenantReads: desc("tenant_block_reads_total", "Reads of this node's users by tenant, of those in metrics.tenants; other: all others together.", "tenant", "tier"),
+		tenantBytes: desc("tenant_block_read_bytes_total", "Bytes served to this node's users by tenant.", "tenant", "tier"),
 
 		tierReads:  desc("tier_reads_total", "Reads of one tier, by outcome.", "tier", "outcome"),
 		tierBytes:  desc("tier_read_bytes_total", "Bytes of blocks read from one tier.", "tier"),
@@ -87,7 +103,8 @@ func newSeries() series {
 		used:       desc("tier_used_bytes", "Bytes a tier occupies.", "tier"),
 		capacity:   desc("tier_capacity_bytes", "Bytes a tier may occupy.", "tier"),
 		evictions:  desc("tier_evictions_total", "Blocks a tier dropped to make room.", "tier"),
-		declines:   desc("tier_declines_total", "Blocks offered to a tier that it did not keep.", "tier"),
+		declines:   desc("tier_declines_total", "Blocks that a tier did not keep, by reason.", "tier", "reason"),
+		oldest:     desc("tier_oldest_entry_age_seconds", "How long ago the oldest of what a tier holds came into it; 0: it holds nothing.", "tier"),
 
 		written:     desc("tier_written_bytes_total", "Bytes a tier wrote to its medium, rewritten ones included.", "tier"),
 		rewritten:   desc("tier_rewritten_bytes_total", "Bytes a tier held already and wrote once more, to keep them.", "tier"),
@@ -107,9 +124,9 @@ func newSeries() series {
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.reads, c.readBytes, c.readTime, c.readErrors, c.inFlight,
+		c.reads, c.readBytes, c.readTime, c.readErrors, c.inFlight, c.tenantReads, c.tenantBytes,
 		c.tierReads, c.tierBytes, c.tierTime, c.tierOffers, c.damaged,
-		c.used, c.capacity, c.evictions, c.declines,
+		c.used, c.capacity, c.evictions, c.declines, c.oldest,
 		c.written, c.rewritten, c.writeErrors, c.lost, c.sick,
 		c.originRequests, c.originBytes, c.originAgain, c.originDistinct, c.originSaturated, c.joined,
 	} {
@@ -130,6 +147,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	s := c.ledger.snapshot(withoutImages)
 	c.collectRequests(sink(out), s.Requests)
+	c.collectTenants(sink(out), s.Tenants)
 	for i, m := range s.Tiers {
 		c.collectTier(sink(out), block.Tiers[i], m)
 	}
@@ -148,23 +166,36 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 }
 
 func (c *collector) collectRequests(out sink, r Requests) {
-	for _, cause := range block.Causes {
-		served := r.Served.Of(cause)
-		for _, t := range block.Tiers {
-			out.counter(c.reads, served.Tier(t).Blocks, t.String(), cause.String())
-			out.counter(c.readBytes, served.Tier(t).Bytes, t.String(), cause.String())
+	for _, via := range r.Interfaces {
+		for _, cause := range block.Causes {
+			served := via.Served.Of(cause)
+			for _, t := range block.Tiers {
+				out.counter(c.reads, served.Tier(t).Blocks, t.String(), cause.String(), via.Interface)
+				out.counter(c.readBytes, served.Tier(t).Bytes, t.String(), cause.String(), via.Interface)
+			}
+			out.counter(c.reads, served.Errors, "error", cause.String(), via.Interface)
+			out.counter(c.readBytes, 0, "error", cause.String(), via.Interface)
 		}
-		out.counter(c.reads, served.Errors, "error", cause.String())
-		out.counter(c.readBytes, 0, "error", cause.String())
 	}
 	for _, t := range block.Tiers {
-		out.histogram(c.readTime, *r.Latency.of(row(t)), t.String())
+		c.histogram(out, c.readTime, *r.Latency.of(row(t)), &c.ledger.examples.requests[t], t.String())
 	}
-	out.histogram(c.readTime, r.Latency.Error, "error")
+	c.histogram(out, c.readTime, r.Latency.Error, &c.ledger.examples.requests[rowFailed], "error")
 	for k := range kindCount {
 		out.counter(c.readErrors, *r.Errors.of(k), kindNames[k])
 	}
 	out.gauge(c.inFlight, r.InFlight)
+}
+
+func (c *collector) collectTenants(out sink, tenants []Tenant) {
+	for _, tenant := range tenants {
+		for _, t := range block.Tiers {
+			out.counter(c.tenantReads, tenant.Served.Tier(t).Blocks, tenant.Name, t.String())
+			out.counter(c.tenantBytes, tenant.Served.Tier(t).Bytes, tenant.Name, t.String())
+		}
+		out.counter(c.tenantReads, tenant.Served.Errors, tenant.Name, "error")
+		out.counter(c.tenantBytes, 0, tenant.Name, "error")
+	}
 }
 
 func (c *collector) collectTier(out sink, t block.Tier, m Medium) {
@@ -173,7 +204,7 @@ func (c *collector) collectTier(out sink, t block.Tier, m Medium) {
 		out.counter(c.tierReads, *m.Failures.of(k), m.Tier, kindNames[k])
 	}
 	out.counter(c.tierBytes, m.Hits.Bytes, m.Tier)
-	out.histogram(c.tierTime, m.Latency, m.Tier)
+	c.histogram(out, c.tierTime, m.Latency, &c.ledger.examples.media[t], m.Tier)
 	out.counter(c.tierOffers, m.Offers.Blocks, m.Tier)
 	if t == block.Peer && c.zone != nil {
 		m.Damaged = wrongOf(c.zone) // a wrong block is read elsewhere, below the ledger
@@ -191,7 +222,20 @@ func (c *collector) collectTier(out sink, t block.Tier, m Medium) {
 		out.counter(c.evictions, e.Evictions(), m.Tier)
 	}
 	if d, ok := tier.(Decliner); ok {
-		out.counter(c.declines, d.Declines(), m.Tier)
+		declined := d.Declined()
+		for _, reason := range slices.Sorted(maps.Keys(declined)) {
+			out.counter(c.declines, declined[reason], m.Tier, reason)
+		}
+		if t == block.Disk {
+			out.counter(c.declines, c.ledger.refused[t].Load(), m.Tier, NotAdmitted)
+		}
+	}
+	if a, ok := tier.(Ager); ok {
+		age := 0.0
+		if oldest := a.Oldest(); !oldest.IsZero() {
+			age = max(time.Since(oldest).Seconds(), 0)
+		}
+		out <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, age, m.Tier)
 	}
 	if p, ok := tier.(Persister); ok {
 		c.collectWrites(out, p, m.Tier)
@@ -236,15 +280,4 @@ func (s sink) counter(d *prometheus.Desc, v int64, labels ...string) {
 
 func (s sink) gauge(d *prometheus.Desc, v int64, labels ...string) {
 	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
-}
-
-func (s sink) histogram(d *prometheus.Desc, l Latency, labels ...string) {
-	below := make(map[float64]uint64, len(latencyBounds))
-	n := uint64(0)
-	for i, bound := range latencyBounds {
-		n += uint64(l.Buckets[i])
-		below[bound.Seconds()] = n
-	}
-	n += uint64(l.Buckets[len(latencyBounds)])
-	s <- prometheus.MustNewConstHistogram(d, n, l.Total.Seconds(), below, labels...)
 }

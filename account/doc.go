@@ -20,6 +20,7 @@
 //
 //	started = served by L1 + L2 + L3 + L4 + errors, for each cause
 //	errors  = the sum over their kinds
+//	totals  = the sum over interfaces, = the sum over tenants, = the reads that were timed
 //	totals  = the sum over images and [Snapshot.Other], in blocks and bytes, by tier and cause
 //	reads of a medium = the sum over their outcomes
 //
@@ -27,7 +28,7 @@
 // least recently used are summed up in [Snapshot.Other].
 //
 // [Ledger.Collector] shows the ledger to Prometheus, for a registry of the
-// caller's. No id, image or tenant is ever a label.
+// caller's. No id or image is ever a label, and no tenant but those it was told of.
 //
 // All methods may be called at the same time. The ledger owns no goroutine and
 // keeps no block.

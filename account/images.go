@@ -28,7 +28,7 @@ type book struct {
 }
 
 type bookShard struct {
-	cells [rowCount][causeCount]struct{ blocks, bytes atomic.Int64 }
+	cells [rowCount][causeCount]tally
 	_     [64]byte
 }
 

@@ -18,44 +18,24 @@ var latencyBounds = [...]time.Duration{
 
 const bucketCount = len(latencyBounds) + 1
 
-// A cell counts reads, their bytes and how long they took. The number of reads
-// is the sum of the buckets.
-type cell struct {
-	buckets [bucketCount]atomic.Int64
-	bytes   atomic.Int64
-	nanos   atomic.Int64
-}
+// A tally counts reads and their bytes.
+type tally struct{ blocks, bytes atomic.Int64 }
 
-func (c *cell) add(bytes int, took time.Duration) {
-	i := 0
-	for i < len(latencyBounds) && took > latencyBounds[i] {
-		i++
-	}
-	c.buckets[i].Add(1)
-	c.nanos.Add(int64(took))
+func (t *tally) add(bytes int) {
+	t.blocks.Add(1)
 	if bytes != 0 {
-		c.bytes.Add(int64(bytes))
+		t.bytes.Add(int64(bytes))
 	}
 }
 
-// addTo adds the cell to what a snapshot knows already.
-func (c *cell) addTo(n *Count, l *Latency) {
-	if l.Buckets == nil {
-		l.Buckets = make([]int64, bucketCount)
-	}
-	for i := range c.buckets {
-		v := c.buckets[i].Load()
-		l.Buckets[i] += v
-		n.Blocks += v
-	}
-	n.Bytes += c.bytes.Load()
-	l.Total += time.Duration(c.nanos.Load())
-}
+func (t *tally) count() Count { return Count{t.blocks.Load(), t.bytes.Load()} }
 
 // A Latency is the distribution of the durations of reads.
 type Latency struct {
 	Buckets []int64       `json:"buckets"`  // reads at most as long as the bound of the same index and longer than the one before; one more for the rest
 	Total   time.Duration `json:"total_ns"` // the sum of all durations
+
+	fine []int64 // the same by fineBuckets
 }
 
 // LatencyBounds returns the upper bounds of [Latency.Buckets], except the last,

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,12 @@ type Options struct {
 	// count the distinct ones, at about 16 bytes each; default 2 Mi. Beyond it
 	// the count stands still and says so.
 	DistinctBlocks int
+	// Tenants are the tenants whose reads are counted apart; all others count
+	// together.
+	Tenants []string
+	// Trace returns the id of the trace that a read belongs to, if it is recorded;
+	// else "". It becomes an exemplar of the read's duration. nil: nobody traces.
+	Trace func(ctx context.Context) string
 	// OriginOps are the operations known to [Ledger.OriginRequest]; default
 	// get, has, put, list, delete. Others count as "other".
 	OriginOps []string
@@ -35,9 +42,13 @@ type Ledger struct {
 	affinity sync.Pool     // *shard: hands each core the same one again and again
 	turn     atomic.Uint32 // which shard a core without one gets
 	images   *images
+	tenants  *tenants
+	trace    func(ctx context.Context) string // nil: nobody traces
+	examples examples
 	distinct *distinctSet
 	ops      []*originOp
 	damage   [len(block.Tiers) + 1]damageBook
+	refused  [len(block.Tiers) + 1]atomic.Int64 // by an admission
 
 	again  atomic.Int64 // bytes of blocks that the origin had been read for before
 	joined atomic.Int64
@@ -51,7 +62,8 @@ type shard struct {
 	index    int
 	started  [causeCount]atomic.Int64
 	finished atomic.Int64 // added to last, after every other book
-	served   [rowCount][causeCount]cell
+	served   [interfaceCount][rowCount][causeCount]tally
+	took     [rowCount]spread
 	kinds    [kindCount]atomic.Int64
 	media    [len(block.Tiers) + 1]medium
 	_        [64]byte
@@ -61,7 +73,8 @@ type shard struct {
 type medium struct {
 	started  atomic.Int64
 	finished atomic.Int64
-	hits     cell
+	took     spread // of hits
+	bytes    atomic.Int64
 	failures [kindCount]atomic.Int64
 
 	offers      atomic.Int64
@@ -69,7 +82,7 @@ type medium struct {
 	offerErrors atomic.Int64
 }
 
-// maxShards bounds the memory of the books, about 12 KiB a shard and 0.3 KiB a
+// maxShards bounds the memory of the books, about 30 KiB a shard and 0.3 KiB a
 // shard and image.
 const maxShards = 16
 
@@ -89,6 +102,8 @@ func New(opts Options) *Ledger {
 		since:    time.Now(),
 		shards:   make([]shard, shards),
 		images:   newImages(opts.Images, shards),
+		tenants:  newTenants(opts.Tenants, shards),
+		trace:    opts.Trace,
 		distinct: newDistinctSet(opts.DistinctBlocks),
 		ops:      newOriginOps(opts.OriginOps),
 	}

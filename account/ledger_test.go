@@ -1,6 +1,7 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -348,9 +349,9 @@ func TestSnapshotSurvivesJSON(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
-	got.Since, want.Since = time.Time{}, time.Time{}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v\nwant %+v", got, want)
+	again, err := json.Marshal(got)
+	if err != nil || !bytes.Equal(again, text) {
+		t.Errorf("got %s, %v\nwant %s", again, err, text)
 	}
 	if err := got.Check(); err != nil {
 		t.Error(err)

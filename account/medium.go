@@ -39,6 +39,19 @@ func (l *Ledger) Integrity(source block.Tier, next block.Reader) block.Reader {
 	})
 }
 
+// Admission wraps what decides whether blocks that peers sent are offered to t, and
+// counts those that are not. Blocks that came another way were offered there.
+func (l *Ledger) Admission(t block.Tier, admit func(block.Block) bool) func(block.Block) bool {
+	mustBeTier(t)
+	return func(b block.Block) bool {
+		admitted := admit(b)
+		if !admitted && b.From == block.Peer {
+			l.refused[t].Add(1)
+		}
+		return admitted
+	}
+}
+
 // A damageBook counts blocks from one source that failed their check.
 type damageBook struct {
 	watched atomic.Bool // a wrapper of Integrity counts
@@ -66,7 +79,12 @@ func (m *mediumReader) ReadBlock(ctx context.Context, id block.ID) (b block.Bloc
 		if rowOf(b, err) == rowFailed {
 			book.failures[kindOf(ctx, err)].Add(1)
 		} else {
-			book.hits.add(b.Len(), l.clock()-began)
+			took := l.clock() - began
+			book.bytes.Add(int64(b.Len()))
+			book.took.add(took)
+			if l.trace != nil {
+				l.examples.media[m.tier].note(l.trace(ctx), took)
+			}
 			if m.tier == block.Origin && l.distinct.add(id) {
 				l.again.Add(int64(b.Len()))
 			}

@@ -69,7 +69,18 @@ func rowOf(b block.Block, err error) row {
 	return row(b.From)
 }
 
-const causeCount = len(block.Causes)
+const (
+	causeCount     = len(block.Causes)
+	interfaceCount = len(block.Interfaces)
+)
+
+// interfaceOf returns the call's interface; one that does not exist counts as none.
+func interfaceOf(c block.Call) block.Interface {
+	if int(c.Via) >= interfaceCount {
+		return block.ViaNode
+	}
+	return c.Via
+}
 
 // causeOf returns the call's cause; one that does not exist counts as demand.
 func causeOf(c block.Call) block.Cause {

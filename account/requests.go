@@ -18,7 +18,7 @@ type requests struct {
 func (r *requests) ReadBlock(ctx context.Context, id block.ID) (b block.Block, err error) {
 	l := r.ledger
 	call := block.CallFrom(ctx)
-	cause := causeOf(call)
+	cause, via := causeOf(call), interfaceOf(call)
 	s := l.shard()
 	s.started[cause].Add(1)
 	began := l.clock()
@@ -31,7 +31,12 @@ func (r *requests) ReadBlock(ctx context.Context, id block.ID) (b block.Block, e
 		} else {
 			n = b.Len()
 		}
-		s.served[to][cause].add(n, took)
+		s.served[via][to][cause].add(n)
+		s.took[to].add(took)
+		l.tenants.add(call.Tenant, s.index, to, n)
+		if l.trace != nil {
+			l.examples.requests[to].note(l.trace(ctx), took)
+		}
 		l.images.add(call.Image, s.index, entry{to, cause}, n)
 		s.finished.Add(1)
 	}()

@@ -16,6 +16,7 @@ type Snapshot struct {
 	Images   []Image   `json:"images"` // those with a book of their own, by name
 	Other    Image     `json:"other"`  // all other images together
 	Retired  int64     `json:"retired"`
+	Tenants  []Tenant  `json:"tenants"` // those counted apart, and last all others
 }
 
 // Requests are the reads of the node's users.
@@ -26,6 +27,21 @@ type Requests struct {
 	Served   ByCause[Served] `json:"served"`
 	Errors   Errors          `json:"errors"`  // by kind
 	Latency  ByRow[Latency]  `json:"latency"` // of all causes
+	Timed    int64           `json:"timed"`   // reads in Latency
+
+	Interfaces []InterfaceServed `json:"interfaces"` // one for each of block.Interfaces, in that order
+}
+
+// InterfaceServed is the account of the reads that came by one interface.
+type InterfaceServed struct {
+	Interface string          `json:"interface"`
+	Served    ByCause[Served] `json:"served"`
+}
+
+// A Tenant is the account of the reads made for one tenant, of all causes.
+type Tenant struct {
+	Name   string `json:"name"` // "other" for all that are not counted apart
+	Served Served `json:"served"`
 }
 
 // Served says who served reads, and how many failed.

@@ -25,7 +25,9 @@ func (l *Ledger) snapshot(d detail) Snapshot {
 	for i := range l.shards {
 		s.Requests.Finished += l.shards[i].finished.Load()
 	}
+	s.Tenants = l.tenants.take()
 	l.takeRequests(&s.Requests)
+	s.Tenants = l.tenants.orAll(s.Tenants, s.Requests)
 	if d == withImages {
 		l.takeImages(&s)
 	}
@@ -37,6 +39,7 @@ func (l *Ledger) snapshot(d detail) Snapshot {
 }
 
 func (l *Ledger) takeRequests(r *Requests) {
+	r.Interfaces = make([]InterfaceServed, interfaceCount)
 	var unnamed Latency
 	for i := range l.shards {
 		s := &l.shards[i]
@@ -48,11 +51,19 @@ func (l *Ledger) takeRequests(r *Requests) {
 			if latency == nil {
 				latency = &unnamed
 			}
-			for _, cause := range block.Causes {
-				var n Count
-				s.served[to][cause].addTo(&n, latency)
-				addRow(r.Served.Of(cause), to, n)
+			r.Timed += s.took[to].addTo(latency)
+			for _, via := range block.Interfaces {
+				for _, cause := range block.Causes {
+					addRow(r.Interfaces[via].Served.Of(cause), to, s.served[via][to][cause].count())
+				}
 			}
+		}
+	}
+	for _, via := range block.Interfaces {
+		of := &r.Interfaces[via]
+		of.Interface = via.String()
+		for _, cause := range block.Causes {
+			*r.Served.Of(cause) = r.Served.Of(cause).Plus(*of.Served.Of(cause))
 		}
 	}
 }
@@ -94,8 +105,7 @@ func takeBook(b *book) Image {
 	for s := range b.shards {
 		for to := range b.shards[s].cells {
 			for cause := range b.shards[s].cells[to] {
-				c := &b.shards[s].cells[to][cause]
-				addRow(i.Served.Of(block.Cause(cause)), row(to), Count{c.blocks.Load(), c.bytes.Load()})
+				addRow(i.Served.Of(block.Cause(cause)), row(to), b.shards[s].cells[to][cause].count())
 			}
 		}
 	}
@@ -113,7 +123,7 @@ func (l *Ledger) takeMedia() []Medium {
 		}
 		for s := range l.shards {
 			from := &l.shards[s].media[t]
-			from.hits.addTo(&m.Hits, &m.Latency)
+			m.Hits = m.Hits.Plus(Count{from.took.addTo(&m.Latency), from.bytes.Load()})
 			for k := range kindCount {
 				*m.Failures.of(k) += from.failures[k].Load()
 			}

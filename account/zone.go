@@ -12,9 +12,9 @@ type Zone interface {
 	// Ring returns the members of the ring, the part of all blocks that this node
 	// owns (0 to 1), and the epoch of the ring.
 	Ring() (members int, share float64, epoch uint64)
-	// Suspects returns how many nodes are not asked at the moment, because they
-	// did not answer.
-	Suspects() int
+	// Breakers returns how many nodes are asked, how many are tried once more, and how
+	// many are not asked at the moment because they did not answer.
+	Breakers() (closed, halfOpen, open int)
 	// Residency returns how many nodes say how much they hold, and of how many sets of
 	// blocks in all.
 	Residency() (nodes, entries int)
@@ -26,6 +26,7 @@ type Zone interface {
 type Total struct {
 	Series ZoneSeries
 	Label  string // the value of the series' label; "" where it has none
+	Result string // the value of its second label, of PeerRequests only
 	Value  uint64
 }
 
@@ -36,6 +37,7 @@ type ZoneSeries int
 const (
 	PeerBlocks        ZoneSeries = iota // received, sent
 	PeerBytes                           // received, sent
+	PeerRequests                        // sent, received; and a result
 	PeerFailures                        // failed, stalled, wrong
 	PeerRedirects                       // given, taken
 	PeerGone                            // given, taken
@@ -58,9 +60,13 @@ const (
 	zoneSeriesCount
 )
 
+// resultLabel is the second label of PeerRequests.
+const resultLabel = "result"
+
 var zoneSeries = [zoneSeriesCount]struct{ name, help, label string }{
 	PeerBlocks:       {"peer_blocks_total", "Blocks that passed between this node and its peers.", "direction"},
 	PeerBytes:        {"peer_bytes_total", "Bytes of blocks that passed between this node and its peers, broken transfers included.", "direction"},
+	PeerRequests:     {"peer_requests_total", "Asks for blocks among nodes, sent by this one and received from others, by what came of them.", "direction"},
 	PeerFailures:     {"peer_failures_total", "Asks of peers that failed or stalled, and blocks whose bytes were wrong.", "kind"},
 	PeerRedirects:    {"peer_redirects_total", "Asks for blocks sent on to another node: by this node, and as told by others.", "direction"},
 	PeerGone:         {"peer_gone_total", "Asks for blocks that the asked node neither owns nor has.", "direction"},
@@ -85,7 +91,7 @@ var zoneSeries = [zoneSeriesCount]struct{ name, help, label string }{
 
 // zoneDescs are the series of a node that is in a zone.
 type zoneDescs struct {
-	members, share, epoch, suspects *prometheus.Desc
+	members, share, epoch, breakers *prometheus.Desc
 	holders, holdings               *prometheus.Desc
 	totals                          [zoneSeriesCount]*prometheus.Desc
 }
@@ -95,7 +101,7 @@ func newZoneDescs() zoneDescs {
 		members:  prometheus.NewDesc("cached_ring_members", "Nodes in the ring as this node sees it.", nil, nil),
 		share:    prometheus.NewDesc("cached_ring_owned_share", "Part of all blocks that this node owns, 0 to 1.", nil, nil),
 		epoch:    prometheus.NewDesc("cached_ring_epoch", "The upper 52 bits of the ring's epoch: nodes that differ do not agree on who owns what.", nil, nil),
-		suspects: prometheus.NewDesc("cached_peers_suspect", "Nodes that are not asked at the moment, because they did not answer.", nil, nil),
+		breakers: prometheus.NewDesc("cached_peer_breakers", "Nodes this one has spoken with, by the state of their circuit breaker: asked (closed), tried once more (half_open), not asked because they did not answer (open).", []string{"state"}, nil),
 		holders:  prometheus.NewDesc("cached_residency_nodes", "Nodes that say how much they hold of what starts need, as this node knows.", nil, nil),
 		holdings: prometheus.NewDesc("cached_residency_entries", "Sets of blocks of which a node says so, summed over the nodes.", nil, nil),
 	}
@@ -104,13 +110,16 @@ func newZoneDescs() zoneDescs {
 		if s.label != "" {
 			labels = []string{s.label}
 		}
+		if ZoneSeries(i) == PeerRequests {
+			labels = append(labels, resultLabel)
+		}
 		d.totals[i] = prometheus.NewDesc("cached_"+s.name, s.help, labels, nil)
 	}
 	return d
 }
 
 func (d zoneDescs) describe(out chan<- *prometheus.Desc) {
-	for _, desc := range append([]*prometheus.Desc{d.members, d.share, d.epoch, d.suspects, d.holders, d.holdings}, d.totals[:]...) {
+	for _, desc := range append([]*prometheus.Desc{d.members, d.share, d.epoch, d.breakers, d.holders, d.holdings}, d.totals[:]...) {
 		out <- desc
 	}
 }
@@ -123,19 +132,24 @@ func (d zoneDescs) collect(out sink, z Zone) {
 	out.gauge(d.members, int64(members))
 	out <- prometheus.MustNewConstMetric(d.share, prometheus.GaugeValue, share)
 	out.gauge(d.epoch, int64(epoch>>(64-epochBits)))
-	out.gauge(d.suspects, int64(z.Suspects()))
+	closed, halfOpen, open := z.Breakers()
+	out.gauge(d.breakers, int64(closed), "closed")
+	out.gauge(d.breakers, int64(halfOpen), "half_open")
+	out.gauge(d.breakers, int64(open), "open")
 	holders, holdings := z.Residency()
 	out.gauge(d.holders, int64(holders))
 	out.gauge(d.holdings, int64(holdings))
 	for _, t := range z.Totals() {
-		if t.Series < 0 || t.Series >= zoneSeriesCount || (t.Label == "") != (zoneSeries[t.Series].label == "") {
+		if t.Series < 0 || t.Series >= zoneSeriesCount || (t.Label == "") != (zoneSeries[t.Series].label == "") || (t.Result == "") != (t.Series != PeerRequests) {
 			panic(fmt.Sprintf("account: zone series %d with label %q", t.Series, t.Label))
 		}
-		if t.Label == "" {
-			out.counter(d.totals[t.Series], int64(t.Value))
-		} else {
-			out.counter(d.totals[t.Series], int64(t.Value), t.Label)
+		var labels []string
+		for _, value := range []string{t.Label, t.Result} {
+			if value != "" {
+				labels = append(labels, value)
+			}
 		}
+		out.counter(d.totals[t.Series], int64(t.Value), labels...)
 	}
 }
 

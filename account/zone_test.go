@@ -15,16 +15,17 @@ type smallZone struct{}
 func (smallZone) Ring() (members int, share float64, epoch uint64) {
 	return 3, 0.34, 0xfedcba9876543210
 }
-func (smallZone) Suspects() int                   { return 1 }
-func (smallZone) Residency() (nodes, entries int) { return 2, 17 }
+func (smallZone) Breakers() (closed, halfOpen, open int) { return 5, 1, 2 }
+func (smallZone) Residency() (nodes, entries int)        { return 2, 17 }
 func (smallZone) Totals() []Total {
 	return []Total{
-		{PeerBlocks, "received", 7},
-		{PeerFailures, "wrong", 2},
-		{PeerOrphans, "", 4},
-		{GossipEvents, "foreign_zone", 5},
-		{ResidencyMessages, "refused", 6},
-		{ResidencyBytes, "", 8},
+		{Series: PeerBlocks, Label: "received", Value: 7},
+		{Series: PeerRequests, Label: "sent", Result: "redirected", Value: 9},
+		{Series: PeerFailures, Label: "wrong", Value: 2},
+		{Series: PeerOrphans, Value: 4},
+		{Series: GossipEvents, Label: "foreign_zone", Value: 5},
+		{Series: ResidencyMessages, Label: "refused", Value: 6},
+		{Series: ResidencyBytes, Value: 8},
 	}
 }
 
@@ -46,9 +47,14 @@ cached_peer_blocks_total{direction="received"} 7
 # HELP cached_peer_orphans_total Reads whose source died under them.
 # TYPE cached_peer_orphans_total counter
 cached_peer_orphans_total 4
-# HELP cached_peers_suspect Nodes that are not asked at the moment, because they did not answer.
-# TYPE cached_peers_suspect gauge
-cached_peers_suspect 1
+# HELP cached_peer_breakers Nodes this one has spoken with, by the state of their circuit breaker: asked (closed), tried once more (half_open), not asked because they did not answer (open).
+# TYPE cached_peer_breakers gauge
+cached_peer_breakers{state="closed"} 5
+cached_peer_breakers{state="half_open"} 1
+cached_peer_breakers{state="open"} 2
+# HELP cached_peer_requests_total Asks for blocks among nodes, sent by this one and received from others, by what came of them.
+# TYPE cached_peer_requests_total counter
+cached_peer_requests_total{direction="sent",result="redirected"} 9
 # HELP cached_ring_epoch The upper 52 bits of the ring's epoch: nodes that differ do not agree on who owns what.
 # TYPE cached_ring_epoch gauge
 cached_ring_epoch 4.483583629026627e+15
@@ -72,7 +78,7 @@ cached_residency_messages_total{event="refused"} 6
 cached_residency_nodes 2
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "cached_gossip_events_total", "cached_integrity_failures_total",
-		"cached_peer_blocks_total", "cached_peer_orphans_total", "cached_peers_suspect", "cached_ring_epoch", "cached_ring_members",
+		"cached_peer_blocks_total", "cached_peer_orphans_total", "cached_peer_breakers", "cached_peer_requests_total", "cached_ring_epoch", "cached_ring_members",
 		"cached_ring_owned_share", "cached_residency_bytes_total", "cached_residency_entries", "cached_residency_messages_total", "cached_residency_nodes"); err != nil {
 		t.Error(err)
 	}

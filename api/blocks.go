@@ -74,7 +74,7 @@ func (s *blockService) readBlock(ctx context.Context, req *cachedv1.ReadBlockReq
 	if l.failed != nil {
 		return nil, l.failed
 	}
-	content, err := s.find(ctx, req, l)
+	content, err := s.find(ctx, req, l, interfaceOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (s *blockService) readBlock(ctx context.Context, req *cachedv1.ReadBlockReq
 }
 
 // find reads the block a request names into l, and returns the part asked for.
-func (s *blockService) find(ctx context.Context, req *cachedv1.ReadBlockRequest, l *lease) ([]byte, error) {
+func (s *blockService) find(ctx context.Context, req *cachedv1.ReadBlockRequest, l *lease, via block.Interface) ([]byte, error) {
 	id, err := block.ParseID(req.GetId())
 	if err != nil {
 		return nil, invalid("%w", err)
@@ -97,7 +97,7 @@ func (s *blockService) find(ctx context.Context, req *cachedv1.ReadBlockRequest,
 	if err != nil {
 		return nil, err
 	}
-	call.Tenant = asTenant(ctx, call.Tenant)
+	call.Tenant, call.Via = asTenant(ctx, call.Tenant), via
 	if err := s.gate.enter(); err != nil {
 		return nil, err
 	}
@@ -111,6 +111,21 @@ func (s *blockService) find(ctx context.Context, req *cachedv1.ReadBlockRequest,
 		return nil, err
 	}
 	return l.block.Bytes()[from:to:to], nil
+}
+
+// interfaceOf returns by which of connect-go's protocols a call came.
+func interfaceOf(ctx context.Context) block.Interface {
+	info, ok := connect.CallInfoForHandlerContext(ctx)
+	if !ok {
+		return block.ViaConnect
+	}
+	switch info.Peer().Protocol {
+	case connect.ProtocolGRPC:
+		return block.ViaGRPC
+	case connect.ProtocolGRPCWeb:
+		return block.ViaGRPCWeb
+	}
+	return block.ViaConnect
 }
 
 // callFromProto reads on whose behalf a request is made.

@@ -44,7 +44,7 @@ func (s *blockService) serveGRPC(w http.ResponseWriter, r *http.Request, l *leas
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	content, err := s.find(ctx, req, l)
+	content, err := s.find(ctx, req, l, block.ViaGRPC)
 	if err != nil {
 		l.failed = err
 		return replayed(r, scratch.in[:n])

@@ -46,6 +46,7 @@ func (h *rawHandler) serveProcedure(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.gate.leave()
+	req.call.Via = block.ViaRaw
 	b, err := h.read(r, req)
 	if err != nil {
 		h.fail(w, err)
@@ -79,6 +80,7 @@ func (h *rawHandler) serveAlias(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.gate.leave()
+	req.call.Via = block.ViaHTTP
 	b, err := h.read(r, req)
 	if err != nil {
 		h.fail(w, err)
@@ -117,9 +119,7 @@ func (h *rawHandler) writeRange(w http.ResponseWriter, r *http.Request, b block.
 func (h *rawHandler) read(r *http.Request, req rawRequest) (block.Block, error) {
 	ctx := r.Context()
 	req.call.Tenant = asTenant(ctx, req.call.Tenant)
-	if req.call != (block.Call{}) {
-		ctx = block.WithCall(ctx, req.call)
-	}
+	ctx = block.WithCall(ctx, req.call)
 	if v := r.Header.Get(timeoutHeader); v != "" {
 		ms, err := parseNumber(timeoutHeader, v, uint64(maxTimeout/time.Millisecond))
 		if err != nil {

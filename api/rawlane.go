@@ -12,6 +12,7 @@ var _ laneHandler = (*rawHandler)(nil)
 // greet implements laneHandler.
 func (h *rawHandler) greet(c *laneConn) error {
 	state := c.peer()
+	c.ctx = block.WithCall(c.ctx, block.Call{Via: block.ViaRaw}) // of reads that say no more, without a context of their own
 	if h.guard != nil {
 		c.ctx = withTLS(c.ctx, state)
 	}
@@ -57,6 +58,7 @@ func (h *rawHandler) serve(c *laneConn, req laneRequest) error {
 func (h *rawHandler) readFor(c *laneConn, raw rawRequest, timeout time.Duration) (block.Block, error) {
 	ctx := c.ctx
 	if raw.call != (block.Call{}) {
+		raw.call.Via = block.ViaRaw
 		ctx = block.WithCall(ctx, raw.call)
 	}
 	if timeout > 0 {

@@ -50,7 +50,8 @@ type Call struct {
 	Workload string // entrypoint or function within the image
 	Tenant   string
 	Cause    Cause
-	Hops     uint8 // how many nodes have passed the read on
+	Hops     uint8     // how many nodes have passed the read on
+	Via      Interface // how the read came into this daemon
 	// Bytes is how long the block is, where the reader knows; 0: not known. It is a
 	// hint to those who decide what may be under way at a time.
 	Bytes int

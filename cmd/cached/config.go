@@ -10,11 +10,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/zonecache/cached/account"
 )
 
 // A Config is everything `cached serve` can be told. The YAML file, the
@@ -34,6 +37,7 @@ type Config struct {
 	InsecureAdmin bool       `yaml:"insecure-admin"` // --admin may be reached from beyond this host
 	Prefetch      bool       `yaml:"prefetch"`       // learn what starts read, and read ahead of them
 	Limits        Limits     `yaml:"limits"`
+	Metrics       Metrics    `yaml:"metrics"`
 	Log           Log        `yaml:"log"`
 	Shutdown      Shutdown   `yaml:"shutdown"`
 }
@@ -55,6 +59,28 @@ type L2Config struct {
 type Limits struct {
 	OriginReads int `yaml:"origin-reads"`
 	InFlight    int `yaml:"in-flight"`
+}
+
+// Metrics says what /metrics shows.
+type Metrics struct {
+	Tenants []string `yaml:"tenants"` // who is counted apart
+}
+
+// maxTenantSeries bounds Metrics.Tenants: each is ten series of every node.
+const maxTenantSeries = 64
+
+func (m Metrics) validate(bad func(format string, args ...any)) {
+	if len(m.Tenants) > maxTenantSeries {
+		bad("metrics.tenants: %d tenants, at most %d are counted apart: each is ten series of every node", len(m.Tenants), maxTenantSeries)
+	}
+	for i, name := range m.Tenants {
+		switch {
+		case name == "" || name == account.OtherTenants:
+			bad("metrics.tenants: %q is no tenant: %q is what all that are not listed are called", name, account.OtherTenants)
+		case slices.Contains(m.Tenants[:i], name):
+			bad("metrics.tenants: %q is listed twice", name)
+		}
+	}
 }
 
 // Log says what is logged and how.
@@ -106,7 +132,7 @@ func (c *Config) mergeYAML(doc []byte) error {
 			" not found in type ", " is not a key of ",
 			"field ", "",
 			"main.Config", "the configuration", "main.L1Config", "l1", "main.L2Config", "l2",
-			"main.ZoneConfig", "zone", "main.TLSConfig", "tls", "main.AuthConfig", "auth", "main.Limits", "limits", "main.Log", "log", "main.Shutdown", "shutdown",
+			"main.ZoneConfig", "zone", "main.TLSConfig", "tls", "main.AuthConfig", "auth", "main.Limits", "limits", "main.Metrics", "metrics", "main.Log", "log", "main.Shutdown", "shutdown",
 		).Replace(err.Error()))
 	}
 	return nil
@@ -143,6 +169,7 @@ func (c *Config) Validate() error {
 		bad("limits.in-flight: %d, want at least 1", c.Limits.InFlight)
 	}
 	c.Zone.validate(bad)
+	c.Metrics.validate(bad)
 	if err := c.validateAgents(); err != nil {
 		errs = append(errs, err)
 	}

@@ -37,6 +37,7 @@ func bindFlags(fs *pflag.FlagSet, c *Config) {
 	bindZoneFlags(fs, &c.Zone)
 	fs.IntVar(&c.Limits.OriginReads, "origin-reads", c.Limits.OriginReads, "reads of the origin in progress at most; fewer while it is slow")
 	fs.IntVar(&c.Limits.InFlight, "in-flight", c.Limits.InFlight, "requests in progress at most; more are refused as overload")
+	fs.StringArrayVar(&c.Metrics.Tenants, "metrics-tenants", c.Metrics.Tenants, "`TENANT` whose reads and bytes /metrics shows apart; repeat for more; all others are shown together")
 	fs.StringVar(&c.Log.Level, "log-level", c.Log.Level, "debug, info, warn or error")
 	fs.StringVar(&c.Log.Format, "log-format", c.Log.Format, "text or json")
 	fs.DurationVar(&c.Shutdown.DrainTimeout, "drain-timeout", c.Shutdown.DrainTimeout, "how long reads in progress may take after SIGTERM")

@@ -31,6 +31,7 @@ type daemon struct {
 	rpc     *api.Server
 	admin   *http.Server
 	health  *health
+	metrics *prometheus.Registry
 	failed  chan error // what a server ended with before it was told to
 }
 
@@ -63,23 +64,28 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	d.door, d.starts = door, starts
 	d.rpc = api.NewServer(handler, api.ServerOptions{TLS: door.tls(), Logger: log})
 
-	gauges := account.Gauges{Tiers: n.sizes(), Ahead: starts.totals, Pins: d.pins.totals}
+	if d.metrics, err = newRegistry(d, n, newOperations(d)); err != nil {
+		return nil, err
+	}
+	pages := &adminPages{metrics: d.metrics, notReady: d.health.notReady, status: books.Status, ledger: books.Ledger, log: log, authenticate: door.authenticator()}
+	d.admin = &http.Server{Handler: pages.handler(), ReadHeaderTimeout: 10 * time.Second}
+	return d, nil
+}
+
+// newRegistry has all series of a daemon.
+func newRegistry(d *daemon, n *node, o *operations) (*prometheus.Registry, error) {
+	gauges := account.Gauges{Tiers: n.sizes(), Ahead: d.starts.totals, Pins: d.pins.totals}
 	if n.zone != nil {
 		gauges.Zone = zoneMetrics{n.zone}
 	}
 	metrics := prometheus.NewRegistry()
-	if err := errors.Join(
+	return metrics, errors.Join(
 		metrics.Register(n.ledger.Collector(gauges)),
-		metrics.Register(door.refusals),
-		metrics.Register(newOperations(d)),
+		metrics.Register(d.door.verdicts.all),
+		metrics.Register(o),
 		metrics.Register(collectors.NewGoCollector()),
 		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
-	); err != nil {
-		return nil, err
-	}
-	pages := &adminPages{metrics: metrics, notReady: d.health.notReady, status: books.Status, ledger: books.Ledger, log: log, authenticate: door.authenticator()}
-	d.admin = &http.Server{Handler: pages.handler(), ReadHeaderTimeout: 10 * time.Second}
-	return d, nil
+	)
 }
 
 // serve answers agents until drain, and goes on with what the last daemon prepared.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonecache/cached/access"
 	"github.com/zonecache/cached/agent"
@@ -32,7 +31,7 @@ type door struct {
 	versions *versions       // nil like tenants
 	agents   *lru.Cache[*x509.Certificate, identity.Agent]
 	log      *slog.Logger
-	refusals *prometheus.CounterVec
+	verdicts *verdicts
 	now      func() time.Time
 
 	lastTold atomic.Int64 // when a refusal was last logged, Unix nanoseconds
@@ -49,12 +48,7 @@ const maxAgents = 4096
 // newDoor opens what the configuration names, before blocks.
 func newDoor(cfg Config, blocks block.Reader, c *catalog, log *slog.Logger) (*door, error) {
 	cfg.warnOfExposure(log)
-	d := &door{zone: cfg.Zone.Name, catalog: c, log: log, now: time.Now, refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "cached_refusals_total", Help: "Calls of agents that were refused, by reason.",
-	}, []string{"reason"})}
-	for _, reason := range refusalReasons {
-		d.refusals.WithLabelValues(reason)
-	}
+	d := &door{zone: cfg.Zone.Name, catalog: c, log: log, now: time.Now, verdicts: newVerdicts()}
 	var err error
 	if cfg.TLS.Dir != "" {
 		if d.source, err = identity.Load(cfg.TLS.Dir, identity.Options{Logger: log, Refused: d.refusedCertificate}); err != nil {
@@ -154,11 +148,13 @@ func (d *door) warnings() []string {
 // certificate: who sends one means it.
 func (d *door) authenticate(r api.AuthRequest) (api.Caller, error) {
 	policy := d.tenants.current()
+	allowed := d.verdicts.certificate
 	var c access.Caller
 	var err error
 	agent, shown := d.agent(r.TLS)
 	switch {
 	case r.Bearer != "":
+		allowed = d.verdicts.token
 		c, err = policy.Token(r.Bearer)
 	case shown && agent.Zone != "" && d.zone != "" && agent.Zone != d.zone:
 		err = fmt.Errorf("the certificate is of agent %q of zone %q, this is zone %q: %w", agent.Name, agent.Zone, d.zone, block.ErrUnauthenticated)
@@ -170,9 +166,10 @@ func (d *door) authenticate(r api.AuthRequest) (api.Caller, error) {
 		err = fmt.Errorf("the caller shows neither a bearer token nor an agent's certificate: %w", block.ErrUnauthenticated)
 	}
 	if err != nil {
-		d.count(err)
+		d.verdicts.deny(err)
 		return api.Caller{}, err
 	}
+	allowed.Inc()
 	return api.Caller(c), nil
 }
 
@@ -193,25 +190,13 @@ func (d *door) agent(state *tls.ConnectionState) (identity.Agent, bool) {
 	return a, ok
 }
 
-// The reasons of refusals.
-var refusalReasons = [...]string{"certificate", "unauthenticated", "denied"}
-
-func reasonOf(err error) string {
-	if errors.Is(err, block.ErrUnauthenticated) {
-		return "unauthenticated"
-	}
-	return "denied"
-}
-
 // refusedCertificate counts a handshake that failed for the agent's certificate;
 // the api logs it.
-func (d *door) refusedCertificate(error) { d.refusals.WithLabelValues("certificate").Inc() }
-
-func (d *door) count(err error) { d.refusals.WithLabelValues(reasonOf(err)).Inc() }
+func (d *door) refusedCertificate(error) { d.verdicts.handshake.Inc() }
 
 // refused counts and logs what a tenant may not read.
 func (d *door) refused(call block.Call, err error) {
-	d.count(err)
+	d.verdicts.deny(err)
 	now, last := time.Now().UnixNano(), d.lastTold.Load()
 	if now-last < int64(refusalGap) || !d.lastTold.CompareAndSwap(last, now) {
 		d.untold.Add(1)

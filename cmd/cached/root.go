@@ -44,7 +44,7 @@ func newRootCommand() *cobra.Command {
 		newServeCommand(), newPublishCommand(), newImagesCommand(), newTraceCommand(), newPrepareCommand(), newWarmCommand(), newPinCommand(), newUnpinCommand(), newPurgeCommand(),
 		newReadCommand(),
 		newMountCommand(), newUmountCommand(),
-		newStatsCommand(), newExplainCommand(), newStatusCommand(), newDoctorCommand(), newDrillCommand(), newConfigCommand(), newDemoCommand(),
+		newStatsCommand(), newExplainCommand(), newStatusCommand(), newDoctorCommand(), newDrillCommand(), newConfigCommand(), newDemoCommand(), newMetricsCommand(),
 		newCertsCommand(), newOwnCommand(), newVersionCommand(),
 	)
 	return root

@@ -23,7 +23,7 @@ const diskAhead = 8
 // wire opens the tiers and joins them. This is the architecture diagram: the
 // order of concerns on a block's way is decided here and nowhere else.
 func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
-	n := &node{ledger: account.New(account.Options{})}
+	n := &node{ledger: account.New(account.Options{Tenants: cfg.Metrics.Tenants})}
 	if err := n.open(ctx, cfg, log); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -75,7 +75,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	// has the block. Others: their owner is asked; the origin is the last resort.
 	local := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3.Heirs()), l3.Origin(l4)), tiers.Always)
 	peers := tiers.Fallback(n.ledger.Reader(block.Peer, tiers.Yield(l3)), local)
-	remote := caches(peers, n.zone.admit)
+	remote := caches(peers, n.ledger.Admission(block.Disk, n.zone.admit))
 	parts = tiers.Choose(l3.Owns, local, peers) // kept by their owners only
 	all := tiers.Choose(l3.Owns, local, remote)
 	l3.SetLocal(local) // what peers may have of a block this node owns; it never asks a peer's owner again

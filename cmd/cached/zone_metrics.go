@@ -18,15 +18,13 @@ func (m zoneMetrics) Ring() (members int, share float64, epoch uint64) {
 	return ring.Len(), ring.Share(m.zone.cfg.Node), ring.Epoch()
 }
 
-// Suspects implements [account.Zone].
-func (m zoneMetrics) Suspects() int {
-	n := 0
+// Breakers implements [account.Zone].
+func (m zoneMetrics) Breakers() (closed, halfOpen, open int) {
+	var n [peer.Open + 1]int
 	for _, h := range m.zone.tier.Health() {
-		if h.State != peer.Closed {
-			n++
-		}
+		n[h.State]++
 	}
-	return n
+	return n[peer.Closed], n[peer.HalfOpen], n[peer.Open]
 }
 
 // Residency implements [account.Zone].
@@ -85,6 +83,11 @@ func (m zoneMetrics) Totals() []account.Total {
 		{Series: account.ResidencyMessages, Label: "refused", Value: g.SketchesRefused},
 		{Series: account.ResidencyMessages, Label: "dropped", Value: g.SketchesDropped},
 		{Series: account.ResidencyBytes, Value: g.SketchBytes},
+	}
+	for i, result := range peer.Results {
+		totals = append(totals,
+			account.Total{Series: account.PeerRequests, Label: "sent", Result: result.String(), Value: s.Asked[i]},
+			account.Total{Series: account.PeerRequests, Label: "received", Result: result.String(), Value: s.Answered[i]})
 	}
 	for i, why := range api.Refusals {
 		totals = append(totals, account.Total{Series: account.PeerRefused, Label: string(why), Value: m.zone.refused[i].Load()})
