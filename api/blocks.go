@@ -16,6 +16,7 @@ import (
 type blockService struct {
 	reader block.Reader
 	gate   *gate
+	tracer Tracer // nil: nobody traces
 	log    *slog.Logger
 }
 

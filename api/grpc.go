@@ -44,7 +44,12 @@ func (s *blockService) serveGRPC(w http.ResponseWriter, r *http.Request, l *leas
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
+	end := func(error) {}
+	if s.tracer != nil {
+		ctx, end = s.tracer.Begin(ctx, spanRead, r.Header.Get(parentHeader), "")
+	}
 	content, err := s.find(ctx, req, l, block.ViaGRPC)
+	end(err)
 	if err != nil {
 		l.failed = err
 		return replayed(r, scratch.in[:n])

@@ -54,7 +54,7 @@ func postGRPC(t *testing.T, base string, header http.Header, body io.Reader) grp
 // connectOnly serves blocks by connect-go alone.
 func connectOnly(t *testing.T, r block.Reader) string {
 	o := Options{}.withDefaults()
-	s := &blockService{r, &gate{limit: 1}, o.Logger}
+	s := &blockService{r, &gate{limit: 1}, nil, o.Logger}
 	_, rpc := cachedv1connect.NewBlockServiceHandler(s, noCompression(), connect.WithReadMaxBytes(maxRequest))
 	var p http.Protocols
 	p.SetUnencryptedHTTP2(true)

@@ -31,16 +31,20 @@ func NewHandler(services Services, options Options) *Handler {
 	o := options.withDefaults()
 	g := &gate{limit: int64(o.MaxInFlight), setting: "max_in_flight"}
 	h := &Handler{mux: http.NewServeMux(), guard: newGuard(o.Authenticate, o.Logger)}
-	h.raw = &rawHandler{reader: services.Blocks, gate: g, guard: h.guard, log: o.Logger, limits: &h.limits}
+	h.raw = &rawHandler{reader: services.Blocks, gate: g, guard: h.guard, tracer: o.Tracer, log: o.Logger, limits: &h.limits}
 	limits := connect.WithHandlerOptions(noCompression(), connect.WithReadMaxBytes(maxRequest))
+	ours := connect.HandlerOption(limits) // of our own services; nobody wants spans of health checks
+	if o.Tracer != nil {
+		ours = connect.WithHandlerOptions(limits, connect.WithInterceptors(o.Tracer.Interceptor()))
+	}
 
-	blocks := &blockService{services.Blocks, g, o.Logger}
-	path, rpc := cachedv1connect.NewBlockServiceHandler(blocks, limits)
+	blocks := &blockService{services.Blocks, g, o.Tracer, o.Logger}
+	path, rpc := cachedv1connect.NewBlockServiceHandler(blocks, ours)
 	h.mux.Handle(path, h.withLease(blocks, rpc))
 	h.mux.HandleFunc(blocksPath, h.raw.serveAlias)
 
 	images := newImageService(services, o)
-	imagesPath, imagesRPC := cachedv1connect.NewImageServiceHandler(images, limits)
+	imagesPath, imagesRPC := cachedv1connect.NewImageServiceHandler(images, ours)
 	h.mux.Handle(imagesPath, imagesRPC)
 	few := fewAtATime(imagesRPC, maxImageAnswers)
 	for _, answersManifests := range []string{
@@ -50,7 +54,7 @@ func NewHandler(services Services, options Options) *Handler {
 		h.mux.Handle(answersManifests, few)
 	}
 	h.mux.Handle(cachedv1connect.NewAdminServiceHandler(
-		&adminService{services.Admin, services.Drills, images.sessions.Len, o.Logger}, limits))
+		&adminService{services.Admin, services.Drills, images.sessions.Len, o.Logger}, ours))
 
 	names := []string{cachedv1connect.BlockServiceName, cachedv1connect.ImageServiceName, cachedv1connect.AdminServiceName}
 	reflector := grpcreflect.NewStaticReflector(append(names, grpchealth.HealthV1ServiceName)...)

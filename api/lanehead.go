@@ -19,6 +19,7 @@ type laneRequest struct {
 	query         string
 	timeout       time.Duration // 0: none stated
 	authorization string        // the field of this name
+	parent        traceParent   // of the caller's trace
 	size          int           // bytes the head takes, with the empty line
 }
 
@@ -79,6 +80,8 @@ func parseLaneHead(p []byte) (laneRequest, headResult) {
 				return req, headForeign
 			}
 			req.authorization = string(bytes.TrimSpace(value))
+		case equalFold(name, parentHeader):
+			req.parent = parseTraceParent(bytes.TrimSpace(value))
 		case equalFold(name, "Connection"), equalFold(name, "Content-Length"), equalFold(name, "Transfer-Encoding"),
 			equalFold(name, "Expect"), equalFold(name, "Upgrade"), equalFold(name, "Trailer"), equalFold(name, "HTTP2-Settings"):
 			return req, headForeign

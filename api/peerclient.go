@@ -30,6 +30,7 @@ type PeerClientOptions struct {
 	IdleTimeout    time.Duration                         // how long they are kept; 0: 5 min
 	MaxAge         time.Duration                         // how long a connection is used, so that a replaced certificate goes out of use; 0: 1 h
 	Odd            func(Oddity)                          // called for each answer that is odd; nil: nobody counts
+	Tracer         Tracer                                // nil: nobody traces
 	Logger         *slog.Logger                          // nil: discard
 }
 
@@ -110,11 +111,19 @@ func (p *Peers) Fetch(ctx context.Context, to placement.Member, id block.ID, ask
 		f.deadline = time.Now().Add(p.options.Timeout)
 	}
 	f.stated = stated
+	end := func(error) {}
+	if t := p.options.Tracer; t != nil && t.Parent(ctx) != "" {
+		ctx, end = t.Begin(ctx, spanAsk, "", to.Name)
+		f.parent = t.Parent(ctx)
+	}
 	reply, err := f.run(ctx)
 	if err != nil {
 		f.notice(err)
-		return placement.Reply{}, f.explain(ctx, err)
+		err = f.explain(ctx, err)
+		end(err)
+		return placement.Reply{}, err
 	}
+	end(nil)
 	return reply, nil
 }
 

@@ -48,7 +48,8 @@ type fetch struct {
 	into     *block.Arrival // nil: no bytes are wanted
 	request  peerRequest
 	deadline time.Time
-	stated   bool // the deadline is the context's
+	stated   bool   // the deadline is the context's
+	parent   string // of the node's trace; "" is none
 
 	conn    *peerConn
 	silence time.Duration
@@ -122,6 +123,9 @@ func (f *fetch) appendRequest(p []byte) []byte {
 		left := max(time.Until(f.deadline), 0) + timeoutGrace
 		p = append(p, "\r\n"+timeoutHeader+": "...)
 		p = strconv.AppendInt(p, min(left, maxTimeout).Milliseconds(), 10)
+	}
+	if f.parent != "" {
+		p = append(append(p, "\r\n"+parentHeader+": "...), f.parent...)
 	}
 	return append(p, "\r\n\r\n"...)
 }

@@ -21,6 +21,7 @@ type peerLane struct {
 	maxAge   time.Duration // of connections with TLS
 	now      func() time.Time
 	gate     *gate
+	tracer   Tracer // nil: nobody traces
 }
 
 var _ laneHandler = (*peerLane)(nil)
@@ -79,6 +80,17 @@ func (h *peerLane) serve(c *laneConn, req laneRequest) error {
 		defer cancel()
 	}
 	c.enter(laneWaiting)
+	if h.tracer == nil || req.parent == (traceParent{}) {
+		return h.answer(ctx, c, r)
+	}
+	ctx, end := h.tracer.Begin(ctx, spanAnswer, req.parent.String(), r.ask.Reader)
+	err = h.answer(ctx, c, r)
+	end(err)
+	return err
+}
+
+// answer answers one ask. The error is the connection's.
+func (h *peerLane) answer(ctx context.Context, c *laneConn, r peerRequest) error {
 	a, err := h.blocks.AnswerPeer(ctx, r.id, r.ask, c.queued)
 	if err != nil {
 		return c.fail(err)

@@ -51,6 +51,7 @@ type PeerServerOptions struct {
 	MaxAge        time.Duration                                    // with TLS, how long a connection is used, up to an eighth more, so that a CA taken out ends it; 0: 1 h
 	Unsent        int                                              // most bytes that wait in the kernel for their turn on the wire, so that a send counts as done when it is; 0: 128 KiB
 	Refused       func(Refusal)                                    // called for each; nil: nobody counts
+	Tracer        Tracer                                           // nil: nobody traces
 	Logger        *slog.Logger                                     // nil: discard
 
 	now func() time.Time // the clock of certificates; nil: time.Now
@@ -184,7 +185,7 @@ func (s *PeerServer) Serve(l net.Listener) error {
 
 func (s *PeerServer) newLane(address net.Addr) *lane {
 	o := s.options
-	h := &peerLane{blocks: s.services.Blocks, zone: o.Zone, maxAge: o.MaxAge, now: o.now, gate: &gate{limit: int64(o.MaxInFlight), setting: "of the peer port"}}
+	h := &peerLane{blocks: s.services.Blocks, zone: o.Zone, maxAge: o.MaxAge, now: o.now, tracer: o.Tracer, gate: &gate{limit: int64(o.MaxInFlight), setting: "of the peer port"}}
 	if o.Identify != nil {
 		h.identify = func(c *laneConn) (string, error) { return o.Identify(*c.peer()) }
 	}

@@ -30,6 +30,7 @@ type rawHandler struct {
 	reader block.Reader
 	gate   *gate
 	guard  *guard // nil: anybody may read
+	tracer Tracer // nil: nobody traces
 	log    *slog.Logger
 	limits *ServerOptions
 }
@@ -47,7 +48,7 @@ func (h *rawHandler) serveProcedure(w http.ResponseWriter, r *http.Request) {
 	}
 	defer h.gate.leave()
 	req.call.Via = block.ViaRaw
-	b, err := h.read(r, req)
+	b, err := h.read(r, req, spanRead)
 	if err != nil {
 		h.fail(w, err)
 		return
@@ -81,7 +82,7 @@ func (h *rawHandler) serveAlias(w http.ResponseWriter, r *http.Request) {
 	}
 	defer h.gate.leave()
 	req.call.Via = block.ViaHTTP
-	b, err := h.read(r, req)
+	b, err := h.read(r, req, spanBlocks)
 	if err != nil {
 		h.fail(w, err)
 		return
@@ -116,7 +117,7 @@ func (h *rawHandler) writeRange(w http.ResponseWriter, r *http.Request, b block.
 }
 
 // read gets the block within the time the request allows.
-func (h *rawHandler) read(r *http.Request, req rawRequest) (block.Block, error) {
+func (h *rawHandler) read(r *http.Request, req rawRequest, span string) (block.Block, error) {
 	ctx := r.Context()
 	req.call.Tenant = asTenant(ctx, req.call.Tenant)
 	ctx = block.WithCall(ctx, req.call)
@@ -129,7 +130,7 @@ func (h *rawHandler) read(r *http.Request, req rawRequest) (block.Block, error) 
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(ms)*time.Millisecond)
 		defer cancel()
 	}
-	return h.reader.ReadBlock(ctx, req.id)
+	return traced(ctx, h.tracer, span, r.Header.Get(parentHeader), h.reader, req.id)
 }
 
 // maxTimeout is the longest Connect-Timeout-Ms that can be said (10 digits).

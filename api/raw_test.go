@@ -177,6 +177,7 @@ func FuzzRawQuery(f *testing.F) {
 func FuzzLaneHead(f *testing.F) {
 	f.Add([]byte("GET /cached.v1.BlockService/ReadBlock?encoding=raw&id=x HTTP/1.1\r\nHost: h\r\nConnect-Timeout-Ms: 5\r\n\r\nrest"))
 	f.Add([]byte("GET /cached.v1.BlockService/ReadBlock?encoding=raw HTTP/1.1\r\n\r\n"))
+	f.Add([]byte("GET /cached.v1.BlockService/ReadBlock?encoding=raw&id=x HTTP/1.1\r\nHost: h\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n"))
 	f.Add([]byte("GET / HTTP/1.0\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		req, result := parseLaneHead(p)
@@ -190,6 +191,9 @@ func FuzzLaneHead(f *testing.F) {
 		}
 		if std.URL.Path != readBlockPath || std.URL.RawQuery != req.query || std.ContentLength != 0 || std.Close {
 			t.Fatalf("%q: net/http reads %s, length %d", p, std.URL, std.ContentLength)
+		}
+		if want := std.Header.Get(parentHeader); req.parent.String() != "" && want != req.parent.String() && len(std.Header[parentHeader]) == 1 {
+			t.Fatalf("%q: traceparent %q, net/http reads %q", p, req.parent, want)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"time"
 
 	"github.com/zonecache/cached/block"
 )
@@ -41,7 +40,7 @@ func (h *rawHandler) serve(c *laneConn, req laneRequest) error {
 	}
 	defer h.gate.leave()
 	c.enter(laneWaiting)
-	b, err := h.readFor(c, raw, req.timeout)
+	b, err := h.readFor(c, raw, req)
 	if err != nil {
 		return c.fail(err)
 	}
@@ -55,16 +54,16 @@ func (h *rawHandler) serve(c *laneConn, req laneRequest) error {
 
 // readFor reads the block within the time the request allows, or until the
 // peer is seen to be gone.
-func (h *rawHandler) readFor(c *laneConn, raw rawRequest, timeout time.Duration) (block.Block, error) {
+func (h *rawHandler) readFor(c *laneConn, raw rawRequest, req laneRequest) (block.Block, error) {
 	ctx := c.ctx
 	if raw.call != (block.Call{}) {
 		raw.call.Via = block.ViaRaw
 		ctx = block.WithCall(ctx, raw.call)
 	}
-	if timeout > 0 {
+	if req.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
+		ctx, cancel = context.WithTimeout(ctx, req.timeout)
 		defer cancel()
 	}
-	return h.reader.ReadBlock(ctx, raw.id)
+	return traced(ctx, h.tracer, spanRead, req.parent.String(), h.reader, raw.id)
 }

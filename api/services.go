@@ -122,6 +122,7 @@ type Options struct {
 	MaxSessions  int             // open sessions before the oldest is forgotten; 0: 16384
 	Ready        func() []string // why the daemon is not ready; nil: it always is
 	Authenticate Authenticator   // who a caller is; nil: anybody may call and says for which tenant
+	Tracer       Tracer          // nil: nobody traces
 	Logger       *slog.Logger    // nil: discard
 }
 

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/zonecache/cached/account"
+	"github.com/zonecache/cached/tracing"
 )
 
 // A Config is everything `cached serve` can be told. The YAML file, the
@@ -38,6 +39,7 @@ type Config struct {
 	Prefetch      bool       `yaml:"prefetch"`       // learn what starts read, and read ahead of them
 	Limits        Limits     `yaml:"limits"`
 	Metrics       Metrics    `yaml:"metrics"`
+	Tracing       Tracing    `yaml:"tracing"`
 	Log           Log        `yaml:"log"`
 	Shutdown      Shutdown   `yaml:"shutdown"`
 }
@@ -83,6 +85,23 @@ func (m Metrics) validate(bad func(format string, args ...any)) {
 	}
 }
 
+// Tracing says which reads are traced, and to where.
+type Tracing struct {
+	Endpoint string  `yaml:"endpoint"` // "": off
+	Sample   float64 `yaml:"sample"`
+}
+
+func (t Tracing) validate(bad func(format string, args ...any)) {
+	if t.Endpoint != "" {
+		if err := tracing.CheckEndpoint(t.Endpoint); err != nil {
+			bad("tracing.endpoint: %v", err)
+		}
+	}
+	if !(t.Sample >= 0 && t.Sample <= 1) { // not NaN either
+		bad("tracing.sample: %g, want a share from 0 to 1", t.Sample)
+	}
+}
+
 // Log says what is logged and how.
 type Log struct {
 	Level  string `yaml:"level"`
@@ -106,6 +125,7 @@ func Default() Config {
 		Zone:     defaultZone(),
 		Prefetch: true,
 		Limits:   Limits{OriginReads: 64, InFlight: 1024},
+		Tracing:  Tracing{Sample: 0.01},
 		Log:      Log{Level: "info", Format: "text"},
 		Shutdown: Shutdown{DrainTimeout: 30 * time.Second},
 	}
@@ -132,7 +152,7 @@ func (c *Config) mergeYAML(doc []byte) error {
 			" not found in type ", " is not a key of ",
 			"field ", "",
 			"main.Config", "the configuration", "main.L1Config", "l1", "main.L2Config", "l2",
-			"main.ZoneConfig", "zone", "main.TLSConfig", "tls", "main.AuthConfig", "auth", "main.Limits", "limits", "main.Metrics", "metrics", "main.Log", "log", "main.Shutdown", "shutdown",
+			"main.ZoneConfig", "zone", "main.TLSConfig", "tls", "main.AuthConfig", "auth", "main.Limits", "limits", "main.Metrics", "metrics", "main.Tracing", "tracing", "main.Log", "log", "main.Shutdown", "shutdown",
 		).Replace(err.Error()))
 	}
 	return nil
@@ -170,6 +190,7 @@ func (c *Config) Validate() error {
 	}
 	c.Zone.validate(bad)
 	c.Metrics.validate(bad)
+	c.Tracing.validate(bad)
 	if err := c.validateAgents(); err != nil {
 		errs = append(errs, err)
 	}

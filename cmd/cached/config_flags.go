@@ -38,6 +38,8 @@ func bindFlags(fs *pflag.FlagSet, c *Config) {
 	fs.IntVar(&c.Limits.OriginReads, "origin-reads", c.Limits.OriginReads, "reads of the origin in progress at most; fewer while it is slow")
 	fs.IntVar(&c.Limits.InFlight, "in-flight", c.Limits.InFlight, "requests in progress at most; more are refused as overload")
 	fs.StringArrayVar(&c.Metrics.Tenants, "metrics-tenants", c.Metrics.Tenants, "`TENANT` whose reads and bytes /metrics shows apart; repeat for more; all others are shown together")
+	fs.StringVar(&c.Tracing.Endpoint, "tracing-endpoint", c.Tracing.Endpoint, "`URL` of an OpenTelemetry collector that takes OTLP over HTTP, as in http://127.0.0.1:4318; none: no traces")
+	fs.Float64Var(&c.Tracing.Sample, "tracing-sample", c.Tracing.Sample, "share of the calls that are traced, of those that bring no trace of their own; 0 to 1")
 	fs.StringVar(&c.Log.Level, "log-level", c.Log.Level, "debug, info, warn or error")
 	fs.StringVar(&c.Log.Format, "log-format", c.Log.Format, "text or json")
 	fs.DurationVar(&c.Shutdown.DrainTimeout, "drain-timeout", c.Shutdown.DrainTimeout, "how long reads in progress may take after SIGTERM")

@@ -7,19 +7,23 @@ import (
 	"io/fs"
 	"log/slog"
 	"syscall"
+	"time"
 
 	"github.com/zonecache/cached/account"
+	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/prefetch"
 	"github.com/zonecache/cached/tiers"
 	"github.com/zonecache/cached/tiers/disk"
 	"github.com/zonecache/cached/tiers/memory"
 	"github.com/zonecache/cached/tiers/origin"
+	"github.com/zonecache/cached/tracing"
 )
 
 // A node is everything one daemon reads blocks through.
 type node struct {
 	ledger *account.Ledger
+	tracer *tracing.Tracer // nil: nobody traces
 	l1     *memory.Tier
 	l2     *disk.Tier // nil when L2 is off
 	// memory and disk are l1 and l2 as reads see them: drills hide what is there.
@@ -43,6 +47,40 @@ type node struct {
 
 	residents *residents
 }
+
+// newNode returns a node that has books, and nothing to count.
+func newNode(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
+	n := &node{}
+	books := account.Options{Tenants: cfg.Metrics.Tenants}
+	if cfg.Tracing.Endpoint != "" {
+		var err error
+		n.tracer, err = tracing.Open(ctx, tracing.Options{
+			Endpoint: cfg.Tracing.Endpoint, Sample: cfg.Tracing.Sample, Node: cfg.Zone.Node, Zone: cfg.Zone.Name, Version: versionText(), Logger: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		books.Trace = tracing.ID
+	}
+	n.ledger = account.New(books)
+	return n, nil
+}
+
+// tier returns a tier whose reads are counted, and traced where that is on.
+func (n *node) tier(t block.Tier, r block.Reader) block.Reader {
+	return n.tracer.Reader(t, n.ledger.Reader(t, r))
+}
+
+// spans is how calls are traced; nil: they are not.
+func (n *node) spans() api.Tracer {
+	if n.tracer == nil {
+		return nil
+	}
+	return n.tracer
+}
+
+// flushFor is how long the last spans may take to leave.
+const flushFor = 2 * time.Second
 
 // holds reports whether a block is in the caches of this host.
 func (n *node) holds(id block.ID) bool {
@@ -136,6 +174,9 @@ func (n *node) close() error {
 	if n.origin != nil {
 		errs = append(errs, n.origin.Close())
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushFor)
+	defer cancel()
+	_ = n.tracer.Close(ctx) // what a collector that does not answer costs is spans
 	return errors.Join(errs...)
 }
 

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"path/filepath"
 
-	"github.com/zonecache/cached/account"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/prefetch"
 	"github.com/zonecache/cached/tiers"
@@ -23,12 +22,15 @@ const diskAhead = 8
 // wire opens the tiers and joins them. This is the architecture diagram: the
 // order of concerns on a block's way is decided here and nowhere else.
 func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
-	n := &node{ledger: account.New(account.Options{Tenants: cfg.Metrics.Tenants})}
+	n, err := newNode(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
 	if err := n.open(ctx, cfg, log); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
 
-	l1 := n.ledger.Reader(block.Memory, n.memory)
+	l1 := n.tier(block.Memory, n.memory)
 	var l2 block.Store
 	if n.l2 != nil {
 		// What may be needed later leaves most of the disk to what programs wait for.
@@ -40,7 +42,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	}
 	// One flight per block across all who miss; each origin's bytes are checked
 	// below the fail-over (see open), so that wrong ones are read elsewhere.
-	l4 := tiers.CountedFlight(n.ledger.Reader(block.Origin, tiers.Yield(tiers.Govern(n.origin, leastOriginReads, cfg.Limits.OriginReads))), n.ledger.Joined())
+	l4 := tiers.CountedFlight(n.tier(block.Origin, tiers.Yield(tiers.Govern(n.origin, leastOriginReads, cfg.Limits.OriginReads))), n.ledger.Joined())
 
 	// caches puts this host's tiers above next. The flight fills L1 before it ends;
 	// the Fallback outside of it lets a hit take off without one.
@@ -52,7 +54,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	caches := func(next block.Reader, admit tiers.Admit) block.Reader {
 		next = tiers.Fallback(n.packs, next)
 		if n.l2 != nil {
-			next = tiers.ReadThrough(n.ledger.Store(block.Disk, l2), next, admit)
+			next = tiers.ReadThrough(n.tracer.Store(block.Disk, n.ledger.Store(block.Disk, l2)), next, admit)
 		}
 		return tiers.Fallback(l1, tiers.CountedFlight(tiers.ReadThrough(n.memory, next, tiers.Always), n.ledger.Joined()))
 	}
@@ -64,17 +66,16 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 
 	held := tiers.Fallback(l1, n.packs.Parts()) // what peers may have of a block this node does not own
 	if n.l2 != nil {
-		held = tiers.Fallback(held, tiers.Flight(tiers.ReadThrough(n.memory, n.ledger.Reader(block.Disk, l2), tiers.Always)))
+		held = tiers.Fallback(held, tiers.Flight(tiers.ReadThrough(n.memory, n.tier(block.Disk, l2), tiers.Always)))
 	}
-	var err error
-	if n.zone, err = newZone(cfg.Zone, held, log); err != nil {
+	if n.zone, err = newZone(cfg.Zone, held, n.spans(), log); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
 	l3 := n.zone.tier
 	// Owned blocks: the origin is read for the whole zone, unless the next holder
 	// has the block. Others: their owner is asked; the origin is the last resort.
-	local := caches(tiers.Fallback(n.ledger.Reader(block.Peer, l3.Heirs()), l3.Origin(l4)), tiers.Always)
-	peers := tiers.Fallback(n.ledger.Reader(block.Peer, tiers.Yield(l3)), local)
+	local := caches(tiers.Fallback(n.tier(block.Peer, l3.Heirs()), l3.Origin(l4)), tiers.Always)
+	peers := tiers.Fallback(n.tier(block.Peer, tiers.Yield(l3)), local)
 	remote := caches(peers, n.ledger.Admission(block.Disk, n.zone.admit))
 	parts = tiers.Choose(l3.Owns, local, peers) // kept by their owners only
 	all := tiers.Choose(l3.Owns, local, remote)

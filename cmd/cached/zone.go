@@ -29,6 +29,7 @@ import (
 type zone struct {
 	cfg      ZoneConfig
 	log      *slog.Logger
+	spans    api.Tracer       // nil: nobody traces
 	identity *identity.Source // nil where the zone is insecure
 	peers    *api.Peers
 	trees    *api.Trees // nil unless images spread by trees
@@ -59,11 +60,11 @@ type zone struct {
 
 // newZone makes the node's part; nothing is sent or answered yet. held is what
 // this node may give to peers without reading further.
-func newZone(cfg ZoneConfig, held block.Reader, log *slog.Logger) (*zone, error) {
-	z := &zone{cfg: cfg, log: log.With("zone", cfg.Name), served: make(chan error, 1), fresh: make(chan struct{}, 1), met: make(chan struct{})}
+func newZone(cfg ZoneConfig, held block.Reader, spans api.Tracer, log *slog.Logger) (*zone, error) {
+	z := &zone{cfg: cfg, spans: spans, log: log.With("zone", cfg.Name), served: make(chan error, 1), fresh: make(chan struct{}, 1), met: make(chan struct{})}
 	z.ending, z.end = context.WithCancel(context.Background())
 	z.ring.Store(placement.NewRing([]placement.Member{{Name: cfg.Node, Zone: cfg.Name, Weight: uint32(cfg.Weight)}}))
-	clients := api.PeerClientOptions{Node: cfg.Node, Zone: cfg.Name, Silence: cfg.PeerSilence, SilencePerHop: peer.DefaultPerDepth, Odd: z.noteOdd, Logger: z.log}
+	clients := api.PeerClientOptions{Node: cfg.Node, Zone: cfg.Name, Silence: cfg.PeerSilence, SilencePerHop: peer.DefaultPerDepth, Odd: z.noteOdd, Tracer: spans, Logger: z.log}
 	if cfg.Insecure {
 		z.log.Warn("nodes of this zone speak in plain text and trust whoever reaches their ports (zone.insecure)",
 			"peer_listen", cfg.PeerListen, "gossip", cfg.Gossip, "beyond_this_host", beyondLoopback(cfg.PeerListen) || beyondLoopback(cfg.Gossip))
@@ -138,7 +139,7 @@ func (z *zone) seed() uint64 {
 // can be asked. When it cannot answer any more, failed is told why.
 func (z *zone) serve(ctx context.Context, l net.Listener, failed chan<- error, log *slog.Logger) error {
 	defer close(z.met)
-	options := api.PeerServerOptions{Zone: z.cfg.Name, Refused: z.refuse, Logger: z.log}
+	options := api.PeerServerOptions{Zone: z.cfg.Name, Refused: z.refuse, Tracer: z.spans, Logger: z.log}
 	if z.identity != nil {
 		options.TLS = z.identity.PeerServer(z.cfg.Name)
 		options.Identify = func(s tls.ConnectionState) (string, error) { return identity.Node(s, z.cfg.Name) }

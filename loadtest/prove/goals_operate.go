@@ -7,6 +7,7 @@ const (
 	operateAlerts     = goTest + "-run TestAlerts ./helm/dashboards"
 	operateChart      = goTest + "./helm"
 	operateSeries     = goTest + "./account"
+	operateTraces     = goTest + "-run 'ATraceGoes|EveryInterface|EveryNumber|TheMetricsReference' ./cmd/cached"
 	operateCommands   = goTest + "-run 'TestScripts/^(doctor|explain|config)$|TheReference|TestOwn' ./cmd/cached"
 	operatePackaging  = goTest + "./packaging"
 )
@@ -17,6 +18,7 @@ var operateGoals = []goal{
 	{name: "alerts: each fires and is quiet when it is to be (promtool), and has a runbook", command: operateAlerts},
 	{name: "chart: lint; rendered in thirteen ways, whose configuration, flags, volumes and privileges the binary and the pod have; values that cannot be are refused in words; README of the values", command: operateChart},
 	{name: "ledger: every number of the exposition after a known sequence", command: operateSeries},
+	{name: "daemon: every number of its page after a read by every interface; one read through two hosts is one trace, by every interface; the list of metrics is what it shows", command: operateTraces},
 	{name: "commands: doctor, explain, config reference, own", command: operateCommands},
 	{name: "systemd unit: its command lines, with the configuration beside it", command: operatePackaging},
 }
