@@ -48,7 +48,8 @@ func TestTheChartHasTheDashboards(t *testing.T) {
 // Every query of every panel, and every expression of a rule, is answered by a real
 // Prometheus that has scraped a real zone.
 func TestEveryQueryIsAnswered(t *testing.T) {
-	p := startPrometheus(t, startZone(t))
+	targets := startZone(t)
+	p := startPrometheus(t, targets)
 	p.await(t, `count(rate(cached_block_reads_total[4s])) and sum(cached_block_reads_total{cause="demand", tier!="error"}) > 0`)
 	n := 0
 	for _, d := range dashboards.All() {
@@ -67,6 +68,26 @@ func TestEveryQueryIsAnswered(t *testing.T) {
 	}
 	t.Logf("%d queries", n)
 	p.checkRules(t)
+	checkNative(t, targets)
+}
+
+// checkNative has a Prometheus with native histograms scrape the same hosts: the
+// durations are there in that form, and lead to traces.
+func checkNative(t *testing.T, targets []target) {
+	t.Helper()
+	p := startPrometheus(t, targets, "--enable-feature=native-histograms,exemplar-storage")
+	p.await(t, `histogram_quantile(0.99, sum by (tier) (rate(cached_block_read_duration_seconds{tier="l1"}[4s]))) > 0`)
+	p.await(t, `histogram_quantile(0.5, sum by (tier) (rate(cached_tier_read_duration_seconds{tier="l1"}[4s]))) > 0`)
+	var exemplars []struct {
+		Exemplars []struct{ Labels map[string]string }
+	}
+	now := fmt.Sprint(time.Now().Add(time.Minute).Unix())
+	if err := p.get("/api/v1/query_exemplars", url.Values{"query": {"cached_block_read_duration_seconds_bucket"}, "start": {"0"}, "end": {now}}, &exemplars); err != nil {
+		t.Fatal(err)
+	}
+	if len(exemplars) == 0 || len(exemplars[0].Exemplars) == 0 || len(exemplars[0].Exemplars[0].Labels["trace_id"]) != 32 {
+		t.Errorf("exemplars %v, want some with a trace_id", exemplars)
+	}
 }
 
 // grafana fills in what Grafana would.
@@ -101,8 +122,11 @@ func (p *prometheus) checkRules(t *testing.T) {
 			if r.Record != "" {
 				known[r.Record] = true
 			}
-			if _, err := p.query(r.Expr); err != nil {
+			switch result, err := p.query(r.Expr); {
+			case err != nil:
 				t.Errorf("%s%s: %v", r.Record, r.Alert, err)
+			case r.Record != "" && len(result) == 0: // as for a bound of a bucket that no histogram has
+				t.Errorf("%s is nothing: %s", r.Record, r.Expr)
 			}
 			for _, name := range metric.FindAllString(r.Expr, -1) {
 				if !known[name] {
@@ -175,12 +199,13 @@ func startZone(t *testing.T) (targets []target) {
 	}
 	run("certs", "init", "--dir", file("ca"), "--zone", "z1")
 	run("publish", "file:"+file("bytes"), "--name", "app", "--origin", "file://"+file("origin"))
-	seed := address()
+	seed, nobody := address(), address()
 	for i := range 3 {
 		node, listen, admin, gossip := fmt.Sprintf("h%d", i), address(), address(), seed
 		run("certs", "issue", "--ca", file("ca"), "--node", node, "--out", file(node))
 		args := []string{
 			"serve", "--data-dir", file(node + "-data"), "--origin", "file://" + file("origin"), "--listen", listen, "--admin", admin,
+			"--tracing-endpoint", "http://" + nobody, "--tracing-sample", "1", // for exemplars; nobody collects
 			"--l1-size", "16MiB", "--l2-size", "64MiB", "--l2-min-free", "0", "--zone", "z1", "--node", node, "--zone-tls", file(node), "--gossip-keys", file("keys"), "--peer-listen", address(),
 		}
 		if i > 0 {
@@ -208,7 +233,7 @@ func startZone(t *testing.T) (targets []target) {
 
 type prometheus struct{ url string }
 
-func startPrometheus(t *testing.T, targets []target) *prometheus {
+func startPrometheus(t *testing.T, targets []target, flags ...string) *prometheus {
 	t.Helper()
 	program := testtool.Debian(t, "prometheus")
 	dir := t.TempDir()
@@ -232,8 +257,8 @@ func startPrometheus(t *testing.T, targets []target) *prometheus {
 		t.Fatal(err)
 	}
 	p := &prometheus{url: fmt.Sprintf("http://127.0.0.1:%d", testtool.FreePort(t))}
-	testtool.Start(t, exec.Command(program, "--config.file", filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path", filepath.Join(dir, "data"),
-		"--web.listen-address", strings.TrimPrefix(p.url, "http://")), testtool.Answering(p.url+"/-/ready"))
+	flags = append(flags, "--config.file", filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", strings.TrimPrefix(p.url, "http://"))
+	testtool.Start(t, exec.Command(program, flags...), testtool.Answering(p.url+"/-/ready"))
 	return p
 }
 
