@@ -29,13 +29,14 @@ const (
 
 // ClientOptions are a Client's; the zero value is sensible.
 type ClientOptions struct {
-	Pool    *block.Pool   // memory for what is read; nil: block.DefaultPool
-	Verify  Verification  // who checks digests
-	Timeout time.Duration // longest a block read may take when its context does not say; 0: one minute
-	MaxIdle int           // connections kept for later; 0: 64
-	TLS     *tls.Config   // for an https URL; nil: the system's CAs and no certificate
-	Token   string        // bearer token that says who the client is; empty: none
-	Exposed Exposure      // whether the token may be sent in plain text to another host
+	Pool     *block.Pool   // memory for what is read; nil: block.DefaultPool
+	Verify   Verification  // who checks digests
+	Encoding Encoding      // how blocks are asked for
+	Timeout  time.Duration // longest a block read may take when its context does not say; 0: one minute
+	MaxIdle  int           // connections kept for later; 0: 64
+	TLS      *tls.Config   // for an https URL; nil: the system's CAs and no certificate
+	Token    string        // bearer token that says who the client is; empty: none
+	Exposed  Exposure      // whether the token may be sent in plain text to another host
 }
 
 // An Exposure says how a token may travel.
@@ -59,6 +60,9 @@ type Client struct {
 	rpc    *http.Transport
 	images cachedv1connect.ImageServiceClient
 	admin  cachedv1connect.AdminServiceClient
+
+	blocksRPC *http.Transport                    // nil: blocks are read by the raw encoding
+	blocks    cachedv1connect.BlockServiceClient // with blocksRPC
 }
 
 var _ block.Reader = (*Client)(nil)
@@ -95,10 +99,13 @@ func NewClient(rawURL string, options ClientOptions) (*Client, error) {
 		IdleConnTimeout:     idleTimeout,
 		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}
-	hc := &http.Client{Transport: c.rpc, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	hc := &http.Client{Transport: c.rpc, CheckRedirect: noRedirect}
 	opts := connect.WithClientOptions(connect.WithAcceptCompression("gzip", nil, nil), connect.WithReadMaxBytes(maxReply), connect.WithInterceptors(bearer(c.options.Token)))
 	c.images = cachedv1connect.NewImageServiceClient(hc, base, opts)
 	c.admin = cachedv1connect.NewAdminServiceClient(hc, base, opts)
+	if options.Encoding != EncodingRaw {
+		c.readBlocksBy(base, options.Encoding)
+	}
 	return c, nil
 }
 
@@ -113,6 +120,9 @@ func (c *Client) URL() string { return c.url }
 func (c *Client) Close() error {
 	c.conns.close()
 	c.rpc.CloseIdleConnections()
+	if c.blocksRPC != nil {
+		c.blocksRPC.CloseIdleConnections()
+	}
 	return nil
 }
 

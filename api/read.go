@@ -42,10 +42,13 @@ func (c *Client) ReadRange(ctx context.Context, id block.ID, offset, length uint
 	return c.read(ctx, rawRequest{id: id, part: span{offset, length}, call: block.CallFrom(ctx)})
 }
 
-// read performs one raw read, once more when an idle connection turns out to be closed.
+// read performs one read, once more when an idle connection turns out to be closed.
 func (c *Client) read(ctx context.Context, req rawRequest) (*block.Buffer, block.Tier, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, fmt.Errorf("%s: read %s: %w", c.url, req.id, err)
+	}
+	if c.blocks != nil {
+		return c.readMessage(ctx, req)
 	}
 	for {
 		conn := c.conns.take()
