@@ -43,9 +43,18 @@ func (t target) newClient() (*api.Client, error) { return t.newClientOf(block.De
 
 // newClientOf returns a client of the daemon whose blocks lie in the pool.
 func (t target) newClientOf(pool *block.Pool) (*api.Client, error) {
-	o := api.ClientOptions{Pool: pool}
-	if err := t.secure(&o); err != nil {
+	o, err := t.clientOptions()
+	if err != nil {
 		return nil, err
+	}
+	o.Pool = pool
+	return api.NewClient(t.url, o)
+}
+
+// clientOptions returns as whom the daemon is spoken to, and how safely.
+func (t target) clientOptions() (o api.ClientOptions, err error) {
+	if err := t.secure(&o); err != nil {
+		return o, err
 	}
 	if t.insecure {
 		o.Exposed = api.TokenExposed
@@ -53,13 +62,13 @@ func (t target) newClientOf(pool *block.Pool) (*api.Client, error) {
 	if t.tokenFile != "" {
 		p, err := os.ReadFile(t.tokenFile)
 		if err != nil {
-			return nil, fmt.Errorf("--token-file: %w", err)
+			return o, fmt.Errorf("--token-file: %w", err)
 		}
 		if o.Token = strings.TrimSpace(string(p)); o.Token == "" {
-			return nil, fmt.Errorf("--token-file: %s is empty", t.tokenFile)
+			return o, fmt.Errorf("--token-file: %s is empty", t.tokenFile)
 		}
 	}
-	return api.NewClient(t.url, o)
+	return o, nil
 }
 
 // secure sets what https needs.

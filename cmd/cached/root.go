@@ -44,7 +44,7 @@ func newRootCommand() *cobra.Command {
 		newServeCommand(), newPublishCommand(), newImagesCommand(), newTraceCommand(), newPrepareCommand(), newWarmCommand(), newPinCommand(), newUnpinCommand(), newPurgeCommand(),
 		newReadCommand(),
 		newMountCommand(), newUmountCommand(),
-		newStatsCommand(), newExplainCommand(), newStatusCommand(), newDoctorCommand(), newDrillCommand(), newConfigCommand(), newDemoCommand(), newMetricsCommand(),
+		newStatsCommand(), newExplainCommand(), newStatusCommand(), newDoctorCommand(), newDrillCommand(), newConfigCommand(), newDemoCommand(), newMetricsCommand(), newBenchCommand(),
 		newCertsCommand(), newOwnCommand(), newVersionCommand(),
 	)
 	return root
