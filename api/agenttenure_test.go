@@ -49,7 +49,7 @@ func serveAged(t *testing.T, h *Handler, ca *testCA) *agedServer {
 	s.sweeps = func() int64 {
 		server.mu.Lock()
 		defer server.mu.Unlock()
-		return server.lane.tick.Load()
+		return server.lanes[0].tick.Load()
 	}
 	return s
 }

@@ -114,6 +114,7 @@ func TestTokensTravelSafely(t *testing.T) {
 		{"http://[::1]:7070", "t", TokenSafe, true},
 		{"http://localhost", "t", TokenSafe, true},
 		{"https://far.example", "t", TokenSafe, true},
+		{"unix:///run/cached.sock", "t", TokenSafe, true},
 		{"http://far.example", "t", TokenSafe, false},
 		{"http://10.0.0.1:7070", "t", TokenSafe, false},
 		{"http://10.0.0.1:7070", "t", TokenExposed, true},

@@ -4,9 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"connectrpc.com/connect"
@@ -51,7 +49,8 @@ const (
 // A Client reaches one daemon. It is safe for concurrent use and opens a
 // connection for each read in progress, keeping the latest for later ones.
 type Client struct {
-	url     string
+	url     string // what users call the daemon
+	base    string // of HTTP requests
 	host    string
 	options ClientOptions
 	auth    string // header fields that say who the client is
@@ -67,14 +66,14 @@ type Client struct {
 
 var _ block.Reader = (*Client)(nil)
 
-// NewClient returns a client of the daemon at rawURL ("http://host:port" or
-// "https://host:port"). It does not connect yet.
+// NewClient returns a client of the daemon at rawURL: "http://host:port",
+// "https://host:port", or "unix:///path" of a socket. It does not connect yet.
 func NewClient(rawURL string, options ClientOptions) (*Client, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil {
-		return nil, fmt.Errorf("server %q: want http://host:port or https://host:port, as in %s", rawURL, DefaultURL)
+	e, err := parseEndpoint(rawURL)
+	if err != nil {
+		return nil, err
 	}
-	auth, err := options.authorization(u)
+	auth, err := options.authorization(e.http)
 	if err != nil {
 		return nil, err
 	}
@@ -87,12 +86,12 @@ func NewClient(rawURL string, options ClientOptions) (*Client, error) {
 	if options.MaxIdle <= 0 {
 		options.MaxIdle = 64
 	}
-	base := u.Scheme + "://" + u.Host
-	c := &Client{url: base, host: u.Host, options: options, auth: auth}
-	c.conns = connPool{address: net.JoinHostPort(u.Hostname(), portOf(u)), tls: clientTLS(u, options.TLS), maxIdle: options.MaxIdle}
+	base := e.http.String()
+	c := &Client{url: e.name, base: base, host: e.http.Host, options: options, auth: auth}
+	c.conns = connPool{network: e.network, address: e.address, tls: clientTLS(e.http, options.TLS), maxIdle: options.MaxIdle}
 	c.conns.dialer.Timeout = dialTimeout
 	c.rpc = &http.Transport{
-		DialContext:         c.conns.dialer.DialContext,
+		DialContext:         e.dialIt(&c.conns.dialer),
 		TLSClientConfig:     c.conns.tls,
 		TLSHandshakeTimeout: dialTimeout,
 		DisableCompression:  true,
@@ -113,7 +112,7 @@ func NewClient(rawURL string, options ClientOptions) (*Client, error) {
 // blocks takes 50 MB.
 const maxReply = 256 << 20
 
-// URL returns the daemon's address as "http://host:port" or "https://host:port".
+// URL returns the daemon's address as [NewClient] takes it.
 func (c *Client) URL() string { return c.url }
 
 // Close closes the idle connections. Reads in progress end normally.

@@ -107,7 +107,7 @@ func TestClientSaysThatNoDaemonListens(t *testing.T) {
 }
 
 func TestNewClientRefusesOtherURLs(t *testing.T) {
-	for _, bad := range []string{"", "127.0.0.1:7070", "ftp://h:1", "https://", "http://", "http://h/x", "http://u:p@h", "http://h?x", "file:///tmp", "http://h:port"} {
+	for _, bad := range []string{"", "127.0.0.1:7070", "ftp://h:1", "https://", "http://", "http://h/x", "http://u:p@h", "http://h?x", "file:///tmp", "http://h:port", "unix://", "unix:///", "unix://host/path", "unix:path", "unix:///path?x", "http://h#x"} {
 		if _, err := NewClient(bad, ClientOptions{}); err == nil {
 			t.Errorf("NewClient(%q) succeeded", bad)
 		}

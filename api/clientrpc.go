@@ -105,7 +105,7 @@ func (c *Client) explain(ctx context.Context, what string, err error) error {
 
 // Alive returns nil when the daemon answers at all, ready or not.
 func (c *Client) Alive(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+healthCheckPath, strings.NewReader("{}"))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+healthCheckPath, strings.NewReader("{}"))
 	if err != nil {
 		return err
 	}

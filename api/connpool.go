@@ -15,6 +15,7 @@ const idleTimeout = 60 * time.Second
 // A connPool keeps idle connections to one server, the latest used on top so
 // that the others can grow old.
 type connPool struct {
+	network string // "tcp" or "unix"
 	address string
 	tls     *tls.Config // nil: plain text
 	dialer  net.Dialer
@@ -52,7 +53,7 @@ func (p *connPool) take() *rawConn {
 
 // dial makes a new connection.
 func (p *connPool) dial(ctx context.Context) (*rawConn, error) {
-	c, err := p.dialer.DialContext(ctx, "tcp", p.address)
+	c, err := p.dialer.DialContext(ctx, p.network, p.address)
 	if err != nil {
 		return nil, err
 	}

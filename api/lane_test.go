@@ -188,8 +188,11 @@ func TestStalledClientsAreCutOff(t *testing.T) {
 	waitFor(t, "Serve", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		lane = s.lane
-		return lane != nil
+		if len(s.lanes) == 0 {
+			return false
+		}
+		lane = s.lanes[0]
+		return true
 	})
 	for name, send := range map[string]string{
 		"stalled in the lane":     strings.Repeat("GET "+readBlockPath+"?encoding=raw&id="+b.ID().String()+" HTTP/1.1\r\nHost: x\r\n\r\n", 20),

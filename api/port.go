@@ -9,16 +9,16 @@ import (
 	"sync"
 )
 
-// A port is what agents' and peers' servers have in common: a listener, the lane
-// its connections begin in, and net/http for those that do not stay there.
+// A port is what agents' and peers' servers have in common: listeners, each with
+// the lane its connections begin in, and net/http for those that do not stay there.
 type port struct {
 	http *http.Server
 	done chan struct{} // closed when shutdown is through
 
-	mu       sync.Mutex
-	stopped  bool
-	lane     *lane
-	listener net.Listener
+	mu        sync.Mutex
+	stopped   bool
+	lanes     []*lane
+	listeners []net.Listener
 }
 
 // A portOwner knows why its port stops accepting.
@@ -60,10 +60,7 @@ func (p *port) start(lane *lane, l net.Listener) bool {
 	if p.stopped {
 		return false
 	}
-	if p.lane != nil {
-		panic("api: a server serves one listener")
-	}
-	p.lane, p.listener = lane, l
+	p.lanes, p.listeners = append(p.lanes, lane), append(p.listeners, l)
 	return true
 }
 
@@ -74,18 +71,25 @@ func (p *port) shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	first := !p.stopped
 	p.stopped = true
-	lane, l := p.lane, p.listener
+	lanes, listeners := p.lanes, p.listeners // which nobody adds to any more
 	p.mu.Unlock()
-	if !first || lane == nil {
+	if !first || len(lanes) == 0 {
 		return nil
 	}
 	defer close(p.done)
-	l.Close()
-	// The lane first: what it hands over while draining, net/http must accept.
-	err := lane.drain(ctx)
-	if httpErr := p.http.Shutdown(ctx); httpErr != nil {
-		p.http.Close()
-		err = errors.Join(err, fmt.Errorf("drain: requests in progress were cut off: %w", httpErr))
+	for _, l := range listeners {
+		l.Close()
 	}
-	return err
+	// The lanes first: what they hand over while draining, net/http must accept.
+	errs := make([]error, len(lanes)+1)
+	var wg sync.WaitGroup
+	for i, lane := range lanes {
+		wg.Go(func() { errs[i] = lane.drain(ctx) })
+	}
+	wg.Wait()
+	if err := p.http.Shutdown(ctx); err != nil {
+		p.http.Close()
+		errs[len(lanes)] = fmt.Errorf("drain: requests in progress were cut off: %w", err)
+	}
+	return errors.Join(errs...)
 }

@@ -11,7 +11,7 @@ import (
 
 // ServerOptions are a Server's; the zero value is sensible.
 type ServerOptions struct {
-	TLS           *tls.Config   // nil: plain text
+	TLS           *tls.Config   // of TCP; nil: plain text. A Unix socket is plain text: who may open its file reads
 	HeaderTimeout time.Duration // longest the head of a request may take to arrive; 0: 10 s
 	IdleTimeout   time.Duration // how long an unused connection is kept; 0: 2 min
 	StallTimeout  time.Duration // longest a client may take to accept one block; 0: 30 s
@@ -29,7 +29,7 @@ func (o ServerOptions) lane() laneOptions {
 	}
 }
 
-// A Server serves a Handler on one port over HTTP/1.1 and HTTP/2.
+// A Server serves a Handler over HTTP/1.1 and HTTP/2, on a port, a Unix socket, or both.
 type Server struct {
 	handler *Handler
 	options ServerOptions
@@ -79,9 +79,13 @@ func NewServer(h *Handler, options ServerOptions) *Server {
 }
 
 // Serve accepts connections from l until Shutdown, and then returns nil. It
-// closes l. A Server serves one listener.
+// closes l. It may be called for several listeners; when one breaks, all end.
 func (s *Server) Serve(l net.Listener) error {
-	lane := newLane(s.handler.raw, s.options.lane(), l.Addr())
+	options := s.options.lane()
+	if l.Addr().Network() == "unix" {
+		options.tls = nil
+	}
+	lane := newLane(s.handler.raw, options, l.Addr())
 	return s.serve(s, l, lane, frameListener{lane})
 }
 

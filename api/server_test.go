@@ -162,7 +162,7 @@ func TestServeEndsWhenTheListenerBreaks(t *testing.T) {
 	waitFor(t, "Serve", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.lane != nil
+		return len(s.lanes) > 0
 	})
 	l.Close()
 	if err := <-served; err == nil {

@@ -47,7 +47,7 @@ func (t TLSConfig) Validate() error {
 func (c *Config) validateAgents() error {
 	errs := []error{c.TLS.Validate(), c.Auth.Validate()}
 	switch plain := c.TLS.Dir == ""; {
-	case plain && beyondLoopback(c.Listen) && !c.Insecure:
+	case plain && c.Listen != "" && beyondLoopback(c.Listen) && !c.Insecure:
 		errs = append(errs, fmt.Errorf("listen: on %s other hosts would read in plain text: give --tls DIR (`cached certs` makes one), or --insecure on a network you trust", c.Listen))
 	case !plain && c.Insecure:
 		errs = append(errs, errors.New("insecure: contradicts tls.dir: drop one or the other"))
@@ -56,6 +56,17 @@ func (c *Config) validateAgents() error {
 		errs = append(errs, fmt.Errorf("admin: on %s other hosts would be answered in plain text (metrics, profiles, names of images, operators' tokens): say --insecure-admin on a network you trust", c.Admin))
 	}
 	return errors.Join(errs...)
+}
+
+// agentsURL is how a program of this host reaches the daemon.
+func (c *Config) agentsURL() string {
+	switch {
+	case c.Listen == "":
+		return "unix://" + c.Socket.Path
+	case c.TLS.Dir == "":
+		return "http://" + c.Listen
+	}
+	return "https://" + c.Listen
 }
 
 // warnOfExposure says at the start what anybody can do.
@@ -67,7 +78,7 @@ func (c *Config) warnOfExposure(log *slog.Logger) {
 	default:
 		log.Warn("whoever reaches the admin port sees metrics, and operators' tokens can be overheard there (insecure-admin)", "admin", c.Admin)
 	}
-	if !beyondLoopback(c.Listen) {
+	if c.Listen == "" || !beyondLoopback(c.Listen) {
 		return
 	}
 	if c.TLS.Dir == "" {

@@ -30,7 +30,7 @@ func addServerFlag(cmd *cobra.Command) *target {
 		t.url = api.DefaultURL
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&t.url, "server", t.url, "`URL` of the daemon, http://HOST:PORT or https://HOST:PORT (env CACHED_SERVER)")
+	fs.StringVar(&t.url, "server", t.url, "`URL` of the daemon, http://HOST:PORT, https://HOST:PORT or unix:///FILE (env CACHED_SERVER)")
 	fs.StringVar(&t.ca, "ca", os.Getenv(envPrefix+"CA"), "`FILE` with the CA of the daemon's certificate (env CACHED_CA)")
 	fs.StringVar(&t.certDir, "cert-dir", os.Getenv(envPrefix+"CERT_DIR"), "`DIR` with this agent's certificate and the CA of the daemon's (env CACHED_CERT_DIR)")
 	fs.StringVar(&t.tokenFile, "token-file", os.Getenv(envPrefix+"TOKEN_FILE"), "`FILE` with a bearer token (env CACHED_TOKEN_FILE)")

@@ -25,23 +25,24 @@ import (
 // environment and the flags all set the same fields, in rising order of
 // precedence; bindFlags names them.
 type Config struct {
-	Listen        string     `yaml:"listen"`
-	Admin         string     `yaml:"admin"`
-	DataDir       string     `yaml:"data-dir"`
-	Origins       []string   `yaml:"origins"`
-	L1            L1Config   `yaml:"l1"`
-	L2            L2Config   `yaml:"l2"`
-	Zone          ZoneConfig `yaml:"zone"`
-	TLS           TLSConfig  `yaml:"tls"`
-	Auth          AuthConfig `yaml:"auth"`
-	Insecure      bool       `yaml:"insecure"`       // plain text beyond loopback
-	InsecureAdmin bool       `yaml:"insecure-admin"` // --admin may be reached from beyond this host
-	Prefetch      bool       `yaml:"prefetch"`       // learn what starts read, and read ahead of them
-	Limits        Limits     `yaml:"limits"`
-	Metrics       Metrics    `yaml:"metrics"`
-	Tracing       Tracing    `yaml:"tracing"`
-	Log           Log        `yaml:"log"`
-	Shutdown      Shutdown   `yaml:"shutdown"`
+	Listen        string       `yaml:"listen"`
+	Socket        SocketConfig `yaml:"socket"`
+	Admin         string       `yaml:"admin"`
+	DataDir       string       `yaml:"data-dir"`
+	Origins       []string     `yaml:"origins"`
+	L1            L1Config     `yaml:"l1"`
+	L2            L2Config     `yaml:"l2"`
+	Zone          ZoneConfig   `yaml:"zone"`
+	TLS           TLSConfig    `yaml:"tls"`
+	Auth          AuthConfig   `yaml:"auth"`
+	Insecure      bool         `yaml:"insecure"`       // plain text beyond loopback
+	InsecureAdmin bool         `yaml:"insecure-admin"` // --admin may be reached from beyond this host
+	Prefetch      bool         `yaml:"prefetch"`       // learn what starts read, and read ahead of them
+	Limits        Limits       `yaml:"limits"`
+	Metrics       Metrics      `yaml:"metrics"`
+	Tracing       Tracing      `yaml:"tracing"`
+	Log           Log          `yaml:"log"`
+	Shutdown      Shutdown     `yaml:"shutdown"`
 }
 
 // L1Config is the memory tier's stanza.
@@ -118,6 +119,7 @@ type Shutdown struct {
 func Default() Config {
 	return Config{
 		Listen:   "127.0.0.1:7070",
+		Socket:   SocketConfig{Mode: "0660"},
 		Admin:    "127.0.0.1:7071",
 		DataDir:  defaultDataDir(),
 		L1:       L1Config{Size: 256 << 20},
@@ -152,7 +154,7 @@ func (c *Config) mergeYAML(doc []byte) error {
 			" not found in type ", " is not a key of ",
 			"field ", "",
 			"main.Config", "the configuration", "main.L1Config", "l1", "main.L2Config", "l2",
-			"main.ZoneConfig", "zone", "main.TLSConfig", "tls", "main.AuthConfig", "auth", "main.Limits", "limits", "main.Metrics", "metrics", "main.Tracing", "tracing", "main.Log", "log", "main.Shutdown", "shutdown",
+			"main.ZoneConfig", "zone", "main.SocketConfig", "socket", "main.TLSConfig", "tls", "main.AuthConfig", "auth", "main.Limits", "limits", "main.Metrics", "metrics", "main.Tracing", "tracing", "main.Log", "log", "main.Shutdown", "shutdown",
 		).Replace(err.Error()))
 	}
 	return nil
@@ -163,6 +165,9 @@ func (c *Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for _, a := range []struct{ key, addr string }{{"listen", c.Listen}, {"admin", c.Admin}} {
+		if a.key == "listen" && a.addr == "" && c.Socket.Path != "" {
+			continue
+		}
 		if _, _, err := net.SplitHostPort(a.addr); err != nil {
 			bad("%s: %q is not host:port", a.key, a.addr)
 		}
@@ -188,6 +193,7 @@ func (c *Config) Validate() error {
 	if c.Limits.InFlight < 1 {
 		bad("limits.in-flight: %d, want at least 1", c.Limits.InFlight)
 	}
+	c.Socket.validate(bad)
 	c.Zone.validate(bad)
 	c.Metrics.validate(bad)
 	c.Tracing.validate(bad)

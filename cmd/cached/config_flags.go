@@ -25,7 +25,8 @@ func bindOriginFlags(fs *pflag.FlagSet, c *Config) {
 // variable CACHED_L1_SIZE.
 func bindFlags(fs *pflag.FlagSet, c *Config) {
 	bindOriginFlags(fs, c)
-	fs.StringVar(&c.Listen, "listen", c.Listen, "`ADDR` of the block-read RPC (HTTP/1.1 and h2c)")
+	fs.StringVar(&c.Listen, "listen", c.Listen, "`ADDR` of the block-read RPC (HTTP/1.1 and h2c); empty: none, where there is a --socket")
+	bindSocketFlags(fs, &c.Socket)
 	fs.StringVar(&c.Admin, "admin", c.Admin, "`ADDR` of /metrics, /healthz, /readyz, /debug/pprof and the status page")
 	fs.Var(&c.L1.Size, "l1-size", "memory for blocks; 0 turns L1 off")
 	fs.Var(&c.L2.Size, "l2-size", "disk space for blocks; 0 turns L2 off")

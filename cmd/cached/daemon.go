@@ -36,7 +36,7 @@ type daemon struct {
 }
 
 func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr string) (*daemon, error) {
-	d := &daemon{zone: n.zone, health: newHealth(n.origin, log), failed: make(chan error, 3)}
+	d := &daemon{zone: n.zone, health: newHealth(n.origin, log), failed: make(chan error, 4)}
 	d.health.joining = n.zone != nil
 	door, err := newDoor(cfg, n.reader, n.catalog, log)
 	if err != nil {
@@ -89,11 +89,13 @@ func newRegistry(d *daemon, n *node, o *operations) (*prometheus.Registry, error
 }
 
 // serve answers agents until drain, and goes on with what the last daemon prepared.
-func (d *daemon) serve(l net.Listener) {
+func (d *daemon) serve(listeners ...net.Listener) {
 	d.prepare.resume()
 	d.looks.start()
 	d.pins.start()
-	go func() { d.failed <- d.rpc.Serve(l) }()
+	for _, l := range listeners {
+		go func() { d.failed <- d.rpc.Serve(l) }()
+	}
 }
 
 // serveAdmin answers operators until drain.

@@ -120,13 +120,9 @@ func (d *doctor) examine(ctx context.Context) {
 
 // daemon asks the one that may run here what it complains of.
 func (d *doctor) daemon(ctx context.Context) {
-	scheme := "http://"
-	if d.cfg.TLS.Dir != "" {
-		scheme = "https://"
-	}
 	ctx, cancel := context.WithTimeout(ctx, slowDaemon)
 	defer cancel()
-	client, err := api.NewClient(scheme+d.cfg.Listen, api.ClientOptions{})
+	client, err := api.NewClient(d.cfg.agentsURL(), api.ClientOptions{})
 	if err != nil {
 		d.note("daemon", doubted, "", "cannot be asked: %v", err)
 		return
@@ -135,12 +131,12 @@ func (d *doctor) daemon(ctx context.Context) {
 	st, err := client.Status(ctx)
 	switch {
 	case errors.Is(err, api.ErrDenied), errors.Is(err, block.ErrUnauthenticated):
-		d.note("daemon", sound, "", "runs at %s, and answers operators only", d.cfg.Listen)
+		d.note("daemon", sound, "", "runs at %s, and answers operators only", client.URL())
 	case err != nil:
-		d.note("daemon", sound, "", "none runs at %s", d.cfg.Listen)
+		d.note("daemon", sound, "", "none runs at %s", client.URL())
 	case len(st.GetNotReady()) > 0:
-		d.note("daemon", doubted, "see what failed above", "runs at %s and is not ready: %s", d.cfg.Listen, st.GetNotReady()[0])
+		d.note("daemon", doubted, "see what failed above", "runs at %s and is not ready: %s", client.URL(), st.GetNotReady()[0])
 	default:
-		d.note("daemon", sound, "", "runs at %s, version %s", d.cfg.Listen, st.GetVersion())
+		d.note("daemon", sound, "", "runs at %s, version %s", client.URL(), st.GetVersion())
 	}
 }

@@ -120,14 +120,6 @@ func (d *door) tls() *tls.Config {
 	return d.source.AgentServer()
 }
 
-// scheme is how the agents' port is spoken to.
-func (d *door) scheme() string {
-	if d.source == nil {
-		return "http"
-	}
-	return "https"
-}
-
 // warnings returns what is wrong with the certificates and the tenants file.
 func (d *door) warnings() []string {
 	var all []string

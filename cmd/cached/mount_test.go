@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -128,6 +129,32 @@ func TestMountByTheCommand(t *testing.T) {
 	}
 	m.end(dir)
 	checkBooks(t, m.daemon.client)
+}
+
+// A mount whose daemon has a socket only, which goes away under it for a while.
+func TestMountOverASocket(t *testing.T) {
+	m := startMountTest(t)
+	socket := filepath.Join(t.TempDir(), "run", "cached.sock")
+	data := t.TempDir()
+	serve := func() *testtool.Process {
+		admin, err := freeAddress()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return testtool.Start(t, exec.Command("cached", "serve", "--listen", "", "--socket", socket, "--admin", admin, "--data-dir", data, "--origin", m.origin, "--l2-size", "64MiB", "--l2-min-free", "0"), func(context.Context) bool {
+			_, err := os.Stat(socket)
+			return err == nil
+		})
+	}
+	daemon := serve()
+	dir, _ := m.mount("--server", "unix://"+socket)
+	daemon.Kill() // and leaves its socket
+	serve()
+	m.check(dir)
+	m.end(dir)
+	if l, err := m.daemon.client.Ledger(t.Context()); err != nil || l.GetRequests().GetBlocks() != 0 {
+		t.Errorf("the other daemon served %v, %v", l.GetRequests(), err)
+	}
 }
 
 // The daemon may be restarted, and away for long, under a program that reads.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +44,8 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("CACHED_SERVER", "http://"+env.Getenv("ADDR"))
 			env.Setenv("DATA", env.WorkDir+"/data")
+			env.Setenv("GID", fmt.Sprint(os.Getgid()))
+			env.Setenv("LONG", strings.Repeat("x", 100))
 			env.Setenv("HOME", env.WorkDir+"/home")
 			// A program with the race detector waits one second before it ends; this one runs a hundred times.
 			env.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=10")

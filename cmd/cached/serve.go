@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -50,18 +52,18 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err := prepareDirs(cfg); err != nil {
 		return err
 	}
-	listener, err := listen("listen", cfg.Listen)
+	agents, err := listenAgents(cfg)
 	if err != nil {
 		return err
 	}
 	adminListener, err := listen("admin", cfg.Admin)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, closeAll(agents))
 	}
-	listeners := []net.Listener{listener, adminListener}
+	listeners := append(slices.Clone(agents), adminListener)
+	var peers net.Listener
 	if cfg.Zone.Name != "" {
-		peers, err := listen("peer-listen", cfg.Zone.PeerListen)
-		if err != nil {
+		if peers, err = listen("peer-listen", cfg.Zone.PeerListen); err != nil {
 			return errors.Join(err, closeAll(listeners))
 		}
 		listeners = append(listeners, peers)
@@ -72,7 +74,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, node.close()) }()
 
-	d, err := newDaemon(cfg, node, log, listener.Addr().String(), adminListener.Addr().String())
+	d, err := newDaemon(cfg, node, log, listenText(agents), adminListener.Addr().String())
 	if err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}
@@ -85,18 +87,18 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if node.zone != nil {
 		// Agents wait in the listener's backlog meanwhile: a node that has not met the
 		// others takes itself for the owner of every block, and reads the origin.
-		if err := node.zone.serve(ctx, listeners[2], d.failed, log); err != nil {
+		if err := node.zone.serve(ctx, peers, d.failed, log); err != nil {
 			if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 				log.Info("told to stop before the zone was joined")
 				err = nil
 			}
-			return errors.Join(err, listener.Close(), d.drain(cfg.Shutdown.DrainTimeout))
+			return errors.Join(err, closeAll(agents), d.drain(cfg.Shutdown.DrainTimeout))
 		}
 		d.health.join()
-		log.Info("in the zone", "zone", cfg.Zone.Name, "node", cfg.Zone.Node, "peers", listeners[2].Addr().String(), "gossip", cfg.Zone.Gossip, "distribution", cfg.Zone.Distribution)
+		log.Info("in the zone", "zone", cfg.Zone.Name, "node", cfg.Zone.Node, "peers", peers.Addr().String(), "gossip", cfg.Zone.Gossip, "distribution", cfg.Zone.Distribution)
 	}
-	d.serve(listener)
-	log.Info("serving", "blocks", d.door.scheme()+"://"+listener.Addr().String(), "admin", "http://"+adminListener.Addr().String(),
+	d.serve(agents...)
+	log.Info("serving", "blocks", listenText(agents), "tls", cfg.TLS.Dir != "", "admin", "http://"+adminListener.Addr().String(),
 		"l1", cfg.L1.Size.String(), "l2", cfg.L2.Size.String(), "l2_dir", cfg.L2.Dir, "origin", node.origin.String())
 
 	select {
@@ -114,6 +116,39 @@ func closeAll(listeners []net.Listener) error {
 		errs = append(errs, l.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// listenAgents opens all that agents reach this daemon by.
+func listenAgents(cfg Config) ([]net.Listener, error) {
+	var all []net.Listener
+	if cfg.Listen != "" {
+		l, err := listen("listen", cfg.Listen)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	if cfg.Socket.Path != "" {
+		l, err := cfg.Socket.listen()
+		if err != nil {
+			return nil, errors.Join(err, closeAll(all))
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// listenText says where agents are listened to.
+func listenText(all []net.Listener) string {
+	var texts []string
+	for _, l := range all {
+		text := l.Addr().String()
+		if l.Addr().Network() == "unix" {
+			text = "unix://" + text
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, " and ")
 }
 
 // listen opens a TCP address and explains the usual mistakes.

@@ -58,12 +58,14 @@ func block(t *testing.T, name string) string {
 // A host is a machine with a daemon on it, as far as the example sees one.
 type host struct {
 	dir, address, admin string
+	socket              string
 	env                 []string
 }
 
 func newHost(t *testing.T) *host {
 	t.Helper()
 	h := &host{dir: t.TempDir(), address: fmt.Sprintf("127.0.0.1:%d", testtool.FreePort(t)), admin: fmt.Sprintf("127.0.0.1:%d", testtool.FreePort(t))}
+	h.socket = filepath.Join(h.dir, "run", "cached.sock")
 	// Debian's Python is the one that has the packages.
 	h.env = append(os.Environ(), "PATH="+h.dir+":/usr/bin:/bin:"+os.Getenv("PATH"), "CACHED_SERVER=http://"+h.address, "PYTHONPATH="+h.dir+"/agent")
 	h.must(t, "go", "build", "-o", h.dir+"/cached", "./cmd/cached")
@@ -99,7 +101,7 @@ func (h *host) must(t *testing.T, args ...string) string {
 // serve runs the daemon until the test ends.
 func (h *host) serve(t *testing.T) *testtool.Process {
 	t.Helper()
-	return testtool.Start(t, h.command(h.dir+"/cached", "serve", "--data-dir", h.dir+"/data", "--listen", h.address, "--admin", h.admin, "--l2-size", "256MiB", "--l2-min-free", "0"), h.ready)
+	return testtool.Start(t, h.command(h.dir+"/cached", "serve", "--data-dir", h.dir+"/data", "--listen", h.address, "--socket", h.socket, "--admin", h.admin, "--l2-size", "256MiB", "--l2-min-free", "0"), h.ready)
 }
 
 func (h *host) ready(ctx context.Context) bool {
@@ -134,6 +136,11 @@ func TestTheExampleReadsAnImage(t *testing.T) {
 		t.Errorf("status:\n%s", left)
 	}
 
+	t.Run("over the socket", func(t *testing.T) {
+		file := filepath.Join(h.dir, "socket.erofs")
+		h.must(t, h.agent("--server", "unix://"+h.socket, "app:v1", file).Args...)
+		h.must(t, "cmp", file, filepath.Join(h.dir, "agent", "app.erofs"))
+	})
 	t.Run("no such image", func(t *testing.T) {
 		file := filepath.Join(h.dir, "nothing.erofs")
 		out, err := h.agent("nothing:v1", file).CombinedOutput()

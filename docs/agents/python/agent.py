@@ -131,7 +131,9 @@ def connect(server, ca):
         return grpc.secure_channel(url.netloc, grpc.ssl_channel_credentials(roots), options)
     if url.scheme == "http":
         return grpc.insecure_channel(url.netloc, options)
-    raise Failure(f"--server {server}: not http://HOST:PORT or https://HOST:PORT")
+    if url.scheme == "unix":
+        return grpc.insecure_channel("unix:" + url.path, options)
+    raise Failure(f"--server {server}: not http://HOST:PORT, https://HOST:PORT or unix:///FILE")
 
 
 def main():
