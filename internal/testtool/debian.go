@@ -20,6 +20,14 @@ func packageOf(program string) string {
 	switch program {
 	case "promtool":
 		return "prometheus"
+	case "etcd":
+		return "etcd-server"
+	case "ip":
+		return "iproute2"
+	case "dpkg-deb":
+		return "dpkg"
+	case "systemd-sysusers":
+		return "systemd-standalone-sysusers"
 	case "nginx":
 		return "nginx-light"
 	case "mkfs.erofs", "fsck.erofs", "dump.erofs":

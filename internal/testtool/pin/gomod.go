@@ -14,6 +14,9 @@ import (
 // rootModule names the module whose directory is the repository.
 const rootModule = "github.com/zonecache/cached"
 
+// modules are the directories, below the repository's, whose go.mod pins tools.
+var modules = []string{".", "tools", "tools/kubernetes", "tools/apiserver", "tools/packages"}
+
 // A Tool is one pinned program.
 type Tool struct {
 	Name    string // what the binary is called
@@ -48,7 +51,8 @@ func Root() (string, error) {
 // Tools returns every program pinned in the repository at root.
 func Tools(root string) ([]Tool, error) {
 	var all []Tool
-	for _, dir := range []string{root, filepath.Join(root, "tools"), filepath.Join(root, "tools", "kubernetes")} {
+	for _, dir := range modules {
+		dir = filepath.Join(root, dir)
 		file := filepath.Join(dir, "go.mod")
 		text, err := os.ReadFile(file)
 		if err != nil {

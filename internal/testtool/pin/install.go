@@ -28,7 +28,7 @@ func Install(ctx context.Context, root, name string, progress io.Writer) (string
 	}
 	i := slices.IndexFunc(tools, func(t Tool) bool { return t.Name == name })
 	if i < 0 {
-		return "", fmt.Errorf("pin: %s: no tool directive in go.mod, tools/go.mod or tools/kubernetes/go.mod ends in it", name)
+		return "", fmt.Errorf("pin: %s: no tool directive of a go.mod in %s ends in it", name, strings.Join(modules, ", "))
 	}
 	dir, err := binDir(root)
 	if err != nil {
