@@ -53,6 +53,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default (printf "%s-gossip" (include "cached.fullname" .)) .Values.gossip.existingSecret -}}
 {{- end -}}
 
+{{/* The Secret of the agents' port; empty: it is plain text. */}}
+{{- define "cached.agentsSecret" -}}
+{{- if .Values.tls.agents.issuer -}}
+{{- printf "%s-agents" (include "cached.fullname" .) -}}
+{{- else -}}
+{{- .Values.tls.agents.existingSecret -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Sets what .over says in .base, to any depth. mergeOverwrite would lose false, 0 and "". */}}
+{{- define "cached.over" -}}
+{{- $base := .base -}}
+{{- range $key, $value := .over -}}
+{{- if and (kindIs "map" $value) (kindIs "map" (get $base $key)) -}}
+{{- include "cached.over" (dict "base" (get $base $key) "over" $value) -}}
+{{- else -}}
+{{- $_ := set $base $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What is asked for and cannot be, said at once and in plain words. */}}
 {{- define "cached.check" -}}
 {{- $bad := list -}}
@@ -71,8 +92,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and (eq .Values.l2.type "claim") (not .Values.l2.claim) -}}
 {{- $bad = append $bad "l2.type is claim: l2.claim must name a PersistentVolumeClaim" -}}
 {{- end -}}
-{{- if and (or .Values.agents.service.enabled (not .Values.hostNetwork)) (not .Values.tls.agents.existingSecret) (not .Values.agents.insecure) -}}
-{{- $bad = append $bad "agents reach the daemon from beyond the host's loopback: set tls.agents.existingSecret, or agents.insecure=true on a network that you trust" -}}
+{{- if and (or .Values.agents.service.enabled (not .Values.hostNetwork)) (not (include "cached.agentsSecret" .)) (not .Values.agents.insecure) -}}
+{{- $bad = append $bad "agents reach the daemon from beyond the host's loopback: set tls.agents.issuer or tls.agents.existingSecret, or agents.insecure=true on a network that you trust" -}}
+{{- end -}}
+{{- if and .Values.tls.agents.issuer .Values.tls.agents.existingSecret -}}
+{{- $bad = append $bad "tls.agents.issuer and tls.agents.existingSecret contradict each other: set one" -}}
+{{- end -}}
+{{- if and .Values.agents.insecure (include "cached.agentsSecret" .) -}}
+{{- $bad = append $bad "agents.insecure contradicts tls.agents: drop one" -}}
+{{- end -}}
+{{- range .Values.zones -}}
+{{- $name := printf "%s-peers-%s" (include "cached.fullname" $) . -}}
+{{- if gt (len $name) 63 -}}
+{{- $bad = append $bad (printf "the Service %s has more than 63 characters: set fullnameOverride to a shorter name" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- if le (int .Values.terminationGracePeriodSeconds) 10 -}}
 {{- $bad = append $bad "terminationGracePeriodSeconds must be more than 10: reads in progress are drained for five seconds less" -}}
@@ -108,7 +141,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $local := and .root.Values.hostNetwork (not .root.Values.agents.service.enabled) -}}
 {{- $_ := set $c "listen" (printf "%s:%d" (ternary "127.0.0.1" "" $local) (int .root.Values.ports.blocks)) -}}
 {{- $_ := set $c "insecure-admin" true -}}
-{{- if .root.Values.tls.agents.existingSecret -}}
+{{- with .root.Values.agents.socket }}{{ if .enabled -}}
+{{- $_ := set $c "socket" (dict "path" "/run/cached/agents/cached.sock" "mode" .mode) -}}
+{{- with .group }}{{ $_ := set $c.socket "group" (printf "%d" (int64 .)) }}{{ end -}}
+{{- end }}{{ end -}}
+{{- if include "cached.agentsSecret" .root -}}
 {{- $_ := set $c "tls" (dict "dir" "/run/cached/tls") -}}
 {{- else if not $local -}}
 {{- $_ := set $c "insecure" true -}}
@@ -116,7 +153,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .root.Values.tenants.existingSecret -}}
 {{- $_ := set $c "auth" (dict "tenants" "/run/cached/tenants/tenants.yaml") -}}
 {{- end -}}
-{{- toYaml (mergeOverwrite $c (deepCopy .root.Values.config)) -}}
+{{- include "cached.over" (dict "base" $c "over" .root.Values.config) -}}
+{{- toYaml $c -}}
 {{- end -}}
 
 {{/* The name whose addresses are those of the zone's nodes. */}}
@@ -126,7 +164,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* GOMEMLIMIT: nine tenths of the memory limit, in MiB. */}}
 {{- define "cached.memoryLimit" -}}
-{{- $limit := toString (dig "limits" "memory" "" .Values.resources) -}}
+{{- $limit := toString (dig "limits" "memory" "" (.Values.resources | default dict)) -}}
 {{- if hasSuffix "Gi" $limit -}}
 {{- printf "%dMiB" (div (mul (trimSuffix "Gi" $limit | int64) 1024 9) 10) -}}
 {{- else if hasSuffix "Mi" $limit -}}

@@ -1,0 +1,35 @@
+package helm_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What cannot be is said at once, in words.
+func TestValuesThatCannotBe(t *testing.T) {
+	for name, c := range map[string]struct {
+		values []string
+		says   string
+	}{
+		"nothing":         {nil, "zones: name at least one"},
+		"no origin":       {[]string{"zones={a}"}, "origin.urls"},
+		"zones, no label": {append(slices.Clone(least), "zones={a,b}", "zoneLabel="), "zoneLabel is empty"},
+		"csi":             {append(slices.Clone(least), "tls.mode=csi"), "tls.csi.issuer"},
+		"claim":           {append(slices.Clone(least), "l2.type=claim"), "l2.claim"},
+		"plain text":      {append(slices.Clone(least), "hostNetwork=false"), "agents.insecure=true"},
+		"no time":         {append(slices.Clone(least), "terminationGracePeriodSeconds=10"), "terminationGracePeriodSeconds"},
+		"a typo":          {append(slices.Clone(least), "l2.sise=1GiB"), "sise"},
+		"a wrong type":    {append(slices.Clone(least), "hostNetwork=yes"), "hostNetwork"},
+		"two Secrets":     {append(slices.Clone(least), "tls.agents.issuer=a", "tls.agents.existingSecret=b"), "contradict each other"},
+		"plain and TLS":   {append(slices.Clone(least), "tls.agents.issuer=a", "agents.insecure=true"), "agents.insecure contradicts"},
+		"a long name":     {append(slices.Clone(least), "zones={a-zone-whose-name-is-far-too-long-for-that-of-a-service}"), "more than 63 characters"},
+		"a zone's name":   {append(slices.Clone(least), "zones={eu.1a}"), "/zones/0"},
+		"a socket's mode": {append(slices.Clone(least), "agents.socket.mode=0888"), "/agents/socket/mode"},
+		"a wrong choice":  {append(slices.Clone(least), "l2.type=emptyDir"), "/l2/type"},
+	} {
+		if out, err := helm(t, c.values...); err == nil || !strings.Contains(string(out), c.says) {
+			t.Errorf("%s: %v\n%.400s", name, err, out)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package helm_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/zonecache/cached/internal/testtool"
+	"github.com/zonecache/cached/loadtest/zone"
+)
+
+// A pod is what the chart makes of a node, in a directory instead of a container: paths
+// are below it, the node's address is loopback, and what Secrets would bring is there.
+type pod struct {
+	t        *testing.T
+	dir      string
+	programs zone.Programs
+	spec     object
+	ports    map[string]int
+}
+
+func newPod(t *testing.T, values ...string) *pod {
+	t.Helper()
+	p := &pod{t: t, dir: t.TempDir(), programs: built(t), ports: map[string]int{}}
+	values = append([]string{"l1.size=16MiB", "l2.size=64MiB", "l2.minFree=0B"}, values...)
+	for _, name := range []string{"blocks", "admin", "peers", "gossip"} {
+		p.ports[name] = testtool.FreePort(t)
+		values = append(values, fmt.Sprintf("ports.%s=%d", name, p.ports[name]))
+	}
+	all := render(t, values...)
+	spec, ok := find(t, all, daemonSet).at("spec", "template", "spec").(map[string]any)
+	if !ok {
+		t.Fatal("the DaemonSet has no pod")
+	}
+	p.spec = spec
+	for _, dir := range []string{"/var/lib/cached", "/etc/cached", "/run/cached/gossip", "/run/cached/zone-tls", "/run/cached/agents"} {
+		if err := os.MkdirAll(p.dir+dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := fmt.Sprint(find(t, all, configMap).at("data", "cached.yaml"))
+	config = strings.ReplaceAll(config, "rel-cached-peers-eu-1a.caches.svc", "127.0.0.1") // the cluster's DNS
+	keys, err := base64.StdEncoding.DecodeString(fmt.Sprint(find(t, all, "Secret rel-cached-gossip").at("data", "gossip.keys")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"/etc/cached/cached.yaml": p.inside(config), "/run/cached/gossip/gossip.keys": string(keys)} {
+		if err := os.WriteFile(p.dir+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := p.programs.Command("certs", "init", "--dir", p.dir+"/run/cached/ca", "--zone", "eu-1a").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return p
+}
+
+// inside moves the paths of the container and fills in what the kubelet would.
+func (p *pod) inside(text string) string {
+	return strings.NewReplacer(
+		"/var/lib/cached", p.dir+"/var/lib/cached", "/etc/cached", p.dir+"/etc/cached", "/run/cached", p.dir+"/run/cached",
+		"$(POD_IP)", "127.0.0.1", "$(NODE_NAME)", "node-1", "$(POD_NAME)", "pod-1",
+		"65532:65532", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()),
+	).Replace(text)
+}
+
+func (p *pod) containers(list string) []object {
+	var all []object
+	containers, _ := p.spec.at(list).([]any)
+	for _, c := range containers {
+		if m, ok := c.(map[string]any); ok {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// args are the arguments of a container.
+func (p *pod) args(c object) []string {
+	var words []string
+	list, _ := c.at("args").([]any)
+	for _, a := range list {
+		words = append(words, p.inside(fmt.Sprint(a)))
+	}
+	return words
+}
+
+// start runs the init containers to their ends, and then the daemon until ready says
+// that it is as wanted.
+func (p *pod) start(ready func(daemon object) bool) object {
+	p.t.Helper()
+	for _, c := range p.containers("initContainers") {
+		if out, err := p.programs.Command(p.args(c)...).CombinedOutput(); err != nil {
+			p.t.Fatalf("%s: %v\n%s", c.at("name"), err, out)
+		}
+	}
+	daemon := p.containers("containers")[0]
+	testtool.Start(p.t, p.programs.Command(p.args(daemon)...), func(context.Context) bool { return ready(daemon) })
+	return daemon
+}
+
+// get returns the status of a page of the admin port, and the page; 0: nobody answers.
+func (p *pod) get(path any) (int, string) {
+	p.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d%s", p.ports["admin"], path))
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, string(body)
+}
+
+// The daemon does, with what the chart gives it, what the chart says of it: it listens
+// on every port, on the socket, and answers the probes and Prometheus.
+func TestThePodRuns(t *testing.T) {
+	store := t.TempDir()
+	p := newPod(t, "origin.urls={file://"+store+"}", "agents.socket.enabled=true")
+	daemon := p.start(func(daemon object) bool {
+		status, _ := p.get(daemon.at("readinessProbe", "httpGet", "path"))
+		return status == http.StatusOK
+	})
+	for _, probe := range []string{"startupProbe", "livenessProbe"} {
+		if status, body := p.get(daemon.at(probe, "httpGet", "path")); status != http.StatusOK || daemon.at(probe, "httpGet", "port") != "admin" {
+			t.Errorf("%s: %d %s", probe, status, body)
+		}
+	}
+	if status, body := p.get("/metrics"); status != http.StatusOK || !strings.Contains(body, "cached_block_reads_total") {
+		t.Errorf("metrics: %d", status)
+	}
+	ports, _ := daemon.at("ports").([]any)
+	if len(ports) != 5 {
+		t.Errorf("the daemon has the ports %v", ports)
+	}
+	for _, port := range ports {
+		o := object(port.(map[string]any)) //nolint:forcetypeassert // a panic says enough
+		address := fmt.Sprintf("127.0.0.1:%v", o.at("containerPort"))
+		if o.at("protocol") == "UDP" {
+			if l, err := net.ListenPacket("udp", address); err == nil {
+				l.Close()
+				t.Errorf("nobody has the port %s, %s", o.at("name"), address)
+			}
+			continue
+		}
+		if !testtool.Listening(address)(t.Context()) {
+			t.Errorf("nobody listens on %s, %s", o.at("name"), address)
+		}
+	}
+	for _, server := range []string{"unix://" + p.dir + "/run/cached/agents/cached.sock", fmt.Sprintf("http://127.0.0.1:%d", p.ports["blocks"])} {
+		if out, err := p.programs.Command("status", "--server", server).CombinedOutput(); err != nil || !strings.Contains(string(out), "node-1") {
+			t.Errorf("%s: %v\n%s", server, err, out)
+		}
+	}
+}
+
+// A cold cache whose object store is away is not ready, and nothing restarts it.
+func TestAPodWithoutItsObjectStoreLives(t *testing.T) {
+	p := newPod(t, "origin.urls={file://"+filepath.Join(t.TempDir(), "nothing", "here")+"}")
+	daemon := p.start(func(object) bool { _, body := p.get("/readyz"); return strings.Contains(body, "only cached blocks") })
+	if status, _ := p.get(daemon.at("readinessProbe", "httpGet", "path")); status != http.StatusServiceUnavailable {
+		t.Errorf("readiness: %d", status)
+	}
+	for _, probe := range []string{"startupProbe", "livenessProbe"} {
+		if status, body := p.get(daemon.at(probe, "httpGet", "path")); status != http.StatusOK {
+			t.Errorf("%s: %d %s", probe, status, body)
+		}
+	}
+}
+
+// Ports agree: those of containers, Services, monitors and policies by name or number.
+func TestPortsAgree(t *testing.T) {
+	for name, values := range cases {
+		all := render(t, values...)
+		names, numbers := map[string]bool{}, map[string]bool{}
+		for _, o := range all {
+			if o.at("kind") != "DaemonSet" {
+				continue
+			}
+			containers, _ := o.at("spec", "template", "spec", "containers").([]any)
+			for _, c := range containers {
+				list, _ := object(c.(map[string]any)).at("ports").([]any) //nolint:forcetypeassert // a panic says enough
+				for _, port := range list {
+					port := object(port.(map[string]any)) //nolint:forcetypeassert // as above
+					names[fmt.Sprint(port.at("name"))], numbers[fmt.Sprint(port.at("containerPort"), port.at("protocol"))] = true, true
+				}
+			}
+		}
+		for _, o := range all {
+			switch o.at("kind") {
+			case "Service":
+				list, _ := o.at("spec", "ports").([]any)
+				for _, port := range list {
+					port := object(port.(map[string]any)) //nolint:forcetypeassert // as above
+					if !names[fmt.Sprint(port.at("targetPort"))] || !numbers[fmt.Sprint(port.at("port"), port.at("protocol"))] {
+						t.Errorf("%s: %s has the port %v", name, o.name(), port)
+					}
+				}
+			case "NetworkPolicy":
+				rules, _ := o.at("spec", "ingress").([]any)
+				for _, rule := range rules {
+					list, _ := object(rule.(map[string]any)).at("ports").([]any) //nolint:forcetypeassert // as above
+					for _, port := range list {
+						port := object(port.(map[string]any)) //nolint:forcetypeassert // as above
+						if !numbers[fmt.Sprint(port.at("port"), port.at("protocol"))] {
+							t.Errorf("%s: %s allows the port %v", name, o.name(), port)
+						}
+					}
+				}
+			}
+		}
+	}
+}
