@@ -68,8 +68,24 @@ func binDir(root string) (string, error) {
 // isBuilt reports whether the binary at path is this tool as pinned.
 func (t Tool) isBuilt(path string) bool {
 	info, err := buildinfo.ReadFile(path)
-	return err == nil && info.Path == t.Package && info.GoVersion == runtime.Version() &&
-		info.Main.Path == t.Module && info.Main.Version == t.Version
+	if err != nil || info.Path != t.Package || info.GoVersion != runtime.Version() || info.Main.Path != t.Module || info.Main.Version != t.Version {
+		return false
+	}
+	told := ""
+	for _, s := range info.Settings {
+		if s.Key == "-ldflags" {
+			told = s.Value
+		}
+	}
+	return told == t.ldflags()
+}
+
+// ldflags tell a program its version where it does not know that from its module.
+func (t Tool) ldflags() string {
+	if t.Module == "k8s.io/kubernetes" {
+		return "-X k8s.io/component-base/version.gitVersion=" + t.Version
+	}
+	return ""
 }
 
 // build puts the tool at path by renaming, so that nobody runs half a binary.
@@ -77,7 +93,11 @@ func (t Tool) build(ctx context.Context, path string) error {
 	// A name of our own: the go command of a killed install may still be writing.
 	fresh := fmt.Sprintf("%s/.%s.new.%d", filepath.Dir(path), t.Name, os.Getpid())
 	defer os.Remove(fresh)
-	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-o", fresh, t.Package)
+	args := []string{"build", "-mod=readonly", "-o", fresh, t.Package}
+	if flags := t.ldflags(); flags != "" {
+		args = slices.Insert(args, 1, "-ldflags", flags)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = t.Dir
 	cmd.Env = append(startEnviron(), "CGO_ENABLED=0", "GOWORK=off", "PWD="+t.Dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
