@@ -1,0 +1,89 @@
+package helm_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/zonecache/cached/internal/figure"
+)
+
+func set(values []string) []string {
+	var args []string
+	for _, v := range append(slices.Clone(least), values...) {
+		args = append(args, "--set", v)
+	}
+	return args
+}
+
+// TestProveAnAPIServerTakesTheChart has a real API server judge every object of every
+// way to install the chart, and Helm install, upgrade and uninstall it there. No
+// controller runs: no pod is started.
+func TestProveAnAPIServerTakesTheChart(t *testing.T) {
+	if !figure.Full() {
+		t.Skip("with CACHED_PROVE=1: it builds kube-apiserver, which takes minutes; TestEveryObjectIsOfTheAPI is its small version")
+	}
+	c := startCluster(t)
+	c.must("/api/v1/namespaces", map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "caches"}})
+	c.learn()
+
+	objects := 0
+	for name, values := range cases {
+		for _, o := range render(t, values...) {
+			if o.at("kind") == "GrafanaDashboard" { // its definition is not to be had
+				continue
+			}
+			objects++
+			if why := c.refused(o); why != "" {
+				t.Errorf("%s: %s", name, why)
+			}
+		}
+	}
+	figure.Report(t, "helm.apiserver.objects", float64(objects), "objects")
+	wrong := find(t, render(t), daemonSet)
+	wrong.at("spec", "template", "spec").(map[string]any)["hostNetwrok"] = true //nolint:forcetypeassert // a panic says enough
+	if c.refused(wrong) == "" {
+		t.Error("a field that there is not was taken")
+	}
+
+	values := cases["monitoring"]
+	all := render(t, values...)
+	c.helm(append([]string{"install", "rel", "cached"}, set(values)...)...)
+	for _, o := range all {
+		if c.get(o) == nil {
+			t.Errorf("%s is not there after the installation", o.name())
+		}
+	}
+	// The pod of the DaemonSet, as its controller would make it.
+	ds, secret := find(t, all, daemonSet), find(t, all, "Secret rel-cached-gossip")
+	pod := object{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "rel-cached-eu-1a-x"}, "spec": ds.at("spec", "template", "spec")}
+	if why := c.refused(pod); why != "" {
+		t.Error(why)
+	}
+
+	sum := func() any { return c.get(ds).at("spec", "template", "metadata", "annotations", "checksum/config") }
+	keys := func() any { return c.get(secret).at("data", "gossip.keys") }
+	sumBefore, keysBefore := sum(), keys()
+	c.helm(append([]string{"upgrade", "rel", "cached", "--set", "l1.size=1GiB", "--set", "podDisruptionBudget.enabled=false"}, set(values[:len(values)-1])...)...)
+	if sum() == sumBefore {
+		t.Error("another configuration does not restart the pods")
+	}
+	if keys() != keysBefore || fmt.Sprint(keysBefore) == "" {
+		t.Error("an upgrade replaced the key of the gossip")
+	}
+	if c.get(find(t, all, "PodDisruptionBudget rel-cached")) != nil {
+		t.Error("what the upgrade leaves out is still there")
+	}
+
+	c.helm("uninstall", "rel")
+	for _, o := range all {
+		left := c.get(o) != nil
+		if kept := o.name() == secret.name(); left != kept {
+			t.Errorf("%s after the removal: there %v, want %v", o.name(), left, kept)
+		}
+	}
+	c.helm(append([]string{"install", "rel", "cached"}, set(values)...)...)
+	if keys() != keysBefore {
+		t.Error("an installation replaced the key of the gossip of the one before")
+	}
+}
