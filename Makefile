@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+OUT     ?= bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 PKG     ?= ./...
 BENCH   ?= .
@@ -17,7 +18,7 @@ tool     = go run ./internal/testtool/install
 gotest   = $(TOOLS)/gotestsum --format standard-quiet -- -timeout 30m
 
 # Tests build the tools they need themselves; these are built beforehand, because a first build takes a minute or more.
-testtools = versitygw grpcurl helm
+testtools = versitygw grpcurl helm kubeconform nfpm cyclonedx-gomod
 
 .PHONY: help
 help: ## list the targets
@@ -31,11 +32,11 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/cached, static
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/cached ./cmd/cached
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(OUT)/cached ./cmd/cached
 
 .PHONY: demo
 demo: build ## publish a real tree, serve it, read it cold, warm and after a restart, verify every byte
-	bin/cached demo $(if $(SOURCE),--source '$(SOURCE)')
+	$(OUT)/cached demo $(if $(SOURCE),--source '$(SOURCE)')
 
 .PHONY: clean
 clean: ## remove what was built, except the tools
@@ -80,13 +81,26 @@ checkgenerate: tool-buf ## fail where the generated code is not what the .proto 
 
 ##@ package
 
-# What goes into the image, beside the binary.
+# What goes into the image, beside the binary and its list of modules.
 CA_BUNDLE ?= /etc/ssl/certs/ca-certificates.crt
 
+.PHONY: sbom
+sbom: build tool-cyclonedx-gomod ## list the modules in bin/cached as CycloneDX has it: bin/cached.cdx.json
+	@$(TOOLS)/cyclonedx-gomod bin -json -noserial -notimestamp -std -version '$(VERSION)' -output $(OUT)/cached.cdx.json $(OUT)/cached
+
 .PHONY: image
-image: build ## build the daemon's container image with buildah (or IMAGE_BUILD='docker build'), reproducibly
-	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cp bin/cached $(CA_BUNDLE) $$dir/ && \
+image: sbom ## build the daemon's container image with buildah (or IMAGE_BUILD='docker build'), reproducibly
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cp $(OUT)/cached $(OUT)/cached.cdx.json $$dir/ && cp $(CA_BUNDLE) $$dir/ca-certificates.crt && \
 	$(or $(IMAGE_BUILD),buildah bud --timestamp 0) -f packaging/Dockerfile -t cached:$(VERSION) $$dir
+
+# A package's version begins with a digit; that of a commit without a tag sorts before all others.
+PACKAGE_VERSION ?= $(or $(shell grep -xE 'v?[0-9]+\.[0-9]+.*' <<<'$(VERSION)'),0.0.0-git.$(VERSION))
+
+.PHONY: packages
+packages: sbom tool-nfpm ## build bin/*.deb and bin/*.rpm, reproducibly
+	@for shell in bash zsh fish; do $(OUT)/cached completion $$shell >$(OUT)/completion.$$shell; done
+	@export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} OUT='$(OUT)' PACKAGE_VERSION='$(PACKAGE_VERSION)' ARCH=$$(go env GOARCH); \
+	for kind in deb rpm; do $(TOOLS)/nfpm package --config packaging/nfpm.yaml --packager $$kind --target $(OUT); done
 
 ##@ measure
 

@@ -1,6 +1,7 @@
 package packaging_test
 
 import (
+	"debug/elf"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -9,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/zonecache/cached/internal/testtool"
-	"github.com/zonecache/cached/internal/testtool/pin"
 )
 
 // The image is built twice to the same bytes, runs as nobody in particular, and its only
@@ -18,17 +18,12 @@ func TestTheImage(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("buildah mounts images as root")
 	}
+	once(t)
 	buildah := testtool.Debian(t, "buildah")
-	root, err := pin.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	run := func(name string, args ...string) string {
 		t.Helper()
 		cmd := exec.Command(name, args...)
-		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "BUILDAH_ISOLATION=chroot", "TMPDIR="+dir)
 		out, err := cmd.Output()
 		if err != nil {
 			var text []byte
@@ -39,18 +34,26 @@ func TestTheImage(t *testing.T) {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	context := filepath.Join(dir, "context")
-	if err := os.Mkdir(context, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	run("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(context, "cached"), "./cmd/cached")
-	if err := os.WriteFile(filepath.Join(context, "ca-certificates.crt"), []byte("# none\n"), 0o644); err != nil {
+	bundle := filepath.Join(dir, "bundle.crt")
+	if err := os.WriteFile(bundle, []byte("# none\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	storage := []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--storage-driver", "vfs"}
 	store := func(args ...string) string { t.Helper(); return run(buildah, append(storage, args...)...) }
+	t.Setenv("BUILDAH_ISOLATION", "chroot")
+	t.Setenv("TMPDIR", dir)
 	build := func() string {
-		return store("bud", "--quiet", "--no-cache", "--timestamp", "0", "-f", filepath.Join(root, "packaging", "Dockerfile"), context)
+		t.Helper()
+		out := t.TempDir()
+		program := strings.Join(append([]string{buildah}, storage...), " ") + " bud --no-cache --timestamp 0 --iidfile " + out + "/id"
+		if err := runMake("image", "OUT="+out, "CA_BUNDLE="+bundle, "IMAGE_BUILD="+program); err != nil {
+			t.Fatal(err)
+		}
+		id, err := os.ReadFile(out + "/id")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(id)
 	}
 	first, second := build(), build()
 	if first != second || first == "" {
@@ -76,5 +79,14 @@ func TestTheImage(t *testing.T) {
 	defer store("umount", container)
 	if out := run("chroot", "--userspec=65532:65532", mounted, "/usr/bin/cached", "version"); !strings.HasPrefix(out, "cached ") {
 		t.Error(out)
+	}
+	checkSBOM(t, filepath.Join(mounted, "usr/share/doc/cached/cached.cdx.json"), filepath.Join(mounted, "usr/bin/cached"))
+	program, err := elf.Open(filepath.Join(mounted, "usr/bin/cached"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	if libraries, err := program.ImportedLibraries(); err != nil || len(libraries) > 0 {
+		t.Errorf("it is not static: %v, %v", libraries, err)
 	}
 }

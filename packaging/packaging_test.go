@@ -10,28 +10,21 @@ import (
 	"testing"
 
 	"github.com/zonecache/cached/internal/testtool"
-	"github.com/zonecache/cached/loadtest/zone"
 )
 
 // The command lines of the unit do what they are to, with the configuration beside it,
 // as far as it can be told without systemd: paths are those of the test.
 func TestTheUnitsCommandLines(t *testing.T) {
 	dir := t.TempDir()
-	programs, err := zone.Build(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unit, err := os.ReadFile("cached.service")
-	if err != nil {
-		t.Fatal(err)
-	}
 	config, err := os.ReadFile("cached.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
+	binary := filepath.Join(built(t), "cached")
 	state := filepath.Join(dir, "state")
 	listen, admin := testtool.FreePort(t), testtool.FreePort(t)
-	text := strings.ReplaceAll(string(config), "/var/lib/cached", state) + fmt.Sprintf("listen: 127.0.0.1:%d\nadmin: 127.0.0.1:%d\n", listen, admin)
+	socket := filepath.Join(dir, "cached.sock")
+	text := strings.NewReplacer("/var/lib/cached", state, "/run/cached/cached.sock", socket).Replace(string(config)) + fmt.Sprintf("listen: 127.0.0.1:%d\nadmin: 127.0.0.1:%d\n", listen, admin)
 	text = regexp.MustCompile(`min-free: \S+`).ReplaceAllString(text, "min-free: 0")
 	file := filepath.Join(dir, "cached.yaml")
 	for name, content := range map[string]string{file: text, filepath.Join(dir, "environment"): ""} {
@@ -43,24 +36,20 @@ func TestTheUnitsCommandLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	words := func(key string) []string {
-		m := regexp.MustCompile(`(?m)^` + key + `=(.*)$`).FindStringSubmatch(string(unit))
-		if m == nil {
-			t.Fatalf("the unit has no %s", key)
-		}
-		return strings.Fields(strings.ReplaceAll(m[1], "/etc/cached", dir))
+		return strings.Fields(strings.ReplaceAll(unit(t, key), "/etc/cached", dir))
 	}
 	command := func(key string) *exec.Cmd {
 		w := words(key)
 		if w[0] != "/usr/bin/cached" {
 			t.Errorf("%s runs %s", key, w[0])
 		}
-		return programs.Command(w[1:]...)
+		return exec.Command(binary, w[1:]...)
 	}
 	if out, err := command("ExecStartPre").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	testtool.Start(t, command("ExecStart"), testtool.Answering(fmt.Sprintf("http://127.0.0.1:%d/readyz", admin)))
-	if out, err := programs.Command("status", "--server", fmt.Sprintf("http://127.0.0.1:%d", listen)).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for _, server := range []string{fmt.Sprintf("http://127.0.0.1:%d", listen), "unix://" + socket} {
+		output(t, binary, "status", "--server", server)
 	}
 }

@@ -1,0 +1,139 @@
+package packaging_test
+
+import (
+	"bytes"
+	"debug/buildinfo"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/zonecache/cached/internal/testtool"
+)
+
+const (
+	debName = "cached_1.2.3_amd64.deb"
+	rpmName = "cached-1.2.3-1.x86_64.rpm"
+)
+
+// installed are the files of both packages: mode, and path from the root.
+var installed = map[string]string{
+	"-rwxr-xr-x": "/usr/bin/cached",
+	"-rw-------": "/etc/cached/environment",
+	"-rw-r--r--": "/etc/cached/cached.yaml /usr/lib/systemd/system/cached.service /usr/lib/sysusers.d/cached.conf /usr/share/bash-completion/completions/cached " +
+		"/usr/share/doc/cached/cached.cdx.json /usr/share/doc/cached/config.md /usr/share/fish/vendor_completions.d/cached.fish",
+}
+
+// Whoever builds the packages of a commit gets the same bytes.
+func TestPackagesAreReproducible(t *testing.T) {
+	one := built(t)
+	two, err := makeIn("two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"cached", "cached.cdx.json", debName, rpmName} {
+		a, errA := os.ReadFile(filepath.Join(one, name))
+		b, errB := os.ReadFile(filepath.Join(two, name))
+		if errA != nil || errB != nil || !bytes.Equal(a, b) {
+			t.Errorf("%s: %v, %v; %d and %d bytes, the same: %v", name, errA, errB, len(a), len(b), bytes.Equal(a, b))
+		}
+	}
+}
+
+func TestTheDeb(t *testing.T) {
+	dpkg := testtool.Debian(t, "dpkg-deb")
+	deb := filepath.Join(built(t), debName)
+	fields := output(t, dpkg, "--field", deb)
+	for _, want := range []string{"Package: cached\n", "Version: 1.2.3\n", "Architecture: amd64\n", "Maintainer: "} {
+		if !strings.Contains(fields, want) {
+			t.Errorf("lacks %q:\n%s", want, fields)
+		}
+	}
+	if got := output(t, dpkg, "--info", deb, "conffiles"); got != "/etc/cached/cached.yaml\n/etc/cached/environment\n" {
+		t.Errorf("conffiles:\n%s", got)
+	}
+	list := output(t, dpkg, "--contents", deb)
+	for mode, paths := range installed {
+		for path := range strings.FieldsSeq(paths) {
+			if !regexp.MustCompile(`(?m)^` + mode + ` root/root .* \.` + regexp.QuoteMeta(path) + `$`).MatchString(list) {
+				t.Errorf("lacks %s %s:\n%s", mode, path, list)
+			}
+		}
+	}
+}
+
+func TestTheRPM(t *testing.T) {
+	rpm := testtool.Debian(t, "rpm")
+	file := filepath.Join(built(t), rpmName)
+	if got, want := output(t, rpm, "-qp", "--qf", "%{NAME} %{VERSION} %{ARCH} %{LICENSE} %{BUILDTIME} %{BUILDHOST}", file), "cached 1.2.3 x86_64 Apache-2.0 1700000000 reproducible"; !strings.Contains(got, want) {
+		t.Errorf("it is %s", got)
+	}
+	if got := output(t, rpm, "-qp", "--configfiles", file); !strings.Contains(got, "/etc/cached/cached.yaml\n/etc/cached/environment\n") {
+		t.Errorf("configuration files:\n%s", got)
+	}
+	list := output(t, rpm, "-qp", "-l", "-v", file)
+	for mode, paths := range installed {
+		for path := range strings.FieldsSeq(paths) {
+			if !regexp.MustCompile(`(?m)^` + mode + ` .*root +root .* ` + regexp.QuoteMeta(path) + `$`).MatchString(list) {
+				t.Errorf("lacks %s %s:\n%s", mode, path, list)
+			}
+		}
+	}
+}
+
+// The list of what is in the binary names every module that the binary names, and the
+// standard library.
+func TestTheSBOM(t *testing.T) {
+	checkSBOM(t, filepath.Join(built(t), "cached.cdx.json"), filepath.Join(built(t), "cached"))
+}
+
+func checkSBOM(t *testing.T, file, binary string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := buildinfo.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bom struct {
+		Format   string `json:"bomFormat"`
+		Metadata struct {
+			Component struct{ Name, Version string }
+		}
+		Components []struct{ Name, Version, Purl string }
+	}
+	if err := json.Unmarshal(text, &bom); err != nil || bom.Format != "CycloneDX" {
+		t.Fatalf("%q, %v", bom.Format, err)
+	}
+	if c := bom.Metadata.Component; c.Name != info.Main.Path || c.Version != version {
+		t.Errorf("it is of %+v", c)
+	}
+	listed := map[string]string{}
+	for _, c := range bom.Components {
+		listed[c.Name] = c.Version
+		if !strings.HasPrefix(c.Purl, "pkg:golang/") {
+			t.Errorf("%s has the purl %s", c.Name, c.Purl)
+		}
+	}
+	if len(info.Deps) < 50 {
+		t.Errorf("the binary names %d modules", len(info.Deps))
+	}
+	for _, m := range info.Deps {
+		if m.Replace != nil {
+			m = m.Replace
+		}
+		if listed[m.Path] != m.Version {
+			t.Errorf("%s %s is listed as %q", m.Path, m.Version, listed[m.Path])
+		}
+	}
+	if got := listed["std"]; got != info.GoVersion {
+		t.Errorf("the standard library of %s is listed as %q", info.GoVersion, got)
+	}
+	if len(bom.Components) != len(info.Deps)+1 {
+		t.Errorf("%d components are listed, the binary has %d modules", len(bom.Components), len(info.Deps))
+	}
+}
