@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
-	_ "embed"
 	"encoding/json"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -13,18 +10,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/zonecache/cached/api"
-	"github.com/zonecache/cached/api/cachedv1"
 )
-
-//go:embed status.html.tmpl
-var statusPage string
 
 // adminPages are what operators look at with a browser, curl or Prometheus.
 type adminPages struct {
 	metrics  *prometheus.Registry
 	notReady func() []string
-	status   func(context.Context) (*cachedv1.GetStatusResponse, error)
-	ledger   func(context.Context) (*cachedv1.Ledger, error)
+	status   http.Handler // the status page and what it loads
 	log      *slog.Logger
 	// authenticate tells who asks for what concerns tenants or burdens the daemon;
 	// nil: that is anybody's, too.
@@ -44,8 +36,7 @@ func (a *adminPages) handler() http.Handler {
 	operators.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	operators.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	operators.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	page := template.Must(template.New("status").Funcs(statusFuncs).Parse(statusPage))
-	operators.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { a.page(w, r, page) })
+	operators.Handle("/", a.status)
 	mux.Handle("/", api.OperatorsOnly(a.authenticate, a.log, operators))
 	return mux
 }
@@ -62,25 +53,4 @@ func (a *adminPages) readyz(w http.ResponseWriter, _ *http.Request) {
 		Ready    bool     `json:"ready"`
 		NotReady []string `json:"not_ready"`
 	}{len(reasons) == 0, append([]string{}, reasons...)})
-}
-
-func (a *adminPages) page(w http.ResponseWriter, r *http.Request, page *template.Template) {
-	status, err := a.status(r.Context())
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	ledger, err := a.ledger(r.Context())
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Refresh", "5")
-	if err := page.Execute(w, struct {
-		Status *cachedv1.GetStatusResponse
-		Report statsReport
-	}{status, newStatsReport(ledger)}); err != nil {
-		a.log.Debug("status page", "error", err)
-	}
 }

@@ -30,6 +30,7 @@ type daemon struct {
 	pins    *pinner
 	rpc     *api.Server
 	admin   *http.Server
+	page    *statusPage
 	health  *health
 	metrics *prometheus.Registry
 	failed  chan error // what a server ended with before it was told to
@@ -67,7 +68,9 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	if d.metrics, err = newRegistry(d, n, newOperations(d)); err != nil {
 		return nil, err
 	}
-	pages := &adminPages{metrics: d.metrics, notReady: d.health.notReady, status: books.Status, ledger: books.Ledger, log: log, authenticate: door.authenticator()}
+	pages := &adminPages{metrics: d.metrics, notReady: d.health.notReady, log: log, authenticate: door.authenticator()}
+	d.page = newStatusPage(books, d.prepare, log)
+	pages.status = d.page.handler
 	d.admin = &http.Server{Handler: pages.handler(), ReadHeaderTimeout: 10 * time.Second}
 	return d, nil
 }
@@ -100,6 +103,7 @@ func (d *daemon) serve(listeners ...net.Listener) {
 
 // serveAdmin answers operators until drain.
 func (d *daemon) serveAdmin(l net.Listener) {
+	d.page.start()
 	go func() { d.failed <- d.admin.Serve(l) }()
 }
 
@@ -125,6 +129,7 @@ func (d *daemon) drain(timeout time.Duration) error {
 	d.prepare.close()
 	d.holders.close()
 	d.pins.close()
+	d.page.close()
 	if d.zone != nil {
 		err = errors.Join(err, d.zone.stop(ctx))
 	}

@@ -130,7 +130,7 @@ func TestReadOnlyL2IsAWarning(t *testing.T) {
 	if !strings.Contains(text.String(), "WARNING") || !strings.Contains(text.String(), warning) {
 		t.Errorf("cached status does not warn:\n%s", text.String())
 	}
-	if page := adminPage(t, d, "/"); !strings.Contains(page, "Warning: "+warning) {
+	if page := adminPage(t, d, "/"); !strings.Contains(page, "Warning:</strong> "+warning) {
 		t.Error("the status page does not warn")
 	}
 	checkSeries(t, adminPage(t, d, "/metrics"), `cached_tier_sick{tier="l2"} 1`)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
@@ -30,18 +31,23 @@ func printZone(w io.Writer, z *cachedv1.ZoneStatus) {
 		fmt.Fprintf(w, "\t%s\n", health)
 	}
 	for _, t := range z.GetTrees() {
-		fmt.Fprintf(w, "tree\t%s", t.GetImage())
-		switch {
-		case t.GetJoined() && t.GetParent() == "":
-			fmt.Fprint(w, "  this node is the root")
-		case t.GetJoined():
-			fmt.Fprintf(w, "  below %s, level %d", t.GetParent(), t.GetLevel())
-		}
-		if n := t.GetNodes(); n > 0 {
-			fmt.Fprintf(w, "  registrar of %d nodes", n)
-		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "tree\t%s  %s\n", t.GetImage(), treePlace(t))
 	}
+}
+
+// treePlace is the part that the node has in a Function Tree.
+func treePlace(t *cachedv1.TreeStatus) string {
+	var parts []string
+	switch {
+	case t.GetJoined() && t.GetParent() == "":
+		parts = append(parts, "this node is the root")
+	case t.GetJoined():
+		parts = append(parts, fmt.Sprintf("below %s, level %d", t.GetParent(), t.GetLevel()))
+	}
+	if n := t.GetNodes(); n > 0 {
+		parts = append(parts, fmt.Sprintf("registrar of %d nodes", n))
+	}
+	return strings.Join(parts, "  ")
 }
 
 // epochText is how people compare two nodes' views of the ring.
