@@ -48,6 +48,8 @@ func packageOf(program string) string {
 		return "attr"
 	case "fusermount3":
 		return "fuse3"
+	case "node":
+		return "nodejs"
 	case "busybox": // the other one needs a C library, which a small root file system lacks
 		return "busybox-static"
 	case "qemu-system-x86_64":
