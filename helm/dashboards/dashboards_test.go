@@ -2,10 +2,7 @@ package dashboards_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -18,10 +15,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/zonecache/cached/block/blocktest"
 	"github.com/zonecache/cached/helm/dashboards"
 	"github.com/zonecache/cached/internal/testtool"
-	"github.com/zonecache/cached/loadtest/zone"
 )
 
 const chart = "../cached"
@@ -48,15 +43,16 @@ func TestTheChartHasTheDashboards(t *testing.T) {
 // Every query of every panel, and every expression of a rule, is answered by a real
 // Prometheus that has scraped a real zone.
 func TestEveryQueryIsAnswered(t *testing.T) {
-	targets := startZone(t)
-	p := startPrometheus(t, targets)
+	targets := startReadZone(t)
+	p := startPrometheus(t, "500ms", targets)
 	p.await(t, `count(rate(cached_block_reads_total[4s])) and sum(cached_block_reads_total{cause="demand", tier!="error"}) > 0`)
 	n := 0
+	fill := grafana("4s")
 	for _, d := range dashboards.All() {
 		for _, panel := range d.Panels {
 			for _, q := range panel.Queries {
 				n++
-				result, err := p.query(grafana.Replace(q.Expr))
+				result, err := p.query(fill.Replace(q.Expr))
 				switch {
 				case err != nil:
 					t.Errorf("%s, %s: %v\n%s", d.Name, panel.Title, err, q.Expr)
@@ -69,13 +65,14 @@ func TestEveryQueryIsAnswered(t *testing.T) {
 	t.Logf("%d queries", n)
 	p.checkRules(t)
 	checkNative(t, targets)
+	checkPictures(t, p)
 }
 
 // checkNative has a Prometheus with native histograms scrape the same hosts: the
 // durations are there in that form, and lead to traces.
 func checkNative(t *testing.T, targets []target) {
 	t.Helper()
-	p := startPrometheus(t, targets, "--enable-feature=native-histograms,exemplar-storage")
+	p := startPrometheus(t, "500ms", targets, "--enable-feature=native-histograms,exemplar-storage")
 	p.await(t, `histogram_quantile(0.99, sum by (tier) (rate(cached_block_read_duration_seconds{tier="l1"}[4s]))) > 0`)
 	p.await(t, `histogram_quantile(0.5, sum by (tier) (rate(cached_tier_read_duration_seconds{tier="l1"}[4s]))) > 0`)
 	var exemplars []struct {
@@ -91,7 +88,9 @@ func checkNative(t *testing.T, targets []target) {
 }
 
 // grafana fills in what Grafana would.
-var grafana = strings.NewReplacer("$__rate_interval", "4s", "$cluster", ".*", "$zone", ".*", "$node", ".*")
+func grafana(rateInterval string) *strings.Replacer {
+	return strings.NewReplacer("$__rate_interval", rateInterval, "$cluster", ".*", "$zone", ".*", "$node", ".*")
+}
 
 // checkRules evaluates every rule, and knows every metric that one names.
 func (p *prometheus) checkRules(t *testing.T) {
@@ -165,146 +164,6 @@ func TestAlerts(t *testing.T) {
 	for _, m := range regexp.MustCompile(`RUNBOOKS/(\S+)`).FindAllSubmatch(rules, -1) {
 		if _, err := os.Stat(filepath.Join("../../docs/runbooks", string(m[1]))); err != nil {
 			t.Errorf("the runbook is missing: %v", err)
-		}
-	}
-}
-
-// A target is a daemon as Prometheus sees it.
-type target struct{ node, admin string }
-
-// startZone starts three hosts that know each other by certificates, and a program on
-// each that reads until the test ends.
-func startZone(t *testing.T) (targets []target) {
-	t.Helper()
-	dir := t.TempDir()
-	programs, err := zone.Build(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := func(args ...string) string {
-		t.Helper()
-		out, err := programs.Command(args...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("cached %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-		return string(out)
-	}
-	file := func(name string) string { return filepath.Join(dir, name) }
-	address := func() string { return fmt.Sprintf("127.0.0.1:%d", testtool.FreePort(t)) }
-	if err := os.WriteFile(file("keys"), []byte(run("certs", "gossip-key")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file("bytes"), blocktest.Bytes(1, 3<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	run("certs", "init", "--dir", file("ca"), "--zone", "z1")
-	run("publish", "file:"+file("bytes"), "--name", "app", "--origin", "file://"+file("origin"))
-	seed, nobody := address(), address()
-	for i := range 3 {
-		node, listen, admin, gossip := fmt.Sprintf("h%d", i), address(), address(), seed
-		run("certs", "issue", "--ca", file("ca"), "--node", node, "--out", file(node))
-		args := []string{
-			"serve", "--data-dir", file(node + "-data"), "--origin", "file://" + file("origin"), "--listen", listen, "--admin", admin,
-			"--tracing-endpoint", "http://" + nobody, "--tracing-sample", "1", // for exemplars; nobody collects
-			"--l1-size", "16MiB", "--l2-size", "64MiB", "--l2-min-free", "0", "--zone", "z1", "--node", node, "--zone-tls", file(node), "--gossip-keys", file("keys"), "--peer-listen", address(),
-		}
-		if i > 0 {
-			gossip = address()
-			args = append(args, "--seed", seed)
-		}
-		testtool.Start(t, programs.Command(append(args, "--gossip", gossip)...), testtool.Answering("http://"+admin+"/readyz"))
-		targets = append(targets, target{node, admin})
-		stop, done := make(chan struct{}), make(chan struct{})
-		t.Cleanup(func() { close(stop); <-done })
-		go func() {
-			defer close(done)
-			for {
-				_ = programs.Command("read", "app", "--output", "/dev/null", "--server", "http://"+listen).Run()
-				select {
-				case <-stop:
-					return
-				case <-time.After(200 * time.Millisecond):
-				}
-			}
-		}()
-	}
-	return targets
-}
-
-type prometheus struct{ url string }
-
-func startPrometheus(t *testing.T, targets []target, flags ...string) *prometheus {
-	t.Helper()
-	program := testtool.Debian(t, "prometheus")
-	dir := t.TempDir()
-	var static []map[string]any
-	for _, s := range targets {
-		static = append(static, map[string]any{"targets": []string{s.admin}, "labels": map[string]string{"cluster": "c1", "zone": "z1", "node": s.node}})
-	}
-	rules, err := filepath.Abs(filepath.Join(chart, "rules", "cached.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := yaml.Marshal(map[string]any{
-		"global":         map[string]any{"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "1s"},
-		"rule_files":     []string{rules},
-		"scrape_configs": []any{map[string]any{"job_name": "cached", "static_configs": static}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "prometheus.yml"), config, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := &prometheus{url: fmt.Sprintf("http://127.0.0.1:%d", testtool.FreePort(t))}
-	flags = append(flags, "--config.file", filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", strings.TrimPrefix(p.url, "http://"))
-	testtool.Start(t, exec.Command(program, flags...), testtool.Answering(p.url+"/-/ready"))
-	return p
-}
-
-// get asks Prometheus and decodes the data of its answer.
-func (p *prometheus) get(path string, query url.Values, data any) error {
-	resp, err := http.Get(p.url + path + "?" + query.Encode())
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	answer := struct {
-		Status, Error string
-		Data          any
-	}{Data: data}
-	if err := json.Unmarshal(text, &answer); err != nil {
-		return err
-	}
-	if answer.Status != "success" {
-		return fmt.Errorf("%s", answer.Error)
-	}
-	return nil
-}
-
-// query returns the samples of an instant query.
-func (p *prometheus) query(expr string) ([]any, error) {
-	var data struct{ Result []any }
-	err := p.get("/api/v1/query", url.Values{"query": {expr}}, &data)
-	return data.Result, err
-}
-
-// await waits until a query has a result.
-func (p *prometheus) await(t *testing.T, expr string) {
-	t.Helper()
-	for late := time.After(60 * time.Second); ; {
-		result, err := p.query(expr) // an error while it starts
-		if len(result) > 0 {
-			return
-		}
-		select {
-		case <-late:
-			t.Fatalf("never: %s (%v)", expr, err)
-		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }

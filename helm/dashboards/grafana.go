@@ -47,25 +47,37 @@ const (
 
 const height = 8
 
+// A Place is where a panel stands: Wide of 24 columns from Column on.
+type Place struct{ Row, Column, Wide int }
+
+// Places has one for each panel, in their order.
+func (d Dashboard) Places() []Place {
+	places := make([]Place, 0, len(d.Panels))
+	row, column := 0, 0
+	for _, p := range d.Panels {
+		wide := p.Wide
+		if wide == 0 {
+			wide = 12
+		}
+		if column+wide > 24 {
+			row, column = row+1, 0
+		}
+		places = append(places, Place{row, column, wide})
+		column += wide
+	}
+	return places
+}
+
 // JSON is the dashboard as Grafana reads it.
 func (d Dashboard) JSON() ([]byte, error) {
 	panels := make([]any, 0, len(d.Panels))
-	x, y := 0, 0
-	for i, p := range d.Panels {
-		w := p.Wide
-		if w == 0 {
-			w = 12
-		}
-		if x+w > 24 {
-			x, y = 0, y+height
-		}
-		panel, err := p.json(i + 1)
+	for i, place := range d.Places() {
+		panel, err := d.Panels[i].json(i + 1)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", d.Name, err)
 		}
-		panel["gridPos"] = map[string]int{"x": x, "y": y, "w": w, "h": height}
+		panel["gridPos"] = map[string]int{"x": place.Column, "y": place.Row * height, "w": place.Wide, "h": height}
 		panels = append(panels, panel)
-		x += w
 	}
 	doc := map[string]any{
 		"uid": "cached-" + d.Name, "title": "cached / " + d.Title, "description": d.About, "tags": []string{"cached"},
