@@ -33,7 +33,7 @@ func NewHandler(services Services, options Options) *Handler {
 	h := &Handler{mux: http.NewServeMux(), guard: newGuard(o.Authenticate, o.Logger)}
 	h.raw = &rawHandler{reader: services.Blocks, gate: g, guard: h.guard, tracer: o.Tracer, log: o.Logger, limits: &h.limits}
 	limits := connect.WithHandlerOptions(noCompression(), connect.WithReadMaxBytes(maxRequest))
-	ours := connect.HandlerOption(limits) // of our own services; nobody wants spans of health checks
+	ours := limits // of our own services; nobody wants spans of health checks
 	if o.Tracer != nil {
 		ours = connect.WithHandlerOptions(limits, connect.WithInterceptors(o.Tracer.Interceptor()))
 	}

@@ -79,7 +79,7 @@ func checkNative(t *testing.T, targets []target) {
 		Exemplars []struct{ Labels map[string]string }
 	}
 	now := fmt.Sprint(time.Now().Add(time.Minute).Unix())
-	if err := p.get("/api/v1/query_exemplars", url.Values{"query": {"cached_block_read_duration_seconds_bucket"}, "start": {"0"}, "end": {now}}, &exemplars); err != nil {
+	if err := p.get("/api/v1/query_exemplars", url.Values{"query": {`{__name__=~"cached_block_read_duration_seconds.*"}`}, "start": {"0"}, "end": {now}}, &exemplars); err != nil {
 		t.Fatal(err)
 	}
 	if len(exemplars) == 0 || len(exemplars[0].Exemplars) == 0 || len(exemplars[0].Exemplars[0].Labels["trace_id"]) != 32 {
