@@ -44,3 +44,16 @@ func (s *adminService) GetStatus(ctx context.Context, _ *cachedv1.GetStatusReque
 	status.OpenSessions = uint64(s.sessions())
 	return status, nil
 }
+
+// ExplainImage implements [cachedv1connect.AdminServiceHandler].
+func (s *adminService) ExplainImage(ctx context.Context, req *cachedv1.ExplainImageRequest) (*cachedv1.ExplainImageResponse, error) {
+	if err := asOperator(ctx); err != nil {
+		return nil, toConnect(err)
+	}
+	places, err := s.admin.Explain(ctx, req)
+	if err != nil {
+		logFailure(s.log, kindOf(err), err)
+		return nil, toConnect(err)
+	}
+	return places, nil
+}

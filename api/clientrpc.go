@@ -81,6 +81,12 @@ func (c *Client) Status(ctx context.Context) (*cachedv1.GetStatusResponse, error
 	return resp, c.explain(ctx, "get status", err)
 }
 
+// Explain implements [Admin].
+func (c *Client) Explain(ctx context.Context, req *cachedv1.ExplainImageRequest) (*cachedv1.ExplainImageResponse, error) {
+	resp, err := c.admin.ExplainImage(ctx, req)
+	return resp, c.explain(ctx, "explain image "+req.GetImage(), err)
+}
+
 // explain turns what a Connect client returned into the errors of this package:
 // what the daemon said, or why it could not be asked.
 func (c *Client) explain(ctx context.Context, what string, err error) error {

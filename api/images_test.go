@@ -40,6 +40,10 @@ func (b books) Ledger(context.Context) (*cachedv1.Ledger, error) {
 	return &cachedv1.Ledger{InFlight: 3}, b.err
 }
 
+func (b books) Explain(_ context.Context, req *cachedv1.ExplainImageRequest) (*cachedv1.ExplainImageResponse, error) {
+	return &cachedv1.ExplainImageResponse{Looked: uint64(len(req.GetImage()))}, nil
+}
+
 func (b books) Status(context.Context) (*cachedv1.GetStatusResponse, error) {
 	return &cachedv1.GetStatusResponse{Version: "v1"}, b.err
 }

@@ -114,6 +114,8 @@ type Admin interface {
 	// Status returns what the daemon is and whether it is well. The handler adds
 	// the number of open sessions.
 	Status(ctx context.Context) (*cachedv1.GetStatusResponse, error)
+	// Explain says where the blocks that starts of an image need are, and why not here.
+	Explain(ctx context.Context, req *cachedv1.ExplainImageRequest) (*cachedv1.ExplainImageResponse, error)
 }
 
 // Options are a Handler's; the zero value is sensible.

@@ -84,6 +84,75 @@ func (DrillState) EnumDescriptor() ([]byte, []int) {
 	return file_cached_v1_admin_proto_rawDescGZIP(), []int{0}
 }
 
+// A BlockState says where a block is, or why it is not on this host.
+type BlockState int32
+
+const (
+	// Not used.
+	BlockState_BLOCK_STATE_UNSPECIFIED BlockState = 0
+	// In memory.
+	BlockState_BLOCK_STATE_MEMORY BlockState = 1
+	// On disk.
+	BlockState_BLOCK_STATE_DISK BlockState = 2
+	// L2 had it, and has evicted it lately to make room.
+	BlockState_BLOCK_STATE_EVICTED BlockState = 3
+	// Another node owns it, and L2 does not keep all blocks of other owners.
+	BlockState_BLOCK_STATE_NOT_ADMITTED BlockState = 4
+	// L2 is off, or its disk takes no blocks.
+	BlockState_BLOCK_STATE_NO_DISK BlockState = 5
+	// It was not read here, or so long ago that nobody remembers.
+	BlockState_BLOCK_STATE_NOT_READ BlockState = 6
+)
+
+// Enum value maps for BlockState.
+var (
+	BlockState_name = map[int32]string{
+		0: "BLOCK_STATE_UNSPECIFIED",
+		1: "BLOCK_STATE_MEMORY",
+		2: "BLOCK_STATE_DISK",
+		3: "BLOCK_STATE_EVICTED",
+		4: "BLOCK_STATE_NOT_ADMITTED",
+		5: "BLOCK_STATE_NO_DISK",
+		6: "BLOCK_STATE_NOT_READ",
+	}
+	BlockState_value = map[string]int32{
+		"BLOCK_STATE_UNSPECIFIED":  0,
+		"BLOCK_STATE_MEMORY":       1,
+		"BLOCK_STATE_DISK":         2,
+		"BLOCK_STATE_EVICTED":      3,
+		"BLOCK_STATE_NOT_ADMITTED": 4,
+		"BLOCK_STATE_NO_DISK":      5,
+		"BLOCK_STATE_NOT_READ":     6,
+	}
+)
+
+func (x BlockState) Enum() *BlockState {
+	p := new(BlockState)
+	*p = x
+	return p
+}
+
+func (x BlockState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BlockState) Descriptor() protoreflect.EnumDescriptor {
+	return file_cached_v1_admin_proto_enumTypes[1].Descriptor()
+}
+
+func (BlockState) Type() protoreflect.EnumType {
+	return &file_cached_v1_admin_proto_enumTypes[1]
+}
+
+func (x BlockState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BlockState.Descriptor instead.
+func (BlockState) EnumDescriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{1}
+}
+
 // A DrillZoneRequest says who takes part, and how long.
 type DrillZoneRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -303,6 +372,217 @@ func (x *NodeDrill) GetProblem() string {
 	return ""
 }
 
+// An ExplainImageRequest names an image.
+type ExplainImageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A name or a manifest id.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// The entrypoint or function that will run; may be empty.
+	Workload      string `protobuf:"bytes,2,opt,name=workload,proto3" json:"workload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainImageRequest) Reset() {
+	*x = ExplainImageRequest{}
+	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainImageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainImageRequest) ProtoMessage() {}
+
+func (x *ExplainImageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainImageRequest.ProtoReflect.Descriptor instead.
+func (*ExplainImageRequest) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExplainImageRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *ExplainImageRequest) GetWorkload() string {
+	if x != nil {
+		return x.Workload
+	}
+	return ""
+}
+
+// An ExplainImageResponse says where the blocks are.
+type ExplainImageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the blocks are those of.
+	Basis ResidencyBasis `protobuf:"varint,1,opt,name=basis,proto3,enum=cached.v1.ResidencyBasis" json:"basis,omitempty"`
+	// How many of them there are, and how many were looked for: a sample of many.
+	Blocks uint64 `protobuf:"varint,2,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	// How many of the blocks were looked for.
+	Looked uint64 `protobuf:"varint,3,opt,name=looked,proto3" json:"looked,omitempty"`
+	// Where those are, or why they are not here.
+	Places []*BlockPlace `protobuf:"bytes,4,rep,name=places,proto3" json:"places,omitempty"`
+	// Which blocks of other owners this host's L2 keeps: hot, second, always; empty
+	// without a zone.
+	Admission string `protobuf:"bytes,5,opt,name=admission,proto3" json:"admission,omitempty"`
+	// Why L2 takes no blocks; empty where it does.
+	DiskProblem   string `protobuf:"bytes,6,opt,name=disk_problem,json=diskProblem,proto3" json:"disk_problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainImageResponse) Reset() {
+	*x = ExplainImageResponse{}
+	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainImageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainImageResponse) ProtoMessage() {}
+
+func (x *ExplainImageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainImageResponse.ProtoReflect.Descriptor instead.
+func (*ExplainImageResponse) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExplainImageResponse) GetBasis() ResidencyBasis {
+	if x != nil {
+		return x.Basis
+	}
+	return ResidencyBasis_RESIDENCY_BASIS_UNSPECIFIED
+}
+
+func (x *ExplainImageResponse) GetBlocks() uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *ExplainImageResponse) GetLooked() uint64 {
+	if x != nil {
+		return x.Looked
+	}
+	return 0
+}
+
+func (x *ExplainImageResponse) GetPlaces() []*BlockPlace {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
+func (x *ExplainImageResponse) GetAdmission() string {
+	if x != nil {
+		return x.Admission
+	}
+	return ""
+}
+
+func (x *ExplainImageResponse) GetDiskProblem() string {
+	if x != nil {
+		return x.DiskProblem
+	}
+	return ""
+}
+
+// A BlockPlace is blocks that are in one place, or are not here for one reason.
+type BlockPlace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where they are, or why they are not.
+	State BlockState `protobuf:"varint,1,opt,name=state,proto3,enum=cached.v1.BlockState" json:"state,omitempty"`
+	// The node that owns them, where that is another one and they are not here.
+	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	// How many they are.
+	Count         *Count `protobuf:"bytes,3,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockPlace) Reset() {
+	*x = BlockPlace{}
+	mi := &file_cached_v1_admin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockPlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockPlace) ProtoMessage() {}
+
+func (x *BlockPlace) ProtoReflect() protoreflect.Message {
+	mi := &file_cached_v1_admin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockPlace.ProtoReflect.Descriptor instead.
+func (*BlockPlace) Descriptor() ([]byte, []int) {
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BlockPlace) GetState() BlockState {
+	if x != nil {
+		return x.State
+	}
+	return BlockState_BLOCK_STATE_UNSPECIFIED
+}
+
+func (x *BlockPlace) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *BlockPlace) GetCount() *Count {
+	if x != nil {
+		return x.Count
+	}
+	return nil
+}
+
 // A GetLedgerRequest is empty.
 type GetLedgerRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -312,7 +592,7 @@ type GetLedgerRequest struct {
 
 func (x *GetLedgerRequest) Reset() {
 	*x = GetLedgerRequest{}
-	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	mi := &file_cached_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -324,7 +604,7 @@ func (x *GetLedgerRequest) String() string {
 func (*GetLedgerRequest) ProtoMessage() {}
 
 func (x *GetLedgerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[3]
+	mi := &file_cached_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -337,7 +617,7 @@ func (x *GetLedgerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLedgerRequest.ProtoReflect.Descriptor instead.
 func (*GetLedgerRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 // A GetLedgerResponse carries the ledger.
@@ -351,7 +631,7 @@ type GetLedgerResponse struct {
 
 func (x *GetLedgerResponse) Reset() {
 	*x = GetLedgerResponse{}
-	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	mi := &file_cached_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +643,7 @@ func (x *GetLedgerResponse) String() string {
 func (*GetLedgerResponse) ProtoMessage() {}
 
 func (x *GetLedgerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[4]
+	mi := &file_cached_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +656,7 @@ func (x *GetLedgerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLedgerResponse.ProtoReflect.Descriptor instead.
 func (*GetLedgerResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetLedgerResponse) GetLedger() *Ledger {
@@ -421,7 +701,7 @@ type Ledger struct {
 
 func (x *Ledger) Reset() {
 	*x = Ledger{}
-	mi := &file_cached_v1_admin_proto_msgTypes[5]
+	mi := &file_cached_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -433,7 +713,7 @@ func (x *Ledger) String() string {
 func (*Ledger) ProtoMessage() {}
 
 func (x *Ledger) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[5]
+	mi := &file_cached_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -446,7 +726,7 @@ func (x *Ledger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ledger.ProtoReflect.Descriptor instead.
 func (*Ledger) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Ledger) GetSince() *timestamppb.Timestamp {
@@ -548,7 +828,7 @@ type PinnedLedger struct {
 
 func (x *PinnedLedger) Reset() {
 	*x = PinnedLedger{}
-	mi := &file_cached_v1_admin_proto_msgTypes[6]
+	mi := &file_cached_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +840,7 @@ func (x *PinnedLedger) String() string {
 func (*PinnedLedger) ProtoMessage() {}
 
 func (x *PinnedLedger) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[6]
+	mi := &file_cached_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +853,7 @@ func (x *PinnedLedger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedLedger.ProtoReflect.Descriptor instead.
 func (*PinnedLedger) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PinnedLedger) GetImages() uint64 {
@@ -620,7 +900,7 @@ type PrefetchLedger struct {
 
 func (x *PrefetchLedger) Reset() {
 	*x = PrefetchLedger{}
-	mi := &file_cached_v1_admin_proto_msgTypes[7]
+	mi := &file_cached_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +912,7 @@ func (x *PrefetchLedger) String() string {
 func (*PrefetchLedger) ProtoMessage() {}
 
 func (x *PrefetchLedger) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[7]
+	mi := &file_cached_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +925,7 @@ func (x *PrefetchLedger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrefetchLedger.ProtoReflect.Descriptor instead.
 func (*PrefetchLedger) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PrefetchLedger) GetUsed() *Count {
@@ -712,7 +992,7 @@ type WorkloadPrefetch struct {
 
 func (x *WorkloadPrefetch) Reset() {
 	*x = WorkloadPrefetch{}
-	mi := &file_cached_v1_admin_proto_msgTypes[8]
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +1004,7 @@ func (x *WorkloadPrefetch) String() string {
 func (*WorkloadPrefetch) ProtoMessage() {}
 
 func (x *WorkloadPrefetch) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[8]
+	mi := &file_cached_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +1017,7 @@ func (x *WorkloadPrefetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadPrefetch.ProtoReflect.Descriptor instead.
 func (*WorkloadPrefetch) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WorkloadPrefetch) GetImage() string {
@@ -795,7 +1075,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_cached_v1_admin_proto_msgTypes[9]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +1087,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[9]
+	mi := &file_cached_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +1100,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Count) GetBlocks() uint64 {
@@ -852,7 +1132,7 @@ type ServedCount struct {
 
 func (x *ServedCount) Reset() {
 	*x = ServedCount{}
-	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	mi := &file_cached_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +1144,7 @@ func (x *ServedCount) String() string {
 func (*ServedCount) ProtoMessage() {}
 
 func (x *ServedCount) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[10]
+	mi := &file_cached_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +1157,7 @@ func (x *ServedCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServedCount.ProtoReflect.Descriptor instead.
 func (*ServedCount) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ServedCount) GetTier() Tier {
@@ -914,7 +1194,7 @@ type CauseCount struct {
 
 func (x *CauseCount) Reset() {
 	*x = CauseCount{}
-	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	mi := &file_cached_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1206,7 @@ func (x *CauseCount) String() string {
 func (*CauseCount) ProtoMessage() {}
 
 func (x *CauseCount) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[11]
+	mi := &file_cached_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1219,7 @@ func (x *CauseCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CauseCount.ProtoReflect.Descriptor instead.
 func (*CauseCount) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CauseCount) GetCause() Cause {
@@ -971,7 +1251,7 @@ type TierUsage struct {
 
 func (x *TierUsage) Reset() {
 	*x = TierUsage{}
-	mi := &file_cached_v1_admin_proto_msgTypes[12]
+	mi := &file_cached_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -983,7 +1263,7 @@ func (x *TierUsage) String() string {
 func (*TierUsage) ProtoMessage() {}
 
 func (x *TierUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[12]
+	mi := &file_cached_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -996,7 +1276,7 @@ func (x *TierUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierUsage.ProtoReflect.Descriptor instead.
 func (*TierUsage) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TierUsage) GetTier() Tier {
@@ -1035,7 +1315,7 @@ type ImageLedger struct {
 
 func (x *ImageLedger) Reset() {
 	*x = ImageLedger{}
-	mi := &file_cached_v1_admin_proto_msgTypes[13]
+	mi := &file_cached_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1327,7 @@ func (x *ImageLedger) String() string {
 func (*ImageLedger) ProtoMessage() {}
 
 func (x *ImageLedger) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[13]
+	mi := &file_cached_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1340,7 @@ func (x *ImageLedger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageLedger.ProtoReflect.Descriptor instead.
 func (*ImageLedger) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ImageLedger) GetImage() string {
@@ -1093,7 +1373,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_cached_v1_admin_proto_msgTypes[14]
+	mi := &file_cached_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1385,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[14]
+	mi := &file_cached_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1398,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 // A GetStatusResponse describes a daemon.
@@ -1151,7 +1431,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_cached_v1_admin_proto_msgTypes[15]
+	mi := &file_cached_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1443,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[15]
+	mi := &file_cached_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1456,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetStatusResponse) GetVersion() string {
@@ -1271,7 +1551,7 @@ type ZoneStatus struct {
 
 func (x *ZoneStatus) Reset() {
 	*x = ZoneStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[16]
+	mi := &file_cached_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1563,7 @@ func (x *ZoneStatus) String() string {
 func (*ZoneStatus) ProtoMessage() {}
 
 func (x *ZoneStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[16]
+	mi := &file_cached_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1576,7 @@ func (x *ZoneStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ZoneStatus.ProtoReflect.Descriptor instead.
 func (*ZoneStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ZoneStatus) GetName() string {
@@ -1360,7 +1640,7 @@ type TreeStatus struct {
 
 func (x *TreeStatus) Reset() {
 	*x = TreeStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[17]
+	mi := &file_cached_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1652,7 @@ func (x *TreeStatus) String() string {
 func (*TreeStatus) ProtoMessage() {}
 
 func (x *TreeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[17]
+	mi := &file_cached_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1665,7 @@ func (x *TreeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeStatus.ProtoReflect.Descriptor instead.
 func (*TreeStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TreeStatus) GetImage() string {
@@ -1457,7 +1737,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[18]
+	mi := &file_cached_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1749,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[18]
+	mi := &file_cached_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1762,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PeerStatus) GetName() string {
@@ -1584,7 +1864,7 @@ type OriginStatus struct {
 
 func (x *OriginStatus) Reset() {
 	*x = OriginStatus{}
-	mi := &file_cached_v1_admin_proto_msgTypes[19]
+	mi := &file_cached_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1596,7 +1876,7 @@ func (x *OriginStatus) String() string {
 func (*OriginStatus) ProtoMessage() {}
 
 func (x *OriginStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cached_v1_admin_proto_msgTypes[19]
+	mi := &file_cached_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1609,7 +1889,7 @@ func (x *OriginStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OriginStatus.ProtoReflect.Descriptor instead.
 func (*OriginStatus) Descriptor() ([]byte, []int) {
-	return file_cached_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_cached_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OriginStatus) GetUrl() string {
@@ -1637,7 +1917,7 @@ var File_cached_v1_admin_proto protoreflect.FileDescriptor
 
 const file_cached_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x15cached/v1/admin.proto\x12\tcached.v1\x1a\x15cached/v1/block.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x01\n" +
+	"\x15cached/v1/admin.proto\x12\tcached.v1\x1a\x15cached/v1/block.proto\x1a\x15cached/v1/image.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x01\n" +
 	"\x10DrillZoneRequest\x12\x14\n" +
 	"\x05nodes\x18\x01 \x03(\tR\x05nodes\x121\n" +
 	"\x06before\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06before\x12/\n" +
@@ -1652,7 +1932,22 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x06errors\x18\x05 \x01(\x04R\x06errors\x123\n" +
 	"\forigin_reads\x18\x06 \x01(\v2\x10.cached.v1.CountR\voriginReads\x12(\n" +
 	"\x10origin_in_flight\x18\a \x01(\x04R\x0eoriginInFlight\x12\x18\n" +
-	"\aproblem\x18\b \x01(\tR\aproblem\"\x12\n" +
+	"\aproblem\x18\b \x01(\tR\aproblem\"G\n" +
+	"\x13ExplainImageRequest\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1a\n" +
+	"\bworkload\x18\x02 \x01(\tR\bworkload\"\xe7\x01\n" +
+	"\x14ExplainImageResponse\x12/\n" +
+	"\x05basis\x18\x01 \x01(\x0e2\x19.cached.v1.ResidencyBasisR\x05basis\x12\x16\n" +
+	"\x06blocks\x18\x02 \x01(\x04R\x06blocks\x12\x16\n" +
+	"\x06looked\x18\x03 \x01(\x04R\x06looked\x12-\n" +
+	"\x06places\x18\x04 \x03(\v2\x15.cached.v1.BlockPlaceR\x06places\x12\x1c\n" +
+	"\tadmission\x18\x05 \x01(\tR\tadmission\x12!\n" +
+	"\fdisk_problem\x18\x06 \x01(\tR\vdiskProblem\"w\n" +
+	"\n" +
+	"BlockPlace\x12+\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x15.cached.v1.BlockStateR\x05state\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\x12&\n" +
+	"\x05count\x18\x03 \x01(\v2\x10.cached.v1.CountR\x05count\"\x12\n" +
 	"\x10GetLedgerRequest\">\n" +
 	"\x11GetLedgerResponse\x12)\n" +
 	"\x06ledger\x18\x01 \x01(\v2\x11.cached.v1.LedgerR\x06ledger\"\xa4\x04\n" +
@@ -1762,11 +2057,21 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x12DRILL_STATE_BEFORE\x10\x01\x12\x15\n" +
 	"\x11DRILL_STATE_EMPTY\x10\x02\x12\x14\n" +
 	"\x10DRILL_STATE_DONE\x10\x03\x12\x16\n" +
-	"\x12DRILL_STATE_FAILED\x10\x042\xf2\x01\n" +
+	"\x12DRILL_STATE_FAILED\x10\x04*\xc1\x01\n" +
+	"\n" +
+	"BlockState\x12\x1b\n" +
+	"\x17BLOCK_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12BLOCK_STATE_MEMORY\x10\x01\x12\x14\n" +
+	"\x10BLOCK_STATE_DISK\x10\x02\x12\x17\n" +
+	"\x13BLOCK_STATE_EVICTED\x10\x03\x12\x1c\n" +
+	"\x18BLOCK_STATE_NOT_ADMITTED\x10\x04\x12\x17\n" +
+	"\x13BLOCK_STATE_NO_DISK\x10\x05\x12\x18\n" +
+	"\x14BLOCK_STATE_NOT_READ\x10\x062\xc8\x02\n" +
 	"\fAdminService\x12K\n" +
 	"\tGetLedger\x12\x1b.cached.v1.GetLedgerRequest\x1a\x1c.cached.v1.GetLedgerResponse\"\x03\x90\x02\x01\x12K\n" +
 	"\tGetStatus\x12\x1b.cached.v1.GetStatusRequest\x1a\x1c.cached.v1.GetStatusResponse\"\x03\x90\x02\x01\x12H\n" +
-	"\tDrillZone\x12\x1b.cached.v1.DrillZoneRequest\x1a\x1c.cached.v1.DrillZoneResponse0\x01B3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
+	"\tDrillZone\x12\x1b.cached.v1.DrillZoneRequest\x1a\x1c.cached.v1.DrillZoneResponse0\x01\x12T\n" +
+	"\fExplainImage\x12\x1e.cached.v1.ExplainImageRequest\x1a\x1f.cached.v1.ExplainImageResponse\"\x03\x90\x02\x01B3Z1github.com/zonecache/cached/api/cachedv1;cachedv1b\x06proto3"
 
 var (
 	file_cached_v1_admin_proto_rawDescOnce sync.Once
@@ -1780,84 +2085,95 @@ func file_cached_v1_admin_proto_rawDescGZIP() []byte {
 	return file_cached_v1_admin_proto_rawDescData
 }
 
-var file_cached_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_cached_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_cached_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_cached_v1_admin_proto_goTypes = []any{
 	(DrillState)(0),               // 0: cached.v1.DrillState
-	(*DrillZoneRequest)(nil),      // 1: cached.v1.DrillZoneRequest
-	(*DrillZoneResponse)(nil),     // 2: cached.v1.DrillZoneResponse
-	(*NodeDrill)(nil),             // 3: cached.v1.NodeDrill
-	(*GetLedgerRequest)(nil),      // 4: cached.v1.GetLedgerRequest
-	(*GetLedgerResponse)(nil),     // 5: cached.v1.GetLedgerResponse
-	(*Ledger)(nil),                // 6: cached.v1.Ledger
-	(*PinnedLedger)(nil),          // 7: cached.v1.PinnedLedger
-	(*PrefetchLedger)(nil),        // 8: cached.v1.PrefetchLedger
-	(*WorkloadPrefetch)(nil),      // 9: cached.v1.WorkloadPrefetch
-	(*Count)(nil),                 // 10: cached.v1.Count
-	(*ServedCount)(nil),           // 11: cached.v1.ServedCount
-	(*CauseCount)(nil),            // 12: cached.v1.CauseCount
-	(*TierUsage)(nil),             // 13: cached.v1.TierUsage
-	(*ImageLedger)(nil),           // 14: cached.v1.ImageLedger
-	(*GetStatusRequest)(nil),      // 15: cached.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 16: cached.v1.GetStatusResponse
-	(*ZoneStatus)(nil),            // 17: cached.v1.ZoneStatus
-	(*TreeStatus)(nil),            // 18: cached.v1.TreeStatus
-	(*PeerStatus)(nil),            // 19: cached.v1.PeerStatus
-	(*OriginStatus)(nil),          // 20: cached.v1.OriginStatus
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(Tier)(0),                     // 23: cached.v1.Tier
-	(Cause)(0),                    // 24: cached.v1.Cause
+	(BlockState)(0),               // 1: cached.v1.BlockState
+	(*DrillZoneRequest)(nil),      // 2: cached.v1.DrillZoneRequest
+	(*DrillZoneResponse)(nil),     // 3: cached.v1.DrillZoneResponse
+	(*NodeDrill)(nil),             // 4: cached.v1.NodeDrill
+	(*ExplainImageRequest)(nil),   // 5: cached.v1.ExplainImageRequest
+	(*ExplainImageResponse)(nil),  // 6: cached.v1.ExplainImageResponse
+	(*BlockPlace)(nil),            // 7: cached.v1.BlockPlace
+	(*GetLedgerRequest)(nil),      // 8: cached.v1.GetLedgerRequest
+	(*GetLedgerResponse)(nil),     // 9: cached.v1.GetLedgerResponse
+	(*Ledger)(nil),                // 10: cached.v1.Ledger
+	(*PinnedLedger)(nil),          // 11: cached.v1.PinnedLedger
+	(*PrefetchLedger)(nil),        // 12: cached.v1.PrefetchLedger
+	(*WorkloadPrefetch)(nil),      // 13: cached.v1.WorkloadPrefetch
+	(*Count)(nil),                 // 14: cached.v1.Count
+	(*ServedCount)(nil),           // 15: cached.v1.ServedCount
+	(*CauseCount)(nil),            // 16: cached.v1.CauseCount
+	(*TierUsage)(nil),             // 17: cached.v1.TierUsage
+	(*ImageLedger)(nil),           // 18: cached.v1.ImageLedger
+	(*GetStatusRequest)(nil),      // 19: cached.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),     // 20: cached.v1.GetStatusResponse
+	(*ZoneStatus)(nil),            // 21: cached.v1.ZoneStatus
+	(*TreeStatus)(nil),            // 22: cached.v1.TreeStatus
+	(*PeerStatus)(nil),            // 23: cached.v1.PeerStatus
+	(*OriginStatus)(nil),          // 24: cached.v1.OriginStatus
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(ResidencyBasis)(0),           // 26: cached.v1.ResidencyBasis
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(Tier)(0),                     // 28: cached.v1.Tier
+	(Cause)(0),                    // 29: cached.v1.Cause
 }
 var file_cached_v1_admin_proto_depIdxs = []int32{
-	21, // 0: cached.v1.DrillZoneRequest.before:type_name -> google.protobuf.Duration
-	21, // 1: cached.v1.DrillZoneRequest.empty:type_name -> google.protobuf.Duration
-	3,  // 2: cached.v1.DrillZoneResponse.node:type_name -> cached.v1.NodeDrill
+	25, // 0: cached.v1.DrillZoneRequest.before:type_name -> google.protobuf.Duration
+	25, // 1: cached.v1.DrillZoneRequest.empty:type_name -> google.protobuf.Duration
+	4,  // 2: cached.v1.DrillZoneResponse.node:type_name -> cached.v1.NodeDrill
 	0,  // 3: cached.v1.NodeDrill.state:type_name -> cached.v1.DrillState
-	21, // 4: cached.v1.NodeDrill.elapsed:type_name -> google.protobuf.Duration
-	10, // 5: cached.v1.NodeDrill.served:type_name -> cached.v1.Count
-	10, // 6: cached.v1.NodeDrill.origin_reads:type_name -> cached.v1.Count
-	6,  // 7: cached.v1.GetLedgerResponse.ledger:type_name -> cached.v1.Ledger
-	22, // 8: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
-	10, // 9: cached.v1.Ledger.requests:type_name -> cached.v1.Count
-	11, // 10: cached.v1.Ledger.served:type_name -> cached.v1.ServedCount
-	12, // 11: cached.v1.Ledger.errors:type_name -> cached.v1.CauseCount
-	10, // 12: cached.v1.Ledger.origin_reads:type_name -> cached.v1.Count
-	13, // 13: cached.v1.Ledger.tiers:type_name -> cached.v1.TierUsage
-	14, // 14: cached.v1.Ledger.images:type_name -> cached.v1.ImageLedger
-	8,  // 15: cached.v1.Ledger.prefetch:type_name -> cached.v1.PrefetchLedger
-	7,  // 16: cached.v1.Ledger.pinned:type_name -> cached.v1.PinnedLedger
-	10, // 17: cached.v1.PinnedLedger.kept:type_name -> cached.v1.Count
-	10, // 18: cached.v1.PrefetchLedger.used:type_name -> cached.v1.Count
-	10, // 19: cached.v1.PrefetchLedger.late:type_name -> cached.v1.Count
-	10, // 20: cached.v1.PrefetchLedger.wasted:type_name -> cached.v1.Count
-	10, // 21: cached.v1.PrefetchLedger.pending:type_name -> cached.v1.Count
-	9,  // 22: cached.v1.PrefetchLedger.workloads:type_name -> cached.v1.WorkloadPrefetch
-	23, // 23: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
-	24, // 24: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
-	10, // 25: cached.v1.ServedCount.count:type_name -> cached.v1.Count
-	24, // 26: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
-	23, // 27: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
-	11, // 28: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
-	21, // 29: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
-	13, // 30: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
-	20, // 31: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
-	17, // 32: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
-	19, // 33: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
-	18, // 34: cached.v1.ZoneStatus.trees:type_name -> cached.v1.TreeStatus
-	10, // 35: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
-	10, // 36: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
-	4,  // 37: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
-	15, // 38: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
-	1,  // 39: cached.v1.AdminService.DrillZone:input_type -> cached.v1.DrillZoneRequest
-	5,  // 40: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
-	16, // 41: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
-	2,  // 42: cached.v1.AdminService.DrillZone:output_type -> cached.v1.DrillZoneResponse
-	40, // [40:43] is the sub-list for method output_type
-	37, // [37:40] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	25, // 4: cached.v1.NodeDrill.elapsed:type_name -> google.protobuf.Duration
+	14, // 5: cached.v1.NodeDrill.served:type_name -> cached.v1.Count
+	14, // 6: cached.v1.NodeDrill.origin_reads:type_name -> cached.v1.Count
+	26, // 7: cached.v1.ExplainImageResponse.basis:type_name -> cached.v1.ResidencyBasis
+	7,  // 8: cached.v1.ExplainImageResponse.places:type_name -> cached.v1.BlockPlace
+	1,  // 9: cached.v1.BlockPlace.state:type_name -> cached.v1.BlockState
+	14, // 10: cached.v1.BlockPlace.count:type_name -> cached.v1.Count
+	10, // 11: cached.v1.GetLedgerResponse.ledger:type_name -> cached.v1.Ledger
+	27, // 12: cached.v1.Ledger.since:type_name -> google.protobuf.Timestamp
+	14, // 13: cached.v1.Ledger.requests:type_name -> cached.v1.Count
+	15, // 14: cached.v1.Ledger.served:type_name -> cached.v1.ServedCount
+	16, // 15: cached.v1.Ledger.errors:type_name -> cached.v1.CauseCount
+	14, // 16: cached.v1.Ledger.origin_reads:type_name -> cached.v1.Count
+	17, // 17: cached.v1.Ledger.tiers:type_name -> cached.v1.TierUsage
+	18, // 18: cached.v1.Ledger.images:type_name -> cached.v1.ImageLedger
+	12, // 19: cached.v1.Ledger.prefetch:type_name -> cached.v1.PrefetchLedger
+	11, // 20: cached.v1.Ledger.pinned:type_name -> cached.v1.PinnedLedger
+	14, // 21: cached.v1.PinnedLedger.kept:type_name -> cached.v1.Count
+	14, // 22: cached.v1.PrefetchLedger.used:type_name -> cached.v1.Count
+	14, // 23: cached.v1.PrefetchLedger.late:type_name -> cached.v1.Count
+	14, // 24: cached.v1.PrefetchLedger.wasted:type_name -> cached.v1.Count
+	14, // 25: cached.v1.PrefetchLedger.pending:type_name -> cached.v1.Count
+	13, // 26: cached.v1.PrefetchLedger.workloads:type_name -> cached.v1.WorkloadPrefetch
+	28, // 27: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
+	29, // 28: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
+	14, // 29: cached.v1.ServedCount.count:type_name -> cached.v1.Count
+	29, // 30: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
+	28, // 31: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
+	15, // 32: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
+	25, // 33: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	17, // 34: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
+	24, // 35: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
+	21, // 36: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
+	23, // 37: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
+	22, // 38: cached.v1.ZoneStatus.trees:type_name -> cached.v1.TreeStatus
+	14, // 39: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
+	14, // 40: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
+	8,  // 41: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
+	19, // 42: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
+	2,  // 43: cached.v1.AdminService.DrillZone:input_type -> cached.v1.DrillZoneRequest
+	5,  // 44: cached.v1.AdminService.ExplainImage:input_type -> cached.v1.ExplainImageRequest
+	9,  // 45: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
+	20, // 46: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
+	3,  // 47: cached.v1.AdminService.DrillZone:output_type -> cached.v1.DrillZoneResponse
+	6,  // 48: cached.v1.AdminService.ExplainImage:output_type -> cached.v1.ExplainImageResponse
+	45, // [45:49] is the sub-list for method output_type
+	41, // [41:45] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_admin_proto_init() }
@@ -1866,13 +2182,14 @@ func file_cached_v1_admin_proto_init() {
 		return
 	}
 	file_cached_v1_block_proto_init()
+	file_cached_v1_image_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cached_v1_admin_proto_rawDesc), len(file_cached_v1_admin_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   20,
+			NumEnums:      2,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,6 +21,7 @@ type adminService struct {
 	door    *door
 	starts  *starts
 	pins    *pinner
+	holders *holders
 	started time.Time
 	listen  string
 	admin   string

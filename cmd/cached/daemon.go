@@ -47,6 +47,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	starts := newStarts(n, log)
 	books.starts = starts
 	d.looks, d.holders = n.residents, newHolders(n, n.residents, log)
+	books.holders = d.holders
 	d.prepare = newPreparer(n, prepareDir(filepath.Join(cfg.DataDir, "preparations"), log), log)
 	d.warmer, d.pins = newWarmer(n, cfg.Zone.Node, log), newPinner(n, cfg, log)
 	d.prepare.ready, books.pins = d.pins.look, d.pins

@@ -20,9 +20,10 @@ func newExplainCommand() *cobra.Command {
 		Use:   "explain IMAGE",
 		Short: "Show which tier served which share of an image, and why",
 		Long: `Show from where this host's daemon served an image since it began: its memory (l1), its
-disk (l2), the zone (l3) or the object store (l4), for programs and ahead of them; how much
-of what starts need it holds now, and who holds most; and what follows from that for the next
-start. Reads are counted by the name they were made under.`,
+disk (l2), the zone (l3) or the object store (l4), for programs and ahead of them; where the
+blocks are now that starts need, and why those that are not here are not: evicted, not admitted
+because another node owns them, or never read; who holds most; and what follows from that for
+the next start. Reads are counted by the name they were made under.`,
 		Example: "  cached explain flask:v1 --workload serve",
 		Args:    cobra.ExactArgs(1),
 	}
@@ -48,9 +49,12 @@ start. Reads are counted by the name they were made under.`,
 type explanation struct {
 	Image string         `json:"image"`
 	Rows  []explainedRow `json:"served"`
-	Where whereReport    `json:"where"`
-	Here  *float64       `json:"here"` // what this host holds of it; null: not known
-	Why   []string       `json:"why"`
+	// Places are where the blocks are that starts need; of many blocks a sample.
+	Places []explainedPlace `json:"places"`
+	Looked uint64           `json:"looked_at"`
+	Where  whereReport      `json:"where"`
+	Here   *float64         `json:"here"` // what this host holds of it; null: not known
+	Why    []string         `json:"why"`
 }
 
 // An explainedRow is what one tier has served.
@@ -76,7 +80,11 @@ func explain(ctx context.Context, client *api.Client, image, workload string) (*
 	if err != nil {
 		return nil, err
 	}
-	e := &explanation{Image: image, Where: newWhereReport(where), Why: []string{}}
+	places, err := client.Explain(ctx, &cachedv1.ExplainImageRequest{Image: image, Workload: workload})
+	if err != nil {
+		return nil, err
+	}
+	e := &explanation{Image: image, Where: newWhereReport(where), Places: newPlaces(places, image), Looked: places.GetLooked(), Why: []string{}}
 	e.count(ledger)
 	self := status.GetZone().GetNode()
 	for i, n := range e.Where.Nodes {
@@ -154,7 +162,7 @@ func (e *explanation) reason(p *cachedv1.PrefetchLedger, workload string) {
 	case *e.Here <= hardly:
 		say("nobody is known to hold what starts need: the next start in this zone reads the object store once for each block (`cached prepare %s` does so now)", e.Image)
 	default:
-		say("this host holds %s of what starts need: the rest was evicted or never read; `cached pin %s` keeps it", percent(*e.Here), e.Image)
+		say("this host holds %s of what starts need", percent(*e.Here))
 	}
 	if n := e.Rows[len(e.Rows)-1]; n.Share > 1-nearly && read > 0 {
 		say("%s of the bytes came from the object store: first reads in this zone, or blocks that no tier has kept", percent(n.Share))
@@ -176,6 +184,14 @@ func (e *explanation) print(w io.Writer) error {
 	fmt.Fprintln(tw, "TIER\tSERVED PROGRAMS\tSHARE\tREAD AHEAD")
 	for _, r := range e.Rows {
 		fmt.Fprintf(tw, "%s\t%d blocks, %s\t%s\t%d blocks, %s\n", r.Tier, r.Blocks, humanize.IBytes(r.Bytes), percent(r.Share), r.AheadBlocks, humanize.IBytes(r.AheadBytes))
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nwhat starts need, %d blocks looked for:\n", e.Looked)
+	fmt.Fprintln(tw, "STATE\tBLOCKS\tSHARE\tWHY")
+	for _, p := range e.Places {
+		fmt.Fprintf(tw, "%s\t%d, %s\t%s\t%s\n", p.State, p.Blocks, humanize.IBytes(p.Bytes), percent(p.Share), p.Why)
 	}
 	if err := tw.Flush(); err != nil {
 		return err

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"github.com/zonecache/cached/block"
 )
@@ -15,9 +16,10 @@ const (
 // a set-associative table of (fingerprint, time), where time counts insertions
 // and an entry older than the ghost's size has expired. It costs 8 to 16 bytes
 // for each block of its size. A false match (one lookup in 2^29) only puts a
-// block into the wrong log. Only the writer uses it.
+// block into the wrong log.
 type ghost struct {
-	size    uint32 // blocks remembered
+	mu      sync.Mutex // the writer's, but for those who ask what was evicted
+	size    uint32     // blocks remembered
 	clock   uint32
 	entries []uint64 // fingerprint<<32 | time, zero when free
 }
@@ -25,6 +27,12 @@ type ghost struct {
 // resize makes the ghost remember n blocks. A ghost that must grow starts
 // afresh: it grows while the tier fills up, when little was evicted.
 func (g *ghost) resize(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.resizeLocked(n)
+}
+
+func (g *ghost) resizeLocked(n int) {
 	n = max(n, minGhostSize)
 	if n > len(g.entries) {
 		buckets := 1
@@ -48,8 +56,10 @@ func (g *ghost) fresh(entry uint64) bool {
 
 // add remembers id, in place of the oldest entry of its bucket.
 func (g *ghost) add(id block.ID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if len(g.entries) == 0 {
-		g.resize(minGhostSize)
+		g.resizeLocked(minGhostSize)
 	}
 	g.clock++
 	bucket, print := g.bucket(id)
@@ -68,15 +78,33 @@ func (g *ghost) add(id block.ID) {
 
 // take reports whether id was evicted lately, and forgets it.
 func (g *ghost) take(id block.ID) bool {
-	if len(g.entries) == 0 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := g.findLocked(id)
+	if e == nil {
 		return false
+	}
+	*e = 0
+	return true
+}
+
+// remembers reports whether id was evicted lately.
+func (g *ghost) remembers(id block.ID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.findLocked(id) != nil
+}
+
+// findLocked returns the entry of an id, or nil.
+func (g *ghost) findLocked(id block.ID) *uint64 {
+	if len(g.entries) == 0 {
+		return nil
 	}
 	bucket, print := g.bucket(id)
 	for i, e := range bucket {
 		if e>>32 == print && g.fresh(e) {
-			bucket[i] = 0
-			return true
+			return &bucket[i]
 		}
 	}
-	return false
+	return nil
 }

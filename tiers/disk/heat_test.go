@@ -65,6 +65,10 @@ func TestGhostRemembersTheLatest(t *testing.T) {
 	if g.take(ghostID(4*size - 1)) {
 		t.Error("an id was taken twice")
 	}
+	g.add(ghostID(1))
+	if !g.remembers(ghostID(1)) || !g.remembers(ghostID(1)) || g.remembers(ghostID(4*size-1)) {
+		t.Error("asking changes what is remembered")
+	}
 }
 
 func TestEmptyGhost(t *testing.T) {

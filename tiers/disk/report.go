@@ -5,12 +5,20 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/zonecache/cached/block"
 )
 
 // What whoever watches a tier asks of it one by one; see [Tier.Stats] for all.
 
 // Evictions returns how many blocks were dropped to make room.
 func (t *Tier) Evictions() int64 { return t.counters.evicted.Load() }
+
+// Evicted reports whether the tier had a block, and dropped it lately to make room: it
+// remembers about as many as it can hold, since it was opened.
+func (t *Tier) Evicted(id block.ID) bool {
+	return t.writer != nil && t.writer.policy.ghost.remembers(id) && !t.Has(id)
+}
 
 // Declines returns how many offered blocks were not accepted, for any reason.
 func (t *Tier) Declines() int64 {

@@ -39,6 +39,9 @@ const (
 	AdminServiceGetStatusProcedure = "/cached.v1.AdminService/GetStatus"
 	// AdminServiceDrillZoneProcedure is the fully-qualified name of the AdminService's DrillZone RPC.
 	AdminServiceDrillZoneProcedure = "/cached.v1.AdminService/DrillZone"
+	// AdminServiceExplainImageProcedure is the fully-qualified name of the AdminService's ExplainImage
+	// RPC.
+	AdminServiceExplainImageProcedure = "/cached.v1.AdminService/ExplainImage"
 )
 
 // AdminServiceClient is a client for the cached.v1.AdminService service.
@@ -54,6 +57,9 @@ type AdminServiceClient interface {
 	// Errors: INVALID_ARGUMENT (unknown node, durations out of bounds),
 	// PERMISSION_DENIED (not an operator).
 	DrillZone(context.Context, *cachedv1.DrillZoneRequest) (*connect.ServerStreamForClient[cachedv1.DrillZoneResponse], error)
+	// ExplainImage looks for the blocks that starts of an image need in the tiers of
+	// this host, and says why those that are not here are not. It reads none of them.
+	ExplainImage(context.Context, *cachedv1.ExplainImageRequest) (*cachedv1.ExplainImageResponse, error)
 }
 
 // NewAdminServiceClient constructs a client for the cached.v1.AdminService service. By default, it
@@ -87,14 +93,22 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("DrillZone")),
 			connect.WithClientOptions(opts...),
 		),
+		explainImage: connect.NewClient[cachedv1.ExplainImageRequest, cachedv1.ExplainImageResponse](
+			httpClient,
+			baseURL+AdminServiceExplainImageProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ExplainImage")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // adminServiceClient implements AdminServiceClient.
 type adminServiceClient struct {
-	getLedger *connect.Client[cachedv1.GetLedgerRequest, cachedv1.GetLedgerResponse]
-	getStatus *connect.Client[cachedv1.GetStatusRequest, cachedv1.GetStatusResponse]
-	drillZone *connect.Client[cachedv1.DrillZoneRequest, cachedv1.DrillZoneResponse]
+	getLedger    *connect.Client[cachedv1.GetLedgerRequest, cachedv1.GetLedgerResponse]
+	getStatus    *connect.Client[cachedv1.GetStatusRequest, cachedv1.GetStatusResponse]
+	drillZone    *connect.Client[cachedv1.DrillZoneRequest, cachedv1.DrillZoneResponse]
+	explainImage *connect.Client[cachedv1.ExplainImageRequest, cachedv1.ExplainImageResponse]
 }
 
 // GetLedger calls cached.v1.AdminService.GetLedger.
@@ -120,6 +134,15 @@ func (c *adminServiceClient) DrillZone(ctx context.Context, req *cachedv1.DrillZ
 	return c.drillZone.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// ExplainImage calls cached.v1.AdminService.ExplainImage.
+func (c *adminServiceClient) ExplainImage(ctx context.Context, req *cachedv1.ExplainImageRequest) (*cachedv1.ExplainImageResponse, error) {
+	response, err := c.explainImage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AdminServiceHandler is an implementation of the cached.v1.AdminService service.
 type AdminServiceHandler interface {
 	// GetLedger returns the counts since the daemon's start.
@@ -133,6 +156,9 @@ type AdminServiceHandler interface {
 	// Errors: INVALID_ARGUMENT (unknown node, durations out of bounds),
 	// PERMISSION_DENIED (not an operator).
 	DrillZone(context.Context, *cachedv1.DrillZoneRequest, *connect.ServerStream[cachedv1.DrillZoneResponse]) error
+	// ExplainImage looks for the blocks that starts of an image need in the tiers of
+	// this host, and says why those that are not here are not. It reads none of them.
+	ExplainImage(context.Context, *cachedv1.ExplainImageRequest) (*cachedv1.ExplainImageResponse, error)
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -162,6 +188,13 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("DrillZone")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceExplainImageHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceExplainImageProcedure,
+		svc.ExplainImage,
+		connect.WithSchema(adminServiceMethods.ByName("ExplainImage")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/cached.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AdminServiceGetLedgerProcedure:
@@ -170,6 +203,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceGetStatusHandler.ServeHTTP(w, r)
 		case AdminServiceDrillZoneProcedure:
 			adminServiceDrillZoneHandler.ServeHTTP(w, r)
+		case AdminServiceExplainImageProcedure:
+			adminServiceExplainImageHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -189,4 +224,8 @@ func (UnimplementedAdminServiceHandler) GetStatus(context.Context, *cachedv1.Get
 
 func (UnimplementedAdminServiceHandler) DrillZone(context.Context, *cachedv1.DrillZoneRequest, *connect.ServerStream[cachedv1.DrillZoneResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.AdminService.DrillZone is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ExplainImage(context.Context, *cachedv1.ExplainImageRequest) (*cachedv1.ExplainImageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cached.v1.AdminService.ExplainImage is not implemented"))
 }
