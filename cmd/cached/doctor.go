@@ -2,15 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/zonecache/cached/api"
-	"github.com/zonecache/cached/block"
 )
 
 func newDoctorCommand() *cobra.Command {
@@ -18,9 +13,10 @@ func newDoctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check this host, the origin and the zone, and say what to do",
 		Long: `Look at all that a daemon with this configuration needs, and say what is wrong and what to
-do about it: memory, the disk and its speed, the object store, the clock, certificates and
-seeds of the zone, and what the kernel can mount. Flags, environment and file are those of
-'cached serve'; it may run beside the daemon.
+do about it: the configuration itself, memory, the disk and its speed, the object store and
+its latency, the clock, certificates, tenants, gossip keys and seeds of the zone, what the kernel
+can mount, ports, and, where the daemon runs, what it says of itself and of its peers. Flags,
+environment and file are those of 'cached serve'; it may run beside the daemon.
 
 It makes the directories that the daemon would make, writes 64 MiB to that of L2 and removes
 them, and asks the object store a few times. The exit status is 1 if something keeps the daemon from working.`,
@@ -30,15 +26,14 @@ them, and asks the object store a few times. The exit status is 1 if something k
 	load := addConfigFlags(cmd, bindFlags)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := load()
-		if err != nil {
-			return err
-		}
+		cfg, invalid := load()
 		d := &doctor{cfg: cfg}
 		if !*asJSON {
 			d.tell = func(f finding) { f.print(cmd.OutOrStdout()) }
 		}
-		d.examine(cmd.Context())
+		if d.config(invalid) {
+			d.examine(cmd.Context())
+		}
 		if *asJSON {
 			if err := printJSON(cmd.OutOrStdout(), d.found); err != nil {
 				return err
@@ -104,39 +99,14 @@ func (d *doctor) count(v verdict) int {
 	return n
 }
 
-// slowDaemon is how long the daemon may take to answer.
-const slowDaemon = 3 * time.Second
-
 func (d *doctor) examine(ctx context.Context) {
 	d.memory()
 	d.descriptors()
 	d.disk()
 	d.origins(ctx)
 	d.clock(ctx)
+	d.agents(ctx)
 	d.zone(ctx)
 	d.kernel()
 	d.daemon(ctx)
-}
-
-// daemon asks the one that may run here what it complains of.
-func (d *doctor) daemon(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, slowDaemon)
-	defer cancel()
-	client, err := api.NewClient(d.cfg.agentsURL(), api.ClientOptions{})
-	if err != nil {
-		d.note("daemon", doubted, "", "cannot be asked: %v", err)
-		return
-	}
-	defer client.Close()
-	st, err := client.Status(ctx)
-	switch {
-	case errors.Is(err, api.ErrDenied), errors.Is(err, block.ErrUnauthenticated):
-		d.note("daemon", sound, "", "runs at %s, and answers operators only", client.URL())
-	case err != nil:
-		d.note("daemon", sound, "", "none runs at %s", client.URL())
-	case len(st.GetNotReady()) > 0:
-		d.note("daemon", doubted, "see what failed above", "runs at %s and is not ready: %s", client.URL(), st.GetNotReady()[0])
-	default:
-		d.note("daemon", sound, "", "runs at %s, version %s", client.URL(), st.GetVersion())
-	}
 }

@@ -157,8 +157,11 @@ func (d *doctor) kernel() {
 		d.note("mount", sound, "", "FUSE, by fusermount3")
 		return
 	}
+	if !kernelKnows("overlay") {
+		d.note("overlay", doubted, "modprobe overlay", "the kernel knows no overlay now: mounts are read-only (no --overlay, no --runtime-bundle that writes)")
+	}
 	switch {
-	case !hasEROFS():
+	case !kernelKnows("erofs"):
 		d.note("mount", doubted, "modprobe erofs", "the kernel knows no EROFS now: images are mounted by FUSE, which is slower")
 	case !kernelAtLeast(6, 12):
 		d.note("mount", sound, "", "EROFS through a loop device (from Linux 6.12 on without one)")
@@ -167,14 +170,15 @@ func (d *doctor) kernel() {
 	}
 }
 
-func hasEROFS() bool {
+// kernelKnows reports whether a kind of file system can be mounted without loading a module.
+func kernelKnows(kind string) bool {
 	f, err := os.Open("/proc/filesystems")
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if strings.HasSuffix(lines.Text(), "\terofs") {
+		if strings.HasSuffix(lines.Text(), "\t"+kind) {
 			return true
 		}
 	}

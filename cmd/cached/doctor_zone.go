@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"time"
 
@@ -65,23 +68,17 @@ func (d *doctor) originAnswers(ctx context.Context, s *origin.Single) {
 func (d *doctor) clock(ctx context.Context) {
 	for _, raw := range d.cfg.Origins {
 		u, err := url.Parse(raw)
-		if err != nil || u.Scheme != "s3" || u.Query().Get("endpoint") == "" {
+		if err != nil || u.Scheme != "s3" {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, doctorWaits)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodHead, u.Query().Get("endpoint"), nil)
-		if err != nil {
-			continue
+		store := u.Query().Get("endpoint")
+		if store == "" {
+			store = "https://s3.amazonaws.com"
 		}
-		resp, err := (&http.Client{Timeout: doctorWaits}).Do(req)
+		theirs, err := dateOf(ctx, store, u.Query().Get("ca"))
 		if err != nil {
-			continue
-		}
-		resp.Body.Close()
-		theirs, err := http.ParseTime(resp.Header.Get("Date"))
-		if err != nil {
-			continue
+			d.note("clock", doubted, "compare it yourself: S3 refuses one that is 15 minutes off", "%s does not tell its own: %v", store, err)
+			return
 		}
 		off, v := time.Since(theirs).Abs().Truncate(time.Second), sound
 		switch {
@@ -90,9 +87,35 @@ func (d *doctor) clock(ctx context.Context) {
 		case off > clockOff:
 			v = doubted
 		}
-		d.note("clock", v, "start an NTP client (chrony)", "%s off that of %s", off, u.Query().Get("endpoint"))
+		d.note("clock", v, "start an NTP client (chrony)", "%s off that of %s", off, store)
 		return
 	}
+}
+
+// dateOf asks a store what time it is; whatever else it answers.
+func dateOf(ctx context.Context, store, ca string) (time.Time, error) {
+	transport := &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
+	if ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return time.Time{}, err
+		}
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(pem)
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	ctx, cancel := context.WithTimeout(ctx, doctorWaits)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, store, nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return time.Time{}, err
+	}
+	resp.Body.Close()
+	return http.ParseTime(resp.Header.Get("Date"))
 }
 
 // zone looks at what this node needs to be one of a zone's.
@@ -105,37 +128,18 @@ func (d *doctor) zone(ctx context.Context) {
 	if z.Insecure {
 		d.note("zone", doubted, "use --zone-tls and --gossip-keys", "nodes of %s trust whoever reaches their ports", z.Name)
 	} else {
-		d.certificate("zone", z.TLS)
+		d.certificate("zone", z.TLS, identity.Options{Accept: identity.OfNode(z.Name, z.Node)})
 		if n, err := gossip.CheckKeys(z.GossipKeys); err != nil {
 			d.note("gossip keys", broken, "`cached certs gossip-key` makes one for all nodes", "%v", err)
 		} else {
 			d.note("gossip keys", sound, "", "%d in %s", n, z.GossipKeys)
 		}
 	}
-	if d.cfg.TLS.Dir != "" {
-		d.certificate("agents", d.cfg.TLS.Dir)
-	}
 	if len(z.Seeds) == 0 {
 		d.note("seeds", sound, "", "none: this node waits for others to join it")
 		return
 	}
 	d.seeds(ctx, z)
-}
-
-func (d *doctor) certificate(use, dir string) {
-	s, err := identity.Load(dir, identity.Options{})
-	if err == nil {
-		err = s.Check()
-	}
-	if err != nil {
-		d.note("certificate", broken, "`cached certs issue` into the same directory renews it", "%s: %v", use, err)
-		return
-	}
-	left, v := time.Until(s.NotAfter()), sound
-	if left < certificateSoon {
-		v = doubted
-	}
-	d.note("certificate", v, "`cached certs issue` into the same directory renews it", "%s: valid for %d days", use, int(left.Hours()/24))
 }
 
 // seeds looks whether any of them is there.

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/zonecache/cached/identity"
+)
+
+// config is what the others look at; one that cannot be read ends the examination.
+func (d *doctor) config(err error) bool {
+	if err != nil {
+		d.note("config", broken, "`cached serve --help` and docs/config.md list all settings", "%v", err)
+		return false
+	}
+	d.note("config", sound, "", "can be read (`cached config print` shows it)")
+	return true
+}
+
+// agents looks at what agents prove themselves by.
+func (d *doctor) agents(context.Context) {
+	if d.cfg.TLS.Dir != "" {
+		d.certificate("agents", d.cfg.TLS.Dir, identity.Options{})
+	}
+	if d.cfg.Auth.Tenants == "" {
+		return
+	}
+	if _, err := openTenants(d.cfg.Auth.Tenants, slog.New(slog.DiscardHandler)); err != nil {
+		d.note("tenants", broken, "see docs/security.md", "%v", err)
+		return
+	}
+	d.note("tenants", sound, "", "%s can be read", d.cfg.Auth.Tenants)
+}
+
+// certificate looks at one that this host shows.
+func (d *doctor) certificate(use, dir string, o identity.Options) {
+	s, err := identity.Load(dir, o)
+	if err == nil {
+		err = s.Check()
+	}
+	if err != nil {
+		d.note("certificate", broken, "`cached certs issue` into the same directory renews it", "%s: %v", use, err)
+		return
+	}
+	left, v := time.Until(s.NotAfter()), sound
+	if left < certificateSoon {
+		v = doubted
+	}
+	d.note("certificate", v, "`cached certs issue` into the same directory renews it", "%s: valid for %d days", use, int(left.Hours()/24))
+}
+
+func fileThere(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}

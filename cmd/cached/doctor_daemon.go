@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement/gossip"
+)
+
+// slowDaemon is how long the daemon may take to answer.
+const slowDaemon = 3 * time.Second
+
+// daemon asks the one that may run here what it complains of.
+func (d *doctor) daemon(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, slowDaemon)
+	defer cancel()
+	network, address := "tcp", reachable(d.cfg.Listen)
+	if d.cfg.Listen == "" {
+		network, address = "unix", d.cfg.Socket.Path
+	}
+	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		d.note("daemon", sound, "", "none runs at %s", address)
+		d.ports()
+		return
+	}
+	c.Close()
+	client, err := d.target().newClient()
+	if err != nil {
+		d.note("daemon", doubted, "check --tls", "cannot be asked: %v", err)
+		return
+	}
+	defer client.Close()
+	st, err := client.Status(ctx)
+	switch {
+	case errors.Is(err, api.ErrDenied), errors.Is(err, block.ErrUnauthenticated):
+		d.note("daemon", sound, "", "runs at %s, and answers operators only", address)
+	case err != nil:
+		d.note("daemon", broken, "end what listens there (`ss -ltnp`), or choose another --listen", "something at %s does not answer as a daemon does: %v", address, err)
+	case len(st.GetNotReady()) > 0:
+		d.note("daemon", doubted, "see what failed above", "runs at %s and is not ready: %s", address, strings.Join(st.GetNotReady(), "; "))
+	case len(st.GetWarnings()) > 0:
+		d.note("daemon", doubted, "see docs/runbooks", "runs at %s, version %s, and warns: %s", address, st.GetVersion(), strings.Join(st.GetWarnings(), "; "))
+	default:
+		d.note("daemon", sound, "", "runs at %s, version %s", address, st.GetVersion())
+	}
+	d.peers(st.GetZone())
+}
+
+// target is the daemon of this configuration, as this host reaches it.
+func (d *doctor) target() target {
+	if d.cfg.Listen == "" {
+		return target{url: d.cfg.agentsURL()}
+	}
+	if d.cfg.TLS.Dir == "" {
+		return target{url: "http://" + reachable(d.cfg.Listen)}
+	}
+	t := target{url: "https://" + reachable(d.cfg.Listen)}
+	for _, ca := range []string{"ca.crt", "svid_bundle.pem"} { // see package identity
+		if file := filepath.Join(d.cfg.TLS.Dir, ca); fileThere(file) {
+			t.ca = file
+		}
+	}
+	return t
+}
+
+// reachable is where this host reaches what listens at an address.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()) {
+		host = "localhost" // which is in each node's certificate
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// ports looks whether a daemon that starts gets its addresses.
+func (d *doctor) ports() {
+	addrs := []struct{ flag, addr string }{{"admin", d.cfg.Admin}}
+	if d.cfg.Listen != "" {
+		addrs = append(addrs, struct{ flag, addr string }{"listen", d.cfg.Listen})
+	}
+	if z := d.cfg.Zone; z.Name != "" {
+		addrs = append(addrs, []struct{ flag, addr string }{{"peer-listen", z.PeerListen}, {"gossip", z.Gossip}}...)
+	}
+	free := 0
+	for _, a := range addrs {
+		l, err := net.Listen("tcp", a.addr)
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			d.note("ports", broken, "end what listens there (`ss -ltnp`), or choose another --"+a.flag, "%s is in use", a.addr)
+		case errors.Is(err, syscall.EADDRNOTAVAIL):
+			d.note("ports", broken, "give --"+a.flag+" an address of this host (`ip addr`)", "%s is not this host's", a.addr)
+		case err != nil:
+			d.note("ports", broken, "choose another --"+a.flag, "%v", err)
+		default:
+			l.Close()
+			free++
+		}
+	}
+	if free == len(addrs) {
+		d.note("ports", sound, "", "all %d are free", free)
+	}
+}
+
+// peers looks at how the daemon fares with the others of its zone.
+func (d *doctor) peers(z *cachedv1.ZoneStatus) {
+	if z == nil {
+		return
+	}
+	well := 0
+	for _, p := range z.GetPeers() {
+		switch {
+		case p.GetName() == z.GetNode():
+		case p.GetWrong() > 0:
+			d.note("peers", doubted, "drain it, and look at its memory and disk (docs/runbooks/integrityfailure.md)", "%s has sent %d wrong blocks", p.GetName(), p.GetWrong())
+		case p.GetHealth() != gossip.Alive.String() || p.GetProblem() != "":
+			d.note("peers", doubted, "open port 7072 (TCP) to "+p.GetAddress()+", or look at that host", "%s (%s) is %s %s", p.GetName(), p.GetAddress(), p.GetHealth(), p.GetProblem())
+		default:
+			well++
+		}
+	}
+	v := sound
+	if well == 0 {
+		v = doubted
+	}
+	d.note("peers", v, "start the others, or check --zone, --seed and the gossip key (docs/runbooks/ringissplit.md)", "%d others of zone %s are well", well, z.GetName())
+}
