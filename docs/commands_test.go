@@ -82,12 +82,12 @@ var manuals = []manual{
 
 // TestCommands runs the commands of the pages.
 func TestCommands(t *testing.T) {
-	program := built(t)
+	programs := built(t)
 	for _, m := range manuals {
 		t.Run(m.file, func(t *testing.T) {
 			t.Parallel()
 			page := readPage(t, m.file)
-			if !sandbox.Enter(t, m.machine(t, program)) {
+			if !sandbox.Enter(t, m.machine(t, programs)) {
 				return
 			}
 			for _, command := range slices.Sorted(maps.Keys(m.notRun)) {
@@ -110,10 +110,10 @@ func TestCommands(t *testing.T) {
 }
 
 // machine is where a page is tried: with our program and those it names.
-func (m manual) machine(t *testing.T, program string) sandbox.Machine {
+func (m manual) machine(t *testing.T, programs string) sandbox.Machine {
 	t.Helper()
 	box := sandbox.Machine{
-		Files:     map[string]string{"/usr/local/bin/cached": program},
+		Files:     map[string]string{"/usr/local/bin/cached": programs + "/cached"},
 		Addresses: []string{"10.0.0.1/32", "10.0.0.2/32", "10.0.0.4/32", "10.0.0.7/32", "10.0.0.9/32"},
 	}
 	if os.Geteuid() != 0 {
@@ -128,7 +128,7 @@ func (m manual) machine(t *testing.T, program string) sandbox.Machine {
 	return box
 }
 
-// built returns the program, built as `make build` does.
+// built returns a directory with our program, built as `make build` does, and a node that lies.
 func built(t *testing.T) string {
 	t.Helper()
 	if sandbox.Inside() {
@@ -138,13 +138,13 @@ func built(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(t.TempDir(), "cached")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/cached")
+	programs := t.TempDir()
+	cmd := exec.Command("go", "build", "-trimpath", "-o", programs, "./cmd/cached", "./loadtest/zone/liar")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return program
+	return programs
 }
 
 // Every page with commands is a manual, or is tried by another test.

@@ -22,6 +22,7 @@ type page struct {
 type block struct {
 	line     int    // of its first line in the file
 	language string // what the fence says first
+	name     string // what it says then
 	text     string
 	steps    []step // of sh and console
 }
@@ -51,8 +52,8 @@ func readPage(t *testing.T, file string) page {
 				body = append(body, line)
 			}
 		case open == nil:
-			language, _, _ := strings.Cut(rest, " ")
-			open, body = &block{line: i + 2, language: language}, nil
+			language, name, _ := strings.Cut(rest, " ")
+			open, body = &block{line: i + 2, language: language, name: name}, nil
 		default:
 			open.text = strings.Join(body, "\n") + "\n"
 			open.steps = open.parse()

@@ -58,6 +58,9 @@ func (s session) run(t *testing.T, file string, steps []step) {
 		t.Fatalf("%s:%d: %v: %s\n%s\nprinted\n%s", file, steps[at].line, err, said, steps[at].script, printed(at))
 	}
 	for i, st := range steps {
+		if st.console {
+			t.Logf("%s:%d: $ %s%s", file, st.line, st.script, printed(i))
+		}
 		if got := printed(i); st.console && !matches(st.shows, got) {
 			t.Errorf("%s:%d: %sprints\n%snot\n%s", file, st.line, st.script, got, st.shows)
 		}

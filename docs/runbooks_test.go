@@ -1,0 +1,169 @@
+package docs_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/zonecache/cached/internal/figure"
+	"github.com/zonecache/cached/internal/sandbox"
+	"github.com/zonecache/cached/internal/testtool"
+)
+
+// An incident is a fault, made on a real zone; the alerts that tell of it fire; the commands
+// of their runbooks are run, and show what the runbooks say; what they say helps, helps.
+type incident struct {
+	name   string
+	alerts []string
+	// blocks are those of the runbooks that are tried here, as FILE#NAME of the fence.
+	blocks []string
+	site   siteOptions
+	happen func(*drill)
+	// brief: it takes seconds, and happens in each run of the tests.
+	brief bool
+}
+
+// A drill is an incident that happens.
+type drill struct {
+	*site
+	incident incident
+	followed map[string]bool
+}
+
+// follow runs a block of a runbook, in which words in capitals stand for something.
+func (d *drill) follow(block string, words map[string]string) {
+	d.Helper()
+	if !slices.Contains(d.incident.blocks, block) {
+		d.Fatalf("%s is not among the blocks that %s tries", block, d.incident.name)
+	}
+	d.followed[block] = true
+	file, name, _ := strings.Cut(block, "#")
+	for _, b := range readPage(d.T, "docs/runbooks/"+file).blocks {
+		if b.name != name {
+			continue
+		}
+		for i := range b.steps {
+			for word, is := range words {
+				whole := regexp.MustCompile(`\b` + word + `\b`)
+				b.steps[i].script = whole.ReplaceAllLiteralString(b.steps[i].script, is)
+				b.steps[i].shows = whole.ReplaceAllLiteralString(b.steps[i].shows, is)
+			}
+		}
+		session{dir: "/srv", env: storeKeys}.run(d.T, "docs/runbooks/"+file, b.steps)
+		return
+	}
+	d.Fatalf("%s has no block %q", file, name)
+}
+
+// TestRunbooks has those incidents happen that take seconds.
+func TestRunbooks(t *testing.T) {
+	if figure.Full() {
+		t.Skip("TestProveRunbooks has all incidents happen")
+	}
+	drills(t, func(i incident) bool { return i.brief })
+}
+
+// TestProveRunbooks has all incidents happen.
+func TestProveRunbooks(t *testing.T) {
+	if !figure.Full() {
+		t.Skip("takes minutes: run it with " + figure.FullEnv + "=1")
+	}
+	n := drills(t, func(incident) bool { return true })
+	if !sandbox.Inside() {
+		figure.Report(t, "runbooks.alerts_tried", float64(n), "alerts")
+	}
+}
+
+// drills has incidents happen, two at once, and returns how many alerts they are about.
+func drills(t *testing.T, wanted func(incident) bool) int {
+	t.Helper()
+	programs := built(t)
+	alerts := map[string]bool{}
+	for _, i := range incidents {
+		if !wanted(i) {
+			continue
+		}
+		for _, a := range i.alerts {
+			alerts[a] = true
+		}
+		t.Run(i.name, func(t *testing.T) {
+			t.Parallel()
+			if !sandbox.Enter(t, siteMachine(t, programs)) {
+				return
+			}
+			d := &drill{site: newSite(t, i.site), incident: i, followed: map[string]bool{}}
+			i.happen(d)
+			for _, b := range i.blocks {
+				if !d.followed[b] {
+					t.Errorf("%s was not tried", b)
+				}
+			}
+		})
+	}
+	return len(alerts)
+}
+
+func siteMachine(t *testing.T, programs string) sandbox.Machine {
+	t.Helper()
+	if !sandbox.Inside() && os.Geteuid() == 0 {
+		testtool.Debian(t, "prometheus")
+		testtool.Debian(t, "curl")
+		testtool.Debian(t, "jq")
+	}
+	return sandbox.Machine{
+		Files: map[string]string{
+			"/usr/local/bin/cached": programs + "/cached", "/usr/local/bin/liar": programs + "/liar",
+			"/usr/local/bin/versitygw": testtool.Go(t, "versitygw"),
+		},
+		Addresses: []string{"10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32", "10.0.0.4/32", "10.0.0.9/32"},
+	}
+}
+
+// Every alert has an incident, and every command of a runbook is tried by one.
+func TestEveryRunbookIsTried(t *testing.T) {
+	rules, err := os.ReadFile(filepath.Join(root, "helm", "cached", "rules", "cached.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts, blocks := map[string]bool{}, map[string]bool{}
+	for _, i := range incidents {
+		for _, a := range i.alerts {
+			alerts[a] = true
+		}
+		for _, b := range i.blocks {
+			blocks[b] = true
+		}
+	}
+	for _, m := range regexp.MustCompile(`alert: (\w+)\n(?s:.*?)runbook_url: RUNBOOKS/(\S+)`).FindAllStringSubmatch(string(rules), -1) {
+		page, err := os.ReadFile(filepath.Join(root, "docs", "runbooks", m[2]))
+		if err != nil {
+			t.Errorf("%s: %v", m[1], err)
+			continue
+		}
+		if title, _, _ := strings.Cut(string(page), "\n"); !strings.Contains(title, m[1]) {
+			t.Errorf("docs/runbooks/%s is not about %s: %s", m[2], m[1], title)
+		}
+		if !alerts[m[1]] {
+			t.Errorf("no incident is about %s", m[1])
+		}
+		delete(alerts, m[1])
+	}
+	for a := range maps.Keys(alerts) {
+		t.Errorf("an incident is about %s, which no rule is", a)
+	}
+	files, err := filepath.Glob(filepath.Join(root, "docs", "runbooks", "*.md"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		for _, b := range readPage(t, "docs/runbooks/"+filepath.Base(f)).blocks {
+			if id := filepath.Base(f) + "#" + b.name; len(b.steps) > 0 && !blocks[id] {
+				t.Errorf("%s: no incident tries the block at line %d: %s", filepath.Base(f), b.line, id)
+			}
+		}
+	}
+}
