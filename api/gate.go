@@ -12,6 +12,7 @@ import (
 type gate struct {
 	limit   int64
 	setting string // that has the limit
+	refused func() // is told of each refusal; nil: nobody
 	in      atomic.Int64
 }
 
@@ -19,6 +20,9 @@ type gate struct {
 func (g *gate) enter() error {
 	if g.in.Add(1) > g.limit {
 		g.in.Add(-1)
+		if g.refused != nil {
+			g.refused()
+		}
 		return fmt.Errorf("%d reads are in progress, the limit (%s): retry after %s: %w", g.limit, g.setting, overloadDelay, block.ErrOverloaded)
 	}
 	return nil

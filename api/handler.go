@@ -29,7 +29,7 @@ type Handler struct {
 // NewHandler returns the handler of the services.
 func NewHandler(services Services, options Options) *Handler {
 	o := options.withDefaults()
-	g := &gate{limit: int64(o.MaxInFlight), setting: "max_in_flight"}
+	g := &gate{limit: int64(o.MaxInFlight), setting: "max_in_flight", refused: o.Overloaded}
 	h := &Handler{mux: http.NewServeMux(), guard: newGuard(o.Authenticate, o.Logger)}
 	h.raw = &rawHandler{reader: services.Blocks, gate: g, guard: h.guard, tracer: o.Tracer, log: o.Logger, limits: &h.limits}
 	limits := connect.WithHandlerOptions(noCompression(), connect.WithReadMaxBytes(maxRequest))

@@ -121,6 +121,7 @@ type Admin interface {
 // Options are a Handler's; the zero value is sensible.
 type Options struct {
 	MaxInFlight  int             // block reads in progress before more are refused; 0: 1024
+	Overloaded   func()          // is told of each read that is refused for that; nil: nobody
 	MaxSessions  int             // open sessions before the oldest is forgotten; 0: 16384
 	Ready        func() []string // why the daemon is not ready; nil: it always is
 	Authenticate Authenticator   // who a caller is; nil: anybody may call and says for which tenant

@@ -75,6 +75,8 @@ var manuals = []manual{
 				why:    "there is no systemd; the test in packaging runs the command lines of the unit, here runs what it starts",
 				script: "mkdir -p /var/lib/cached\ncached serve --config /etc/cached/cached.yaml &\n",
 			},
+			"cached drill --empty --before 10s --for 5m": {why: "takes five minutes, under load: TestDrill in cmd/cached, shorter"},
+			"systemctl restart cached":                   {why: "there is no systemd", script: "cached serve --config /etc/cached/cached.yaml &\n"},
 		},
 	},
 	{file: "helm/cached/README.md", pinned: []string{"helm"}, dir: "", notRun: kubernetes},

@@ -29,15 +29,15 @@ var incidents = []incident{
 		blocks: []string{"originfails.md#look", "originfails.md#ask", "readsfail.md#look"}, happen: storeIsDown,
 	},
 	{
-		name: "too many reads at once", alerts: []string{"CachedReadsFailFast"},
-		blocks: []string{"readsfail.md#overloaded"}, happen: tooManyReads,
+		name: "too many reads at once", alerts: []string{"CachedIsOverloaded"},
+		blocks: []string{"overloaded.md#look"}, happen: tooManyReads,
 	},
 	{
 		name: "the object store is slow", alerts: []string{"CachedReadsAreSlow"},
 		blocks: []string{"readsareslow.md#look", "readsareslow.md#l4"}, happen: storeIsSlow,
 	},
 	{
-		name: "more is read than the zone has room for", alerts: []string{"CachedHitRateIsLow"}, site: siteOptions{l1: "16MiB", l2: "32MiB"},
+		name: "more is read than the zone has room for", alerts: []string{"CachedHitRateIsLow"}, site: siteOptions{l1: "16MiB", l2: "64MiB"},
 		blocks: []string{"hitrateislow.md#look", "hitrateislow.md#room"}, happen: zoneIsTooSmall,
 	},
 	{
@@ -53,7 +53,7 @@ var incidents = []incident{
 		blocks: []string{"readsaheadinvain.md#look", "readsaheadinvain.md#forget"}, happen: programChangesItsMind,
 	},
 	{
-		name: "a disk gives wrong bytes", alerts: []string{"CachedIntegrityFailure"}, site: siteOptions{l1: "1MiB"},
+		name: "a disk gives wrong bytes", alerts: []string{"CachedIntegrityFailure"}, site: siteOptions{l1: "16MiB"},
 		blocks: []string{"integrityfailure.md#look", "integrityfailure.md#l2"}, happen: diskLies,
 	},
 	{
@@ -66,29 +66,30 @@ var incidents = []incident{
 	},
 }
 
-func certificateExpires(d *drill) {
+func certificateExpires(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	d.settle()
 	must(d.T, "cached", "certs", "issue", "--ca", "/srv/ca", "--node", "h1", "--valid", "100h", "--out", "/etc/cached/zone-tls")
 	d.fires("CachedCertificateExpires")
-	d.follow("certificateexpires.md#look", nil)
+	d.follow("certificateexpires.md#look", map[string]string{"NODE": "h1"})
 	d.follow("certificateexpires.md#renew", map[string]string{"CA": "/srv/ca", "NODE": "h1"})
 	d.clears("CachedCertificateExpires")
 }
 
-func nodeIsKilled(d *drill) {
+func nodeIsKilled(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	d.settle()
 	d.hosts["h3"].process.Kill()
 	if a := d.fires("CachedNodeIsDown"); a.Labels["node"] != "h3" {
 		d.Errorf("labels %v", a.Labels)
 	}
+	d.says("of 2 nodes", "cached", "status")
 	d.follow("nodeisdown.md#look", nil)
 	d.start("h3")
 	d.clears("CachedNodeIsDown")
 }
 
-func diskIsFilled(d *drill) {
+func diskIsFilled(d *rehearsal) {
 	givenDir(d.T, "/var/lib/cached/l2")
 	must(d.T, "mount", "-t", "tmpfs", "-o", "size=96m", "disk", "/var/lib/cached/l2")
 	d.start("h1", "h2", "h3")
@@ -111,7 +112,7 @@ func diskIsFilled(d *drill) {
 }
 
 // fill takes all the room of a file system.
-func fill(d *drill, name string) {
+func fill(d *rehearsal, name string) {
 	d.Helper()
 	f, err := os.Create(name)
 	if err != nil {
@@ -125,7 +126,7 @@ func fill(d *drill, name string) {
 	}
 }
 
-func storeIsDown(d *drill) {
+func storeIsDown(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	d.publish("app:v1", 1<<20)
 	ids := d.publish("job:v1", 64<<20)
@@ -136,8 +137,9 @@ func storeIsDown(d *drill) {
 	d.fires("CachedOriginFails")
 	d.fires("CachedReadsFailFast")
 	d.fires("CachedReadsFailSlowly")
+	d.says("FAILING", "cached", "status") // long before the alert, where a minute is one
 	d.follow("originfails.md#look", nil)
-	d.follow("originfails.md#ask", map[string]string{"NAME": "job:v1", "URL": "'" + d.store.url + "'"})
+	d.follow("originfails.md#ask", nil)
 	d.follow("readsfail.md#look", nil)
 	d.store.up(d.T)
 	for _, name := range d.incident.alerts {
@@ -147,39 +149,37 @@ func storeIsDown(d *drill) {
 	warm.end()
 }
 
-func tooManyReads(d *drill) {
+func tooManyReads(d *rehearsal) {
 	d.hosts["h1"].flags = append(d.hosts["h1"].flags, "--in-flight", "8")
 	d.start("h1", "h2", "h3")
-	ids := d.publish("app:v1", 64<<20)
+	ids := d.publish("app:v1", 256<<20)
 	d.settle()
-	slow := slowly(200 * time.Millisecond)
+	slow := slowly(time.Second)
 	d.store.fault.Store(&slow)
 	c := d.read("h1", 64, inTurn(ids))
-	d.fires("CachedReadsFailFast")
-	d.follow("readsfail.md#overloaded", nil)
+	d.fires("CachedIsOverloaded")
+	d.follow("overloaded.md#look", nil)
 	c.end()
 	d.hosts["h1"].process.Stop()
 	d.hosts["h1"].flags = nil // the default is 1024
 	d.start("h1")
 	c = d.read("h1", 64, inTurn(ids))
-	d.clears("CachedReadsFailFast")
+	d.clears("CachedIsOverloaded")
 	c.end()
 }
 
-// slowly lets each read of a block take longer.
+// slowly lets each answer of the store take longer.
 func slowly(pause time.Duration) func(http.ResponseWriter, *http.Request) bool {
 	return func(_ http.ResponseWriter, r *http.Request) bool {
-		if strings.Contains(r.URL.Path, "/blocks/") {
-			select {
-			case <-time.After(pause):
-			case <-r.Context().Done():
-			}
+		select {
+		case <-time.After(pause):
+		case <-r.Context().Done():
 		}
 		return false
 	}
 }
 
-func storeIsSlow(d *drill) {
+func storeIsSlow(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	ids := d.publish("job:v1", 256<<20)
 	d.settle()
@@ -194,7 +194,7 @@ func storeIsSlow(d *drill) {
 	c.end()
 }
 
-func zoneIsTooSmall(d *drill) {
+func zoneIsTooSmall(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	ids := d.publish("job:v1", 256<<20)
 	d.settle()
@@ -211,7 +211,7 @@ func zoneIsTooSmall(d *drill) {
 	c.end()
 }
 
-func diskTurnsOver(d *drill) {
+func diskTurnsOver(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	ids := d.publish("job:v1", 512<<20)
 	d.settle()
@@ -227,7 +227,7 @@ func diskTurnsOver(d *drill) {
 	c.end()
 }
 
-func hostHasAnotherKey(d *drill) {
+func hostHasAnotherKey(d *rehearsal) {
 	old, err := os.ReadFile("/srv/h3/gossip.keys")
 	if err != nil {
 		d.Fatal(err)
@@ -245,7 +245,7 @@ func hostHasAnotherKey(d *drill) {
 	d.clears("CachedNodeIsAlone")
 }
 
-func programChangesItsMind(d *drill) {
+func programChangesItsMind(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	d.publish("job:v1", 256<<20)
 	d.settle()
@@ -257,9 +257,9 @@ func programChangesItsMind(d *drill) {
 	d.clears("CachedReadsAheadInVain")
 }
 
-func diskLies(d *drill) {
+func diskLies(d *rehearsal) {
 	d.start("h1", "h2", "h3")
-	ids := d.publish("app:v1", 16<<20)
+	ids := d.publish("app:v1", 48<<20)
 	d.settle()
 	d.read("h1", 4, inTurn(ids))
 	d.prometheus.Await(d.T, `cached_tier_written_bytes_total{node="h1", tier="l2"} > 4e6`)
@@ -279,7 +279,7 @@ func diskLies(d *drill) {
 }
 
 // damage flips a bit in each page of a file.
-func damage(d *drill, name string) {
+func damage(d *rehearsal, name string) {
 	d.Helper()
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
@@ -302,7 +302,7 @@ func damage(d *drill, name string) {
 	}
 }
 
-func nodeLies(d *drill) {
+func nodeLies(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	ids := d.publish("app:v1", 64<<20)
 	d.settle()
@@ -317,7 +317,7 @@ func nodeLies(d *drill) {
 	d.clears("CachedIntegrityFailure")
 }
 
-func storeLies(d *drill) {
+func storeLies(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	ids := d.publish("app:v1", 4<<20)
 	d.settle()
@@ -334,7 +334,7 @@ func storeLies(d *drill) {
 		d.Errorf("labels %v", a.Labels)
 	}
 	d.follow("integrityfailure.md#look", nil)
-	d.follow("integrityfailure.md#l4", nil)
+	d.follow("integrityfailure.md#l4", map[string]string{"NAME": "app:v1"})
 	d.follow("integrityfailure.md#republish", map[string]string{"SOURCE": "file:/srv/bytes", "NAME": "app:v1", "URL": fmt.Sprintf("'%s'", d.store.url)})
 	d.clears("CachedIntegrityFailure")
 	c.end()

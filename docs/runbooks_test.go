@@ -22,20 +22,20 @@ type incident struct {
 	// blocks are those of the runbooks that are tried here, as FILE#NAME of the fence.
 	blocks []string
 	site   siteOptions
-	happen func(*drill)
+	happen func(*rehearsal)
 	// brief: it takes seconds, and happens in each run of the tests.
 	brief bool
 }
 
-// A drill is an incident that happens.
-type drill struct {
+// A rehearsal is an incident that happens.
+type rehearsal struct {
 	*site
 	incident incident
 	followed map[string]bool
 }
 
 // follow runs a block of a runbook, in which words in capitals stand for something.
-func (d *drill) follow(block string, words map[string]string) {
+func (d *rehearsal) follow(block string, words map[string]string) {
 	d.Helper()
 	if !slices.Contains(d.incident.blocks, block) {
 		d.Fatalf("%s is not among the blocks that %s tries", block, d.incident.name)
@@ -64,7 +64,7 @@ func TestRunbooks(t *testing.T) {
 	if figure.Full() {
 		t.Skip("TestProveRunbooks has all incidents happen")
 	}
-	drills(t, func(i incident) bool { return i.brief })
+	rehearse(t, func(i incident) bool { return i.brief })
 }
 
 // TestProveRunbooks has all incidents happen.
@@ -72,14 +72,14 @@ func TestProveRunbooks(t *testing.T) {
 	if !figure.Full() {
 		t.Skip("takes minutes: run it with " + figure.FullEnv + "=1")
 	}
-	n := drills(t, func(incident) bool { return true })
+	n := rehearse(t, func(incident) bool { return true })
 	if !sandbox.Inside() {
 		figure.Report(t, "runbooks.alerts_tried", float64(n), "alerts")
 	}
 }
 
-// drills has incidents happen, two at once, and returns how many alerts they are about.
-func drills(t *testing.T, wanted func(incident) bool) int {
+// rehearse has incidents happen, two at once, and returns how many alerts they are about.
+func rehearse(t *testing.T, wanted func(incident) bool) int {
 	t.Helper()
 	programs := built(t)
 	alerts := map[string]bool{}
@@ -95,7 +95,7 @@ func drills(t *testing.T, wanted func(incident) bool) int {
 			if !sandbox.Enter(t, siteMachine(t, programs)) {
 				return
 			}
-			d := &drill{site: newSite(t, i.site), incident: i, followed: map[string]bool{}}
+			d := &rehearsal{site: newSite(t, i.site), incident: i, followed: map[string]bool{}}
 			i.happen(d)
 			for _, b := range i.blocks {
 				if !d.followed[b] {

@@ -40,7 +40,7 @@ func (s session) run(t *testing.T, file string, steps []step) {
 	if err := os.Mkdir(home, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd.Env = append(environ(t), "OUT="+out, "HOME="+home)
+	cmd.Env = append(environ(t), "OUT="+out, "HOME="+home) // and no settings of ours
 	cmd.Env = append(cmd.Env, s.env...)
 	said, err := cmd.CombinedOutput()
 	printed := func(i int) string {

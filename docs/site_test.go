@@ -45,10 +45,10 @@ type siteOptions struct {
 	l1, l2 string // of each host; "": 64MiB
 }
 
-// scale is by how much faster time passes for the rules: five minutes are a second.
-const scale = 300
+// scale is by how much faster time passes for the rules: five minutes are three seconds.
+const scale = 100
 
-const scrape = 200 * time.Millisecond
+const scrape = 500 * time.Millisecond
 
 func newSite(t *testing.T, o siteOptions) *site {
 	t.Helper()
@@ -176,7 +176,7 @@ func (s *site) clears(name string) {
 // poll waits for what other processes do.
 func (s *site) poll(what string, done func() (bool, any)) {
 	s.Helper()
-	for late := time.After(2 * time.Minute); ; {
+	for late := time.After(4 * time.Minute); ; {
 		ok, state := done()
 		if ok {
 			return
@@ -187,6 +187,15 @@ func (s *site) poll(what string, done func() (bool, any)) {
 		case <-time.After(scrape / 2):
 		}
 	}
+}
+
+// says waits until a command prints something.
+func (s *site) says(what, name string, args ...string) {
+	s.Helper()
+	s.poll(name+" says "+what, func() (bool, any) {
+		out, err := exec.Command(name, args...).CombinedOutput()
+		return err == nil && strings.Contains(string(out), what), string(out)
+	})
 }
 
 func (s *site) output(name string, args ...string) string {

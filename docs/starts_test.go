@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,7 +57,7 @@ func (s *site) fickle(image string) (stop func()) {
 			err := s.launch(ctx, "h2", image, workload, offset, part)
 			s.poll("what "+workload+" reads is learned", func() (bool, any) {
 				shown, err := exec.Command("cached", "trace", "ls", image, "--origin", s.store.url).CombinedOutput()
-				return ctx.Err() != nil || err == nil && len(shown) > 0, string(shown)
+				return ctx.Err() != nil || err == nil && strings.Contains(string(shown), workload), string(shown)
 			})
 			for range 2 {
 				if err == nil {

@@ -19,21 +19,22 @@ import (
 
 // A daemon is the two servers around a node.
 type daemon struct {
-	door    *door
-	zone    *zone // nil when the node has no peers
-	starts  *starts
-	prepare *preparer
-	holders *holders
-	looks   *residents
-	warmer  *warmer
-	drills  *driller
-	pins    *pinner
-	rpc     *api.Server
-	admin   *http.Server
-	page    *statusPage
-	health  *health
-	metrics *prometheus.Registry
-	failed  chan error // what a server ended with before it was told to
+	door     *door
+	zone     *zone // nil when the node has no peers
+	starts   *starts
+	prepare  *preparer
+	holders  *holders
+	looks    *residents
+	warmer   *warmer
+	drills   *driller
+	pins     *pinner
+	rpc      *api.Server
+	admin    *http.Server
+	overload prometheus.Counter
+	page     *statusPage
+	health   *health
+	metrics  *prometheus.Registry
+	failed   chan error // what a server ended with before it was told to
 }
 
 func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr string) (*daemon, error) {
@@ -55,13 +56,16 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	if n.zone != nil {
 		n.zone.warmer, n.zone.driller = d.warmer, d.drills
 	}
+	d.overload = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "cached_overload_refusals_total", Help: "Block reads that were refused because as many as limits.in-flight allows were in progress.",
+	})
 	handler := api.NewHandler(
 		api.Services{
 			Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts,
 			Preparations: d.prepare, Warmer: d.warmer, Pins: d.pins, Purger: &purger{node: n, pins: d.pins},
 			Residency: door.residency(d.holders), Drills: d.drills,
 		},
-		api.Options{MaxInFlight: cfg.Limits.InFlight, Ready: d.health.notReady, Authenticate: door.authenticator(), Tracer: n.spans(), Logger: log},
+		api.Options{MaxInFlight: cfg.Limits.InFlight, Overloaded: d.overload.Inc, Ready: d.health.notReady, Authenticate: door.authenticator(), Tracer: n.spans(), Logger: log},
 	)
 	d.door, d.starts = door, starts
 	d.rpc = api.NewServer(handler, api.ServerOptions{TLS: door.tls(), Logger: log})
@@ -87,6 +91,7 @@ func newRegistry(d *daemon, n *node, o *operations) (*prometheus.Registry, error
 		metrics.Register(n.ledger.Collector(gauges)),
 		metrics.Register(d.door.verdicts.all),
 		metrics.Register(o),
+		metrics.Register(d.overload),
 		metrics.Register(collectors.NewGoCollector()),
 		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 	)

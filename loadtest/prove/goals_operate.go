@@ -1,7 +1,8 @@
 package main
 
-// The commands behind the goals of operation. They need no root, but for Debian's
-// Prometheus, which is installed where it is not.
+// The commands behind the goals of operation. Those of documents and runbooks need root,
+// for machines of their own; the others only for Debian's Prometheus, where it is not
+// installed.
 const (
 	operateDashboards = goTest + "-run 'EveryQuery|TheChartHas|Variables' ./helm/dashboards"
 	operateAlerts     = goTest + "-run TestAlerts ./helm/dashboards"
@@ -9,8 +10,10 @@ const (
 	operateAPIServer  = goTest + "-run TestProveAnAPIServer ./helm"
 	operateSeries     = goTest + "./account"
 	operateTraces     = goTest + "-run 'ATraceGoes|EveryInterface|EveryNumber|TheMetricsReference' ./cmd/cached"
-	operateCommands   = goTest + "-run 'TestScripts/^(doctor|explain|config)$|TheReference|TestOwn' ./cmd/cached"
+	operateCommands   = goTest + "-run 'TestScripts/^(doctor|explain|config)$|TestDoctor|TheReference|TestOwn' ./cmd/cached"
 	operatePackaging  = goTest + "./packaging"
+	operatePages      = goTest + "-run 'TestCommands|TestEvery|TestFences|Exist|TestLinks' ./docs"
+	operateRunbooks   = goTest + "-run TestProveRunbooks ./docs"
 )
 
 // operateGoals are the goals of who runs hosts.
@@ -23,4 +26,6 @@ var operateGoals = []goal{
 	{name: "daemon: every number of its page after a read by every interface; one read through two hosts is one trace, by every interface; the list of metrics is what it shows", command: operateTraces},
 	{name: "commands: doctor, explain, config reference, own", command: operateCommands},
 	{name: "deb and rpm: the same bytes each time; installed, run by the unit's command lines as their user, upgraded, removed; image: the same digest each time, not root; SBOM of both", command: operatePackaging},
+	{name: "documents: every command runs as written, each page on a machine of its own; every flag, setting, metric, panel and link that a page names is there", command: operatePages},
+	{name: "runbooks: faults made on a zone of three, with real Prometheus and the chart's rules in time 100 times faster: alerts that fire, whose runbook's commands run and show what it says, and that are over after what it says helps", figure: "runbooks.alerts_tried", op: atLeast, bound: 14, unit: "alerts", command: operateRunbooks},
 }

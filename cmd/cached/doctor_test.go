@@ -1,0 +1,156 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// check fails the test unless the doctor came to one verdict in these words, and said
+// what to do about it.
+func (d *doctor) check(t *testing.T, check string, v verdict, is, do string) {
+	t.Helper()
+	if !slices.ContainsFunc(d.found, func(f finding) bool {
+		return f.Check == check && f.Verdict == v && strings.Contains(f.Is, is) && strings.Contains(f.Do, do)
+	}) {
+		t.Errorf("no finding that %s is %s: %q -> %q; but %+v", check, v, is, do, d.found)
+	}
+}
+
+// aStore is an S3 server that answers as it is told, with the bucket images.
+func aStore(t *testing.T, answer http.HandlerFunc) Config {
+	t.Helper()
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIADOCTORTESTONLY00")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "test-only/of/no/account/at/all")
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	c := Default()
+	c.Origins = []string{"s3://images?endpoint=" + server.URL}
+	return c
+}
+
+func answerError(w http.ResponseWriter, status int, code string) {
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte("<Error><Code>" + code + "</Code><Message>" + code + "</Message></Error>"))
+}
+
+func TestDoctorOfOrigins(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		answer http.HandlerFunc
+		v      verdict
+		is, do string
+	}{
+		{"well", func(w http.ResponseWriter, _ *http.Request) { answerError(w, 404, "NoSuchKey") }, sound, "answers in", ""},
+		{"another secret", func(w http.ResponseWriter, _ *http.Request) { answerError(w, 403, "SignatureDoesNotMatch") }, broken, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"},
+		{"no rights", func(w http.ResponseWriter, _ *http.Request) { answerError(w, 403, "AccessDenied") }, broken, "AccessDenied", "credentials"},
+		{"no bucket", func(w http.ResponseWriter, _ *http.Request) { answerError(w, 404, "NoSuchBucket") }, broken, "images", "bucket"},
+		{"far", func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case <-time.After(farOrigin + 50*time.Millisecond):
+			case <-r.Context().Done():
+			}
+			answerError(w, 404, "NoSuchKey")
+		}, doubted, "answers in", "same region"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			d := &doctor{cfg: aStore(t, c.answer)}
+			d.origins(t.Context())
+			d.check(t, "origin", c.v, c.is, c.do)
+		})
+	}
+	t.Run("gone", func(t *testing.T) {
+		d := &doctor{cfg: aStore(t, nil)}
+		d.cfg.Origins = []string{"s3://images?endpoint=http://127.0.0.1:1"}
+		d.origins(t.Context())
+		d.check(t, "origin", broken, "refused", "endpoint")
+		d.clock(t.Context())
+		d.check(t, "clock", doubted, "does not tell its own", "15 minutes")
+	})
+}
+
+func TestDoctorOfTheClock(t *testing.T) {
+	for _, c := range []struct {
+		off time.Duration
+		v   verdict
+		do  string
+	}{{0, sound, ""}, {-time.Minute, doubted, "NTP"}, {20 * time.Minute, broken, "NTP"}} {
+		d := &doctor{cfg: aStore(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", time.Now().Add(c.off).UTC().Format(http.TimeFormat))
+		})}
+		d.clock(t.Context())
+		d.check(t, "clock", c.v, "off that of http://", c.do)
+	}
+}
+
+func TestDoctorOfTheDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small disk needs root: run this test as root")
+	}
+	dir := filepath.Join(t.TempDir(), "l2")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=80m"); err != nil {
+		t.Skipf("mount tmpfs: %v: run as root where mounting is allowed", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	look := func() *doctor {
+		d := &doctor{cfg: Default()}
+		d.cfg.DataDir, d.cfg.L2.Dir, d.cfg.L2.Size = filepath.Dir(dir), dir, 64<<20
+		d.disk()
+		return d
+	}
+	d := look()
+	d.check(t, "disk", doubted, "is in memory", "NVMe")
+	d.check(t, "disk speed", sound, "written and synced", "")
+	if left, err := filepath.Glob(filepath.Join(dir, "doctor-*")); len(left) > 0 || err != nil {
+		t.Errorf("it left %v", left)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "of-others"), make([]byte, 40<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	look().check(t, "disk speed", doubted, "no space left", "make room")
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	look().check(t, "disk speed", broken, "read-only", "write there")
+}
+
+func TestDoctorOfMemoryAndDescriptors(t *testing.T) {
+	d := &doctor{cfg: Default()}
+	d.cfg.L1.Size = 1 << 50
+	d.memory()
+	d.check(t, "memory", broken, "1.0 PiB", "lower --l1-size")
+	d.descriptors()
+	if len(d.found) != 2 {
+		t.Errorf("%+v", d.found)
+	}
+}
+
+func TestDoctorOfPorts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	d := &doctor{cfg: Default()}
+	d.cfg.Listen, d.cfg.Admin, d.cfg.Zone.Name = "127.0.0.1:0", l.Addr().String(), "z1"
+	d.cfg.Zone.PeerListen, d.cfg.Zone.Gossip = "192.0.2.1:7072", "127.0.0.1:0"
+	d.ports()
+	d.check(t, "ports", broken, l.Addr().String()+" is in use", "--admin")
+	d.check(t, "ports", broken, "192.0.2.1:7072 is not this host's", "--peer-listen")
+	d = &doctor{cfg: d.cfg}
+	d.cfg.Admin, d.cfg.Zone.PeerListen = "127.0.0.1:0", "127.0.0.1:0"
+	d.ports()
+	d.check(t, "ports", sound, "all 4 are free", "")
+}
