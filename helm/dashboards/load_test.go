@@ -28,12 +28,12 @@ type load struct {
 
 // imagesOf is what is published of GOROOT, those that start most often first.
 var imagesOf = []struct{ name, dir string }{
-	{"shop/web:v7", "src/net"}, {"shop/cart:v3", "src/crypto"}, {"ml/resize:v1", "src/runtime"}, {"ci/runner:v12", "src/cmd/compile"},
-	{"bank/ledger:v2", "src/internal"}, {"ops/probe:v1", "src/go"}, {"ml/train:v4", "pkg/tool"}, {"docs/site:v9", "src/cmd/vendor"},
+	{"shop-web:v7", "src/net"}, {"shop-cart:v3", "src/crypto"}, {"ml-resize:v1", "src/runtime"}, {"ci-runner:v12", "src/cmd/compile"},
+	{"bank-ledger:v2", "src/internal"}, {"ops-probe:v1", "src/go"}, {"ml-train:v4", "pkg/tool"}, {"docs-site:v9", "src/cmd/vendor"},
 }
 
 // late is published and started everywhere at once amid the run.
-const late, lateDir = "shop/web:v8", "src/cmd/go"
+const late, lateDir = "shop-web:v8", "src/cmd/go"
 
 func newLoad(t *testing.T, s *site) *load {
 	t.Helper()
@@ -55,8 +55,8 @@ func (l *load) String() string {
 	return fmt.Sprintf("starts from %d images; after half the time one new image starts on all hosts at once, then a host restarts.", len(l.images))
 }
 
-// run lets programs start on all hosts until ctx ends; shot is called when a host
-// restarts a little before that.
+// run lets programs start on all hosts until ctx ends; shot is called amid that,
+// and then a host restarts.
 func (l *load) run(ctx context.Context, t *testing.T, targets []target, shot func()) {
 	t.Helper()
 	deadline, _ := ctx.Deadline()
@@ -81,7 +81,7 @@ func (l *load) run(ctx context.Context, t *testing.T, targets []target, shot fun
 						image = late
 					}
 					l.start(ctx, c, image, random)
-					wait(ctx, time.Duration(200+random.IntN(1500))*time.Millisecond)
+					wait(ctx, time.Duration(500+random.IntN(2500))*time.Millisecond)
 				}
 			})
 		}
@@ -98,7 +98,7 @@ func (l *load) run(ctx context.Context, t *testing.T, targets []target, shot fun
 		})
 	}
 	l.isOut.Store(true)
-	wait(ctx, half/2)
+	wait(ctx, half/3)
 	shot()
 	targets[2].process.Stop()
 	wait(ctx, 10*time.Second)
@@ -119,7 +119,7 @@ func (l *load) prepare(ctx context.Context, t *testing.T, c *api.Client) {
 // needs, always the same, and one part that it alone wants.
 func (l *load) start(ctx context.Context, c *api.Client, image string, random *rand.Rand) {
 	workload := "serve"
-	if strings.HasPrefix(image, "ci/") {
+	if strings.HasPrefix(image, "ci-") {
 		workload = "job"
 	}
 	img, err := agent.Open(ctx, agent.Options{Image: image, Workload: workload, Daemon: c, Deadline: 10 * time.Second})

@@ -106,7 +106,7 @@ func TestPictures(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), lasts)
 	defer cancel()
 	shot := func() {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		if _, err := b.Run(ctx, filepath.Join("testdata", "shots.cjs"), map[string]string{"page": "http://" + targets[0].admin + "/", "dir": dir}); err != nil {
 			t.Error(err)
@@ -114,7 +114,7 @@ func TestPictures(t *testing.T) {
 	}
 	load.run(ctx, t, targets, shot)
 	ended := time.Now().Truncate(interval)
-	caption := fmt.Sprintf("Three hosts on one machine, %s, scraped every %s: %s", lasts, interval, load)
+	caption := fmt.Sprintf("Three hosts on one machine for %.0f minutes, scraped every %s: %s", lasts.Minutes(), interval, load)
 	for _, d := range dashboards.All() {
 		// 20 s is what Grafana makes of $__rate_interval for that scrape interval.
 		svg, err := picture(p, d, began, ended, interval, "20s", caption)

@@ -71,7 +71,7 @@ func TestDebianLooksInSbin(t *testing.T) {
 }
 
 func TestDebianPackages(t *testing.T) {
-	for program, pkg := range map[string]string{"nginx": "nginx-light", "fsck.erofs": "erofs-utils", "fio": "fio"} {
+	for program, pkg := range map[string]string{"nginx": "nginx-light", "fsck.erofs": "erofs-utils", "fio": "fio", "node": "nodejs", "chromium": "chromium"} {
 		if got := packageOf(program); got != pkg {
 			t.Errorf("packageOf(%s) = %s, want %s", program, got, pkg)
 		}

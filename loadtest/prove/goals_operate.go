@@ -1,8 +1,8 @@
 package main
 
 // The commands behind the goals of operation. Those of documents and runbooks need root,
-// for machines of their own; the others only for Debian's Prometheus, where it is not
-// installed.
+// for machines of their own; the others only for Debian's Prometheus and Chromium, where
+// they are not installed.
 const (
 	operateDashboards = goTest + "-run 'EveryQuery|TheChartHas|Variables' ./helm/dashboards"
 	operateAlerts     = goTest + "-run TestAlerts ./helm/dashboards"
@@ -11,6 +11,7 @@ const (
 	operateSeries     = goTest + "./account"
 	operateTraces     = goTest + "-run 'ATraceGoes|EveryInterface|EveryNumber|TheMetricsReference' ./cmd/cached"
 	operateCommands   = goTest + "-run 'TestScripts/^(doctor|explain|config)$|TestDoctor|TheReference|TestOwn' ./cmd/cached"
+	operatePage       = goTest + "-run StatusPage ./cmd/cached"
 	operatePackaging  = goTest + "./packaging"
 	operatePages      = goTest + "-run 'TestCommands|TestEvery|TestFences|Exist|TestLinks' ./docs"
 	operateRunbooks   = goTest + "-run TestProveRunbooks ./docs"
@@ -28,4 +29,5 @@ var operateGoals = []goal{
 	{name: "deb and rpm: the same bytes each time; installed, run by the unit's command lines as their user, upgraded, removed; image: the same digest each time, not root; SBOM of both", command: operatePackaging},
 	{name: "documents: every command runs as written, each page on a machine of its own; every flag, setting, metric, panel and link that a page names is there", command: operatePages},
 	{name: "runbooks: faults made on a zone of three, with real Prometheus and the chart's rules in time 100 times faster: alerts that fire, whose runbook's commands run and show what it says, and that are over after what it says helps", figure: "runbooks.alerts_tried", op: atLeast, bound: 14, unit: "alerts", command: operateRunbooks},
+	{name: "status page in Chromium: no console error, no request elsewhere, updates itself, by keyboard, for a screen reader (axe-core), in light and dark from 320 px on, without JavaScript", command: operatePage},
 }

@@ -20,7 +20,7 @@ const (
 )
 
 // windows are the times a plot may show; the shortest that has all is taken.
-var windows = []time.Duration{5 * time.Minute, 15 * time.Minute, Span}
+var windows = []time.Duration{5 * time.Minute, 10 * time.Minute, 20 * time.Minute, Span}
 
 // A Plot shows the last hour, or what there is of it.
 type Plot struct {

@@ -37,7 +37,7 @@ const (
 	width     = 1280
 	margin    = 16
 	between   = 10
-	header    = 64
+	header    = 82
 	rowHeight = 236
 	columns   = 24
 )
@@ -62,7 +62,7 @@ func Dashboard(d dashboards.Dashboard, data Data) ([]byte, error) {
 	c.add(`<title id="title">%s</title><desc id="about">%s</desc><style>%s</style>`, text(d.Title), text(d.About), style)
 	c.add(`<rect class="back" width="%d" height="%d"/>`, width, height)
 	c.add(`<text class="text" x="%d" y="32" font-size="19" font-weight="600">cached / %s</text>`, margin, text(d.Title))
-	c.add(`<text class="soft" x="%d" y="52" font-size="12">%s %s</text>`, margin, text(d.About), text(data.Caption))
+	c.add(`<text class="soft" x="%d" y="52" font-size="12">%s</text><text class="soft" x="%[1]d" y="70" font-size="12">%s</text>`, margin, text(d.About), text(data.Caption))
 	for i, p := range d.Panels {
 		w := float64(width-2*margin+between) / columns
 		box := rect{
@@ -101,6 +101,7 @@ func text(s string) string {
 func (c *canvas) panel(p dashboards.Panel, series []Series, box rect) {
 	c.add(`<g><title>%s</title><rect class="card" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="6"/>`, text(p.Title), box.x, box.y, box.w, box.h)
 	c.add(`<text class="text" x="%.1f" y="%.1f" font-size="13" font-weight="600">%s</text>`, box.x+12, box.y+22, text(p.Title))
+	series = busiestFirst(series)
 	inner := rect{box.x + 12, box.y + 34, box.w - 24, box.h - 44}
 	switch {
 	case empty(series):

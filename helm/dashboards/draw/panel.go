@@ -27,15 +27,23 @@ func colour(i int, name string) string {
 	return colours[i%len(colours)]
 }
 
+// empty reports whether there is nothing to draw.
 func empty(series []Series) bool {
-	for _, s := range series {
-		for _, p := range s.Points {
-			if finite(p.Value) {
-				return false
-			}
+	return !slices.ContainsFunc(series, func(s Series) bool {
+		return slices.ContainsFunc(s.Points, func(p Point) bool { return finite(p.Value) })
+	})
+}
+
+// busiestFirst puts those last that are zero all the time: a legend has no room for
+// all of many.
+func busiestFirst(series []Series) []Series {
+	idle := func(s Series) int {
+		if slices.ContainsFunc(s.Points, func(p Point) bool { return finite(p.Value) && p.Value != 0 }) {
+			return 0
 		}
+		return 1
 	}
-	return true
+	return slices.SortedStableFunc(slices.Values(series), func(a, b Series) int { return cmp.Compare(idle(a), idle(b)) })
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
@@ -89,14 +97,25 @@ func (c *canvas) lines(p dashboards.Panel, series []Series, box rect) {
 			if p.Stacked && i > 0 {
 				below = beside(series[i-1].Points, run)
 			}
-			c.run(f, run, below, col, p.Stacked)
+			fill := "area"
+			switch {
+			case !p.Stacked && len(series) > maxFilled:
+				fill = ""
+			case !p.Stacked:
+				fill = "under"
+			}
+			c.run(f, run, below, col, fill)
 		}
 	}
 	c.legend(legend, f.x-marksLeft+6, box.y+box.h-float64(len(legend))*legendLine+12)
 }
 
-// run draws one unbroken part of a series.
-func (c *canvas) run(f frame, run, below []Point, col string, isStacked bool) {
+// maxFilled is how many lines one can tell apart with their areas filled.
+const maxFilled = 2
+
+// run draws one unbroken part of a series, filled down to below, or to zero, as the
+// class fill says.
+func (c *canvas) run(f frame, run, below []Point, col, fill string) {
 	var line strings.Builder
 	for i, p := range run {
 		line.WriteString(string("ML"[min(i, 1)]) + num(f.px(p.At)) + " " + num(f.py(p.Value)))
@@ -108,11 +127,9 @@ func (c *canvas) run(f frame, run, below []Point, col string, isStacked bool) {
 			floor += "L" + num(f.px(p.At)) + " " + num(f.py(p.Value))
 		}
 	}
-	class := "under"
-	if isStacked {
-		class = "area"
+	if fill != "" {
+		c.add(`<path class="%s" fill="%s" d="%s%sZ"/>`, fill, col, line.String(), floor)
 	}
-	c.add(`<path class="%s" fill="%s" d="%s%sZ"/>`, class, col, line.String(), floor)
 	if len(run) == 1 {
 		c.add(`<circle cx="%s" cy="%s" r="2" fill="%s"/>`, num(f.px(run[0].At)), num(f.py(run[0].Value)), col)
 		return
@@ -236,7 +253,7 @@ func (c *canvas) number(p dashboards.Panel, series []Series, box rect) {
 		}
 		f.top = cmp.Or(f.top, 1)
 		for _, run := range runs(s.Points, c.data.Step) {
-			c.run(f, run, nil, colour(i, s.Name), false)
+			c.run(f, run, nil, colour(i, s.Name), "under")
 		}
 		c.add(`<text x="%.1f" y="%.1f" text-anchor="middle" font-size="40" font-weight="600" fill="%s">%s</text>`, box.x+box.w*(float64(i)+0.5)/float64(len(series)), box.y+box.h*0.36, colour(i, s.Name), text(last))
 	}
