@@ -24,6 +24,8 @@ import (
 // A daemon is the real server and client around blocks of which the test says how they
 // are served. Its ledger counts what it serves as from the origin.
 type daemon struct {
+	api.Admin // what bench does not ask
+
 	t      *testing.T
 	server *api.Server
 	l      net.Listener
