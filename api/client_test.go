@@ -88,6 +88,7 @@ func TestClientCarriesTheCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Release()
+	want.Via = block.ViaRaw
 	if *got.Load() != want {
 		t.Fatalf("the daemon saw %+v, want %+v", *got.Load(), want)
 	}
