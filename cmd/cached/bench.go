@@ -43,7 +43,7 @@ Everything that is drawn follows from --seed. Exit status 1: a block was wrong, 
 reads failed than --allow-errors.`,
 		Example: `  cached bench --image flask:v1 --arrivals poisson:500/s --duration 30s
   cached bench --image flask:v1 --clients 8 --duration 10s --order random
-  cached bench --image flask:v1 --starts --cold --arrivals bursts:1,4,16 --html starts.html
+  cached bench --image flask:v1 --starts --cold drill --arrivals bursts:1,4,16 --html starts.html
   cached bench --image a:v1 --image b:v1 --zipf 1 --starts --arrivals replay:faasnet.csv --speed 60 \
     --server http://host-a:7070 --server http://host-b:7070 --json run.json
   cached bench compare before.json after.json --max-worse 5%`,
@@ -99,7 +99,7 @@ func (b *benchCommand) addFlags(cmd *cobra.Command) {
 	fs.BoolVar(&b.starts, "starts", false, "what arrives is a start, not a read")
 	fs.IntVar(&b.options.Parallel, "parallel", 16, "reads at once within a start")
 	fs.BoolVar(&b.options.Session, "session", false, "with --starts: open and close the image as a host agent does; the daemon reads ahead, and records the start")
-	fs.BoolVar(&b.options.Cold, "cold", false, "have the daemons drop the images (cached purge) before each round and each burst; blocks that other images have stay")
+	fs.StringVar((*string)(&b.options.Cold), "cold", "", "before each round and each burst: purge (drop the images, but what others have of them) or drill (hide all that the daemons hold, from everybody, meanwhile)")
 
 	fs.DurationVar(&b.options.Duration, "duration", 0, "`TIME` to measure")
 	fs.IntVar(&b.options.Limit, "count", 0, "`N` arrivals at most")

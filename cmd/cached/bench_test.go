@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,23 +70,27 @@ func TestBenchReadsWhatAStartHasRead(t *testing.T) {
 	}
 }
 
-// The first of two starts is from the origin, the second, without --cold, is not; with
-// it both are. What the daemon's ledger says agrees with what clients were told.
+// The first of two starts is from the origin, the second is not; where the daemon is made
+// cold, both are, also what another image has too when it is by a drill. What the daemon's ledger says agrees with what clients were told.
 func TestBenchColdStarts(t *testing.T) {
 	dir := t.TempDir()
 	origin := filepath.Join(dir, "origin")
-	publishFile(t, origin, "app", 5_000_000)
+	content := publishFile(t, origin, "app", 5_000_000)
+	publishBytes(t, origin, "app:v2", content)
 	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--origin", "file://"+origin, "--l2-size", "64MiB", "--l2-min-free", "0")
 	load := []string{"--image", "app", "--starts", "--parallel", "1", "--arrivals", "burst:1", "--rounds", "2"}
-	for _, cold := range []bool{false, true} {
-		args, rounds := load, uint64(1)
-		if cold {
-			args, rounds = append(args, "--cold"), 2
-		}
+	for i, tt := range []struct {
+		args   []string
+		rounds uint64
+	}{{nil, 1}, {[]string{"--cold", "purge"}, 2}, {[]string{"--cold", "drill"}, 2}, {[]string{"--cold", "drill", "--image", "app:v2"}, 2}, {[]string{"--cold", "purge"}, 0}} {
+		args, rounds := append(slices.Clone(load), tt.args...), tt.rounds
 		r := benchOf(t, d, args...)
+		if why := r.NotCold; (why != "") != (i == 4) {
+			t.Errorf("%v: not cold: %q", tt.args, why)
+		}
 		blocks := uint64(r.Load.Images[0].Blocks)
 		if r.Origin == nil || r.Origin.Reads != rounds*blocks || r.Tiers["l4"].Count != int64(rounds*blocks) || r.Reads != int64(2*blocks) {
-			t.Errorf("cold %v: origin %+v, tiers %v, of %d blocks", cold, r.Origin, r.Tiers, blocks)
+			t.Errorf("%v: origin %+v, tiers %v, of %d blocks", tt.args, r.Origin, r.Tiers, blocks)
 		}
 		if r.CPU.ServerSeconds == nil || *r.CPU.ServerSeconds < 0 || r.Daemon[0].Memory == 0 {
 			t.Errorf("what the server used is not known: %+v", r.Daemon)

@@ -65,8 +65,7 @@ type Options struct {
 	Limit    int           // arrivals of a round; 0: no limit
 	Rounds   int           // the load that often; 0: once
 
-	// Cold has the daemons drop the images before each round, and each burst.
-	Cold bool
+	Cold Cold // the daemons are made so before each round, and each burst
 	// Session has each start open its image as a host agent does, so that the
 	// daemon reads ahead of it, and records it.
 	Session bool
@@ -120,6 +119,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("unit %q: want %s or %s", o.Unit, Reads, Starts)
 	case o.Order != InOrder && o.Order != Random:
 		return fmt.Errorf("order %q: want %s or %s", o.Order, InOrder, Random)
+	case o.Cold != Warm && o.Cold != Purged && o.Cold != Drilled:
+		return fmt.Errorf("cold by %q: want %s or %s", o.Cold, Purged, Drilled)
 	case o.Process == nil && o.Clients < 1:
 		return errors.New("neither arrivals nor clients: nothing would be asked")
 	case o.Duration < 0 || o.Warmup < 0 || o.Limit < 0 || o.Rounds < 0 || o.Parallel < 0 || o.MaxInFlight < 0 || o.VerifyEvery < 0:

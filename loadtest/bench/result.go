@@ -75,7 +75,7 @@ type Load struct {
 	Encoding string      `json:"encoding"`
 	Zipf     float64     `json:"zipf"`
 	Rounds   int         `json:"rounds"`
-	Cold     bool        `json:"cold"`
+	Cold     Cold        `json:"cold,omitempty"`
 	Session  bool        `json:"session"`
 	Verify   int         `json:"verify_every"`
 	Warmup   float64     `json:"warmup_seconds"`

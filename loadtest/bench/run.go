@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/loadtest/workload"
 )
 
@@ -55,7 +54,9 @@ type run struct {
 	rec        *recorder
 	servers    []ServerUse
 	client     float64 // processor seconds while measuring
-	notCold    string
+
+	mu      sync.Mutex
+	notCold string
 
 	stage    string
 	round    int
@@ -102,16 +103,16 @@ func (r *run) arrivals(seed uint64) iter.Seq[workload.Arrival] { return r.Proces
 // measure does one round.
 func (r *run) measure(ctx context.Context) error {
 	for _, p := range r.parts() {
-		if r.Cold {
-			if err := r.purge(ctx); err != nil {
-				return err
-			}
+		thaw, err := r.chill(ctx)
+		if err != nil {
+			return err
 		}
 		before := r.look(ctx)
 		used := processorTime()
-		err := r.part(ctx, p)
+		err = r.part(ctx, p)
 		r.client += processorTime() - used
 		r.count(before, r.look(context.WithoutCancel(ctx)))
+		thaw()
 		if err != nil {
 			return err
 		}
@@ -123,7 +124,7 @@ func (r *run) measure(ctx context.Context) error {
 func (r *run) parts() []part {
 	seed := r.Seed + uint64(r.round-1)
 	whole := part{seed: seed, length: r.Duration, limit: r.Limit, arrivals: r.arrivals}
-	if !r.Cold || r.Process == nil || len(r.Process.Bursts()) < 2 {
+	if r.Cold == Warm || r.Process == nil || len(r.Process.Bursts()) < 2 {
 		return []part{whole}
 	}
 	var parts []part
@@ -131,22 +132,6 @@ func (r *run) parts() []part {
 		parts = append(parts, part{seed: seed, arrivals: workload.Bursts([]int{size}, 0).Arrivals})
 	}
 	return parts
-}
-
-// purge has all daemons drop the images.
-func (r *run) purge(ctx context.Context) error {
-	for _, t := range r.Targets {
-		for _, image := range r.Images {
-			resp, err := t.Client.PurgeImage(ctx, &cachedv1.PurgeImageRequest{Image: image.Name})
-			if err != nil {
-				return fmt.Errorf("--cold: %w", err)
-			}
-			if kept := resp.GetKept(); len(kept) > 0 && r.notCold == "" {
-				r.notCold = fmt.Sprintf("%s kept %d blocks of %s, which %s has too", t.Client.URL(), kept[0].GetBlocks(), image.Name, kept[0].GetImage())
-			}
-		}
-	}
-	return nil
 }
 
 // part runs one part to its end, while a sampler cuts time into intervals.

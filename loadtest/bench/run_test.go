@@ -184,6 +184,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"order":        func(o *Options) { o.Order = "reverse" },
 		"arrivals nor": func(o *Options) { o.Clients = 0 },
 		"never end":    func(o *Options) { o.Limit = 0 },
+		"cold by":      func(o *Options) { o.Cold = "ice" },
 		"negative":     func(o *Options) { o.Duration = -1 },
 		"interval":     func(o *Options) { o.Interval = 1 },
 		"exponent":     func(o *Options) { o.Zipf = -1 },

@@ -54,8 +54,8 @@ func (r *Result) Title() string {
 	if r.Load.Loop == "closed" {
 		what = fmt.Sprintf("%s in a closed loop of %s", r.Load.Unit, count(r.Load.Clients, "client"))
 	}
-	if r.Load.Cold {
-		what += ", cold"
+	if r.Load.Cold != Warm {
+		what += ", cold by " + string(r.Load.Cold)
 	}
 	if r.Interrupted {
 		what += ", interrupted"
