@@ -71,12 +71,20 @@ var manuals = []manual{
 	{
 		file: "docs/operate.md", given: givenBuilt,
 		notRun: map[string]instead{
+			"make packages": {why: "builds for a minute: the test in packaging does"},
+			"apt install ./bin/cached_*.deb": {
+				why:    "the test in packaging installs the packages",
+				script: "install -m 0755 bin/cached /usr/bin/cached\ninstall -D -m 0644 packaging/cached.yaml /etc/cached/cached.yaml\n",
+			},
+			"editor /etc/cached/cached.yaml": {why: "nobody is here to type"},
 			"systemctl enable --now cached": {
 				why:    "there is no systemd; the test in packaging runs the command lines of the unit, here runs what it starts",
 				script: "mkdir -p /var/lib/cached\ncached serve --config /etc/cached/cached.yaml &\n",
 			},
-			"cached drill --empty --before 10s --for 5m": {why: "takes five minutes, under load: TestDrill in cmd/cached, shorter"},
-			"systemctl restart cached":                   {why: "there is no systemd", script: "cached serve --config /etc/cached/cached.yaml &\n"},
+			"ssh -L 7071:127.0.0.1:7071 HOST": {why: "there is no other host"},
+			"kubectl proxy & open http://127.0.0.1:8001/api/v1/namespaces/NS/pods/POD:7071/proxy/": {why: noCluster},
+			"cached drill --empty --before 10s --for 5m":                                           {why: "takes five minutes, under load: TestDrill in cmd/cached, shorter"},
+			"systemctl restart cached":                                                             {why: "there is no systemd", script: "cached serve --config /etc/cached/cached.yaml &\n"},
 		},
 	},
 	{file: "helm/cached/README.md", pinned: []string{"helm"}, dir: "", notRun: kubernetes},
@@ -152,6 +160,7 @@ func built(t *testing.T) string {
 // Every page with commands is a manual, or is tried by another test.
 func TestEveryPageIsTried(t *testing.T) {
 	tried := map[string]string{
+		"docs/bench.md":              "its runs take minutes: TestScripts/bench in cmd/cached runs such commands, for shorter",
 		"CONTRIBUTING.md":            "its commands are what continuous integration, or a developer, runs",
 		"helm/cached/README.head.md": "it is the beginning of README.md beside it",
 	}
