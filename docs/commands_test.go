@@ -61,7 +61,7 @@ var manuals = []manual{
 	},
 	{
 		file: "docs/agents/README.md", tools: []string{"protoc", "grpc_python_plugin"}, given: givenPython,
-		first: "cached publish dir:/srv/app --name app:v1\ncached serve &\n",
+		first: "groupadd agents\ncached publish dir:/srv/app --name app:v1\ncached serve &\n",
 		notRun: map[string]instead{
 			"apt-get install -y python3-grpcio python3-protobuf python3-zstandard protobuf-compiler protobuf-compiler-grpc libprotobuf-dev": {
 				why: "there is no way to a mirror from here; the test beside the page installs just these",

@@ -69,7 +69,14 @@ func (p page) code() []string {
 		all = append(all, m[1])
 	}
 	for _, b := range p.blocks {
-		for _, line := range lines(b.text) {
+		text := b.text
+		if strings.HasPrefix(b.language, "console") { // what commands print names none
+			text = ""
+			for _, st := range b.steps {
+				text += st.script
+			}
+		}
+		for _, line := range lines(text) {
 			all = append(all, plain(line))
 		}
 	}

@@ -27,6 +27,9 @@ func (d *doctor) daemon(ctx context.Context) {
 		network, address = "unix", d.cfg.Socket.Path
 	}
 	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	if network == "unix" {
+		address = d.cfg.agentsURL()
+	}
 	if err != nil {
 		d.note("daemon", sound, "", "none runs at %s", address)
 		d.ports()

@@ -79,7 +79,7 @@ func TestDamagedBlockInL2IsCountedOnceAndReadElsewhere(t *testing.T) {
 		`cached_integrity_failures_total{source="l2"} 1`,
 		`cached_tier_reads_total{outcome="corrupt",tier="l2"} 1`,
 		`cached_tier_evictions_total{tier="l2"} 0`,
-		`cached_tier_declines_total{tier="l2"} 0`,
+		`cached_tier_declines_total{reason="sick",tier="l2"} 0`,
 		`cached_tier_sick{tier="l2"} 0`,
 	)
 }
