@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,7 +155,8 @@ func TestOverload(t *testing.T) {
 	b := blocktest.Block(1, 1000)
 	defer b.Release()
 	reader := newBlocking(b)
-	url := serve(t, Services{Blocks: reader}, Options{MaxInFlight: 2})
+	var refused atomic.Int64
+	url := serve(t, Services{Blocks: reader}, Options{MaxInFlight: 2, Overloaded: func() { refused.Add(1) }})
 	c := connectTo(t, url, ClientOptions{})
 	var wg sync.WaitGroup
 	for range 2 {
@@ -173,6 +175,9 @@ func TestOverload(t *testing.T) {
 	close(reader.release)
 	wg.Wait()
 	blocktest.CheckRead(t, c, b, block.Origin)
+	if n := refused.Load(); n != 2 {
+		t.Errorf("%d refusals were told of, want 2", n)
+	}
 }
 
 // A client that stops reading is cut off, and its block and place come back.

@@ -97,7 +97,7 @@ func diskIsFilled(d *rehearsal) {
 	filler := "/var/lib/cached/l2/of-somebody-else"
 	fill(d, filler)
 	ids := d.publish("app:v1", 32<<20)
-	c := d.read("h1", 4, inTurn(ids))
+	c := d.read("h1", 4, inTurn("app:v1", ids))
 	d.fires("CachedDiskRefusesWrites")
 	d.follow("diskrefuseswrites.md#look", nil)
 	if err := os.Remove(filler); err != nil {
@@ -105,7 +105,7 @@ func diskIsFilled(d *rehearsal) {
 	}
 	// What is read next is kept again.
 	more := d.publish("app:v2", 24<<20)
-	again := d.read("h1", 4, inTurn(more))
+	again := d.read("h1", 4, inTurn("app:v2", more))
 	d.clears("CachedDiskRefusesWrites")
 	c.end()
 	again.end()
@@ -130,10 +130,10 @@ func storeIsDown(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	d.publish("app:v1", 1<<20)
 	ids := d.publish("job:v1", 64<<20)
-	warm := d.read("h1", 1, inTurn(d.blocks("app:v1")))
+	warm := d.read("h1", 1, inTurn("app:v1", d.blocks("app:v1")))
 	d.settle()
 	d.store.down()
-	c := d.read("h1", 4, inTurn(ids))
+	c := d.read("h1", 4, inTurn("job:v1", ids))
 	d.fires("CachedOriginFails")
 	d.fires("CachedReadsFailFast")
 	d.fires("CachedReadsFailSlowly")
@@ -156,14 +156,14 @@ func tooManyReads(d *rehearsal) {
 	d.settle()
 	slow := slowly(time.Second)
 	d.store.fault.Store(&slow)
-	c := d.read("h1", 64, inTurn(ids))
+	c := d.read("h1", 64, inTurn("app:v1", ids))
 	d.fires("CachedIsOverloaded")
 	d.follow("overloaded.md#look", nil)
 	c.end()
 	d.hosts["h1"].process.Stop()
 	d.hosts["h1"].flags = nil // the default is 1024
 	d.start("h1")
-	c = d.read("h1", 64, inTurn(ids))
+	c = d.read("h1", 64, inTurn("app:v1", ids))
 	d.clears("CachedIsOverloaded")
 	c.end()
 }
@@ -185,7 +185,7 @@ func storeIsSlow(d *rehearsal) {
 	d.settle()
 	slow := slowly(1500 * time.Millisecond)
 	d.store.fault.Store(&slow)
-	c := d.read("h1", 32, inTurn(ids))
+	c := d.read("h1", 32, inTurn("job:v1", ids))
 	d.fires("CachedReadsAreSlow")
 	d.follow("readsareslow.md#look", nil)
 	d.follow("readsareslow.md#l4", nil)
@@ -198,7 +198,7 @@ func zoneIsTooSmall(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	ids := d.publish("job:v1", 256<<20)
 	d.settle()
-	c := d.read("h1", 16, inTurn(ids))
+	c := d.read("h1", 16, inTurn("job:v1", ids))
 	d.fires("CachedHitRateIsLow")
 	d.follow("hitrateislow.md#look", nil)
 	d.follow("hitrateislow.md#room", nil)
@@ -215,7 +215,7 @@ func diskTurnsOver(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	ids := d.publish("job:v1", 512<<20)
 	d.settle()
-	c := d.read("h1", 4, inTurn(ids))
+	c := d.read("h1", 4, inTurn("job:v1", ids))
 	d.fires("CachedDiskIsFull")
 	d.follow("diskisfull.md#look", nil)
 	for _, name := range []string{"h1", "h2", "h3"} {
@@ -261,7 +261,7 @@ func diskLies(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	ids := d.publish("app:v1", 48<<20)
 	d.settle()
-	d.read("h1", 4, inTurn(ids))
+	d.read("h1", 4, inTurn("app:v1", ids))
 	d.prometheus.Await(d.T, `cached_tier_written_bytes_total{node="h1", tier="l2"} > 4e6`)
 	segments, err := filepath.Glob("/var/lib/cached/l2/segments/*")
 	if err != nil || len(segments) == 0 {
@@ -307,7 +307,7 @@ func nodeLies(d *rehearsal) {
 	ids := d.publish("app:v1", 64<<20)
 	d.settle()
 	liar := d.liar()
-	d.read("h1", 4, inTurn(ids))
+	d.read("h1", 4, inTurn("app:v1", ids))
 	if a := d.fires("CachedIntegrityFailure"); a.Labels["source"] != "l3" {
 		d.Errorf("labels %v", a.Labels)
 	}
@@ -329,7 +329,7 @@ func storeLies(d *rehearsal) {
 	}
 	bytes[100] ^= 1
 	put(d.T, object, bytes, 0o644)
-	c := d.read("h1", 1, inTurn(ids))
+	c := d.read("h1", 1, inTurn("app:v1", ids))
 	if a := d.fires("CachedIntegrityFailure"); a.Labels["source"] != "l4" {
 		d.Errorf("labels %v", a.Labels)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -61,7 +62,7 @@ func newSite(t *testing.T, o siteOptions) *site {
 	s := &site{T: t, hosts: map[string]*host{}, store: newStore(t)}
 	must(t, "cached", "certs", "init", "--dir", "/srv/ca", "--zone", "eu-1a")
 	keys := s.output("cached", "certs", "gossip-key")
-	var seeds, targets = []string{}, []promtest.Target{}
+	seeds, targets := []string{}, []promtest.Target{}
 	for i, name := range []string{"h1", "h2", "h3"} {
 		h := &host{name: name, ip: fmt.Sprintf("10.0.0.%d", i+1), dir: "/srv/" + name, data: "/srv/" + name + "/data"}
 		admin := h.ip + ":7071"
@@ -256,7 +257,7 @@ func newStore(t *testing.T) *store {
 	proxy := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: "127.0.0.1:9001"})
 		r.Out.Host = r.In.Host // it is signed
-	}}
+	}, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)} // of readers that leave
 	s.handle = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fault := s.fault.Load(); fault == nil || !(*fault)(w, r) {
 			proxy.ServeHTTP(w, r)
@@ -321,8 +322,8 @@ func (s *site) read(name string, n int, next func() string) *crowd {
 
 func (c *crowd) end() { c.stop(); c.wait.Wait() }
 
-// inTurn returns each of ids, again and again.
-func inTurn(ids []string) func() string {
+// inTurn returns each block of an image, again and again.
+func inTurn(image string, ids []string) func() string {
 	var n atomic.Int64
-	return func() string { return ids[int(n.Add(1))%len(ids)] }
+	return func() string { return ids[int(n.Add(1))%len(ids)] + "?image=" + image }
 }

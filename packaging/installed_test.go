@@ -16,9 +16,9 @@ import (
 const system = `set -eu
 T=$(mktemp -d) && trap 'umount -R "$T" && rmdir "$T"' EXIT
 ip link set lo up
-mount -t tmpfs tmpfs "$T" && mkdir "$T/upper" "$T/work" "$T/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$T/upper,workdir=$T/work" "$T/root"
-mount -t proc proc "$T/root/proc" && mount --rbind /dev "$T/root/dev"
+mount -t tmpfs none "$T" && mkdir "$T/upper" "$T/work" "$T/root"
+mount -t overlay none -o "lowerdir=/,upperdir=$T/upper,workdir=$T/work" "$T/root"
+mount -t proc none "$T/root/proc" && mount --rbind /dev "$T/root/dev"
 rm -rf "$T/root/run" && mkdir "$T/root/run" "$T/root/packages"
 cp "$PACKAGES"/*.deb "$PACKAGES"/*.rpm "$T/root/packages/"
 chroot "$T/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C START="$START" START_PRE="$START_PRE" /bin/bash -euc "$SCRIPT"
@@ -69,14 +69,14 @@ for i in $(seq 300); do
 	sleep 0.1
 done
 cat /tmp/status
-stat -c "socket %a %U %G" /run/cached/cached.sock
+stat -c "socket %a %U:%G" /run/cached/cached.sock
 cached status --server http://127.0.0.1:7070 >/dev/null
 kill -TERM $daemon && wait $daemon && echo "ended in order"
 `
 
 func checkRun(t *testing.T, out string) {
 	t.Helper()
-	for _, want := range []string{"\ncached\n", "state  ", "version  ", "socket 660 cached cached\n", "ended in order\n"} {
+	for _, want := range []string{"\ncached\n", "state  ", "version  ", "socket 660 cached:cached\n", "ended in order\n"} {
 		if !strings.Contains("\n"+out, want) {
 			t.Errorf("lacks %q:\n%s", want, out)
 		}

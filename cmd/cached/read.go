@@ -81,7 +81,7 @@ DIR; it has no devices, and no set-id bits or owners.`,
 }
 
 // writeTo calls write with the named file or, for "-", stdout. A file that could
-// not be written whole is removed.
+// not be written whole is removed; a device or a pipe stays.
 func writeTo(name string, stdout io.Writer, write func(io.Writer) error) (err error) {
 	if name == "-" {
 		w := bufio.NewWriterSize(stdout, 1<<20)
@@ -91,8 +91,12 @@ func writeTo(name string, stdout io.Writer, write func(io.Writer) error) (err er
 	if err != nil {
 		return err
 	}
+	info, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
 	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err = errors.Join(err, f.Close()); err != nil && info.Mode().IsRegular() {
 			_ = os.Remove(name) // half an image is worse than none
 		}
 	}()

@@ -8,6 +8,7 @@
 package promtest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,7 +42,10 @@ type Options struct {
 }
 
 // A Server is a running Prometheus.
-type Server struct{ url string }
+type Server struct {
+	url string
+	ctx func() context.Context // of the test
+}
 
 // Start starts a Prometheus that ends with the test, and returns when it answers.
 func Start(tb testing.TB, o Options) *Server {
@@ -71,7 +75,7 @@ func Start(tb testing.TB, o Options) *Server {
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	s := &Server{url: fmt.Sprintf("http://127.0.0.1:%d", testtool.FreePort(tb))}
+	s := &Server{url: fmt.Sprintf("http://127.0.0.1:%d", testtool.FreePort(tb)), ctx: tb.Context}
 	testtool.Start(tb, exec.Command(program, "--config.file", file, "--storage.tsdb.path", filepath.Join(dir, "data"),
 		"--web.listen-address", strings.TrimPrefix(s.url, "http://")), testtool.Answering(s.url+"/-/ready"))
 	return s
@@ -81,7 +85,11 @@ func Start(tb testing.TB, o Options) *Server {
 func (s *Server) Get(path string, query url.Values, data any) error {
 	transport := &http.Transport{DisableKeepAlives: true} // tests look for leaked goroutines
 	defer transport.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: transport}).Get(s.url + "/api/v1" + path + "?" + query.Encode())
+	req, err := http.NewRequestWithContext(s.ctx(), http.MethodGet, s.url+"/api/v1"+path+"?"+query.Encode(), http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return err
 	}

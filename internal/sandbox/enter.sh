@@ -13,7 +13,9 @@ over() { # LOWER NAME WHERE: LOWER, writable in memory
   mount -t tmpfs -o mode=0755 sandbox "$base"
   over / root "$root"
   mount -t proc proc "$root/proc"
-  mount --rbind /dev "$root/dev"
+  over /dev dev "$root/dev" # who removes a device there removes it there
+  mount --rbind /dev/pts "$root/dev/pts"
+  mount -t tmpfs -o mode=1777 sandbox "$root/dev/shm"
   mount --rbind /sys "$root/sys"
   # Upper directories of overlays and the mount's own state do not go on an overlay.
   for dir in /tmp /run /mnt /srv /var/tmp; do

@@ -20,6 +20,9 @@ func TestEnter(t *testing.T) {
 	}
 	const left = "/etc/left-by-a-test-in-a-sandbox"
 	if !Enter(t, Machine{Files: map[string]string{"/etc/given": file}, Addresses: []string{"10.0.0.1/32"}}) {
+		if info, err := os.Stat("/dev/zero"); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+			t.Fatalf("/dev/zero: %v, %v", info, err)
+		}
 		for _, name := range []string{left, "left_by_a_test_in_a_sandbox"} {
 			if _, err := os.Stat(name); err == nil {
 				t.Errorf("%s is here", name)
@@ -42,6 +45,9 @@ func TestEnter(t *testing.T) {
 			continue
 		}
 		l.Close()
+	}
+	if err := os.Remove("/dev/zero"); err != nil {
+		t.Error(err)
 	}
 	if n := os.Getppid(); n > 10 {
 		t.Errorf("the parent is process %d: these are the machine's own processes", n)

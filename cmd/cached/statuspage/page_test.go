@@ -161,6 +161,15 @@ func TestTheWorstComesFirst(t *testing.T) {
 	}
 }
 
+// Who looks at a zone amid an upgrade sees which nodes are behind.
+func TestOtherVersionsAreShown(t *testing.T) {
+	v := View{Version: "v2", Now: began, Zone: &Zone{Peers: []Peer{{Name: "new", Version: "v2"}, {Name: "old", Version: "v1"}}}}
+	_, doc := ask(t, "/", v, nil)
+	if strings.Count(doc, "version v2") != 1 || strings.Count(doc, ", version v1<") != 1 {
+		t.Error(doc)
+	}
+}
+
 func TestTexts(t *testing.T) {
 	for d, want := range map[time.Duration]string{0: "0s", time.Second: "1s", time.Minute: "1m", time.Hour: "1h", 2*time.Hour + 5*time.Minute: "2h5m", time.Hour + time.Second: "1h0m1s"} {
 		if got := durationText(d); got != want {

@@ -78,6 +78,17 @@ func TestStack(t *testing.T) {
 	has(t, svg, `class="area"`, tiers["l1"], tiers["l4"], ">4/s</text>")
 }
 
+func TestTheIdleComeLast(t *testing.T) {
+	list := busiestFirst([]Series{course("idle", 0, math.NaN()), course("a", 0, 1), course("none"), course("b", 2)})
+	var names []string
+	for _, s := range list {
+		names = append(names, s.Name)
+	}
+	if got := strings.Join(names, " "); got != "a b idle none" {
+		t.Error(got)
+	}
+}
+
 func TestNumber(t *testing.T) {
 	has(t, drawn(t, dashboards.Panel{Title: "P", Kind: dashboards.Number, Unit: "percentunit"}, course("x", .5, .987, math.NaN())), ">98.7 %</text>")
 }

@@ -19,10 +19,8 @@ var (
 )
 
 func colour(i int, name string) string {
-	for _, word := range strings.Fields(name) {
-		if c, ok := tiers[word]; ok && len(name) <= 3 {
-			return c
-		}
+	if c, ok := tiers[name]; ok {
+		return c
 	}
 	return colours[i%len(colours)]
 }
