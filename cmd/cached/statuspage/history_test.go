@@ -2,6 +2,7 @@ package statuspage
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,17 +60,17 @@ func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h History
 		ctx, cancel := context.WithCancel(t.Context())
-		asked := 0
-		go h.Watch(ctx, func() Counts { asked++; return reads(asked) })
+		var asked atomic.Int64
+		go h.Watch(ctx, func() Counts { return reads(int(asked.Add(1))) })
 		time.Sleep(Every*3 + time.Second) //nolint:forbidigo // in a bubble
-		if got := h.until(time.Now(), reads(asked)); asked != 4 || len(got) != 4 || got[3].to.Sub(got[3].from) != time.Second {
-			t.Errorf("asked %d times, %v", asked, got)
+		if got := h.until(time.Now(), reads(int(asked.Load()))); asked.Load() != 4 || len(got) != 4 || got[3].to.Sub(got[3].from) != time.Second {
+			t.Errorf("asked %d times, %v", asked.Load(), got)
 		}
 		cancel()
 		synctest.Wait()
 		time.Sleep(Every * 3) //nolint:forbidigo // in a bubble
-		if asked != 4 {
-			t.Errorf("asked %d times, after it was told to end", asked)
+		if n := asked.Load(); n != 4 {
+			t.Errorf("asked %d times, after it was told to end", n)
 		}
 	})
 }
