@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,9 +16,10 @@ func TestClientReadsByEveryEncoding(t *testing.T) {
 	b, largest := blocktest.Block(1, 300_000), blocktest.Block(9, block.MaxSize)
 	fake := blocktest.NewFake(block.Disk, b, largest)
 	t.Cleanup(func() { fake.Close() })
-	var seen block.Call
+	var last atomic.Pointer[block.Call]
 	url := serve(t, Services{Blocks: block.ReaderFunc(func(ctx context.Context, id block.ID) (block.Block, error) {
-		seen = block.CallFrom(ctx)
+		call := block.CallFrom(ctx)
+		last.Store(&call)
 		return fake.ReadBlock(ctx, id)
 	})}, Options{})
 	for e, via := range map[Encoding]block.Interface{EncodingRaw: block.ViaRaw, EncodingConnect: block.ViaConnect, EncodingGRPC: block.ViaGRPC} {
@@ -33,7 +35,7 @@ func TestClientReadsByEveryEncoding(t *testing.T) {
 			}
 			got.Release()
 			want.Via = via
-			if seen != want {
+			if seen := *last.Load(); seen != want {
 				t.Errorf("the daemon saw %+v, want %+v", seen, want)
 			}
 			buf, _, err := c.ReadRange(t.Context(), b.ID(), 7, 1000)
