@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,14 +22,21 @@ import (
 // they need of them and a little else, and end.
 type load struct {
 	site   *site
+	goroot string
 	images []string
 	isOut  atomic.Bool // the late image
 }
 
 // imagesOf is what is published of GOROOT, those that start most often first.
 var imagesOf = []struct{ name, dir string }{
-	{"shop-web:v7", "src/net"}, {"shop-cart:v3", "src/crypto"}, {"ml-resize:v1", "src/runtime"}, {"ci-runner:v12", "src/cmd/compile"},
-	{"bank-ledger:v2", "src/internal"}, {"ops-probe:v1", "src/go"}, {"ml-train:v4", "pkg/tool"}, {"docs-site:v9", "src/cmd/vendor"},
+	{"shop-web:v7", "src/net"},
+	{"shop-cart:v3", "src/crypto"},
+	{"ml-resize:v1", "src/runtime"},
+	{"ci-runner:v12", "src/cmd/compile"},
+	{"bank-ledger:v2", "src/internal"},
+	{"ops-probe:v1", "src/go"},
+	{"ml-train:v4", "pkg/tool"},
+	{"docs-site:v9", "src/cmd/vendor"},
 }
 
 // late is published and started everywhere at once amid the run.
@@ -37,7 +44,11 @@ const late, lateDir = "shop-web:v8", "src/cmd/go"
 
 func newLoad(t *testing.T, s *site) *load {
 	t.Helper()
-	l := &load{site: s}
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &load{site: s, goroot: strings.TrimSpace(string(root))}
 	for _, i := range imagesOf {
 		l.publish(t, i.name, i.dir)
 		l.images = append(l.images, i.name)
@@ -47,7 +58,7 @@ func newLoad(t *testing.T, s *site) *load {
 
 func (l *load) publish(t *testing.T, name, dir string) {
 	t.Helper()
-	l.site.run(t, "publish", "dir:"+filepath.Join(runtime.GOROOT(), dir), "--name", name, "--origin", l.site.origin())
+	l.site.run(t, "publish", "dir:"+filepath.Join(l.goroot, dir), "--name", name, "--origin", l.site.origin())
 }
 
 // String says what the load is, for the caption of a picture.

@@ -103,7 +103,7 @@ func TestPictureIsOneFile(t *testing.T) {
 	lines := 0
 	for d := xml.NewDecoder(bytes.NewReader(doc)); ; {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

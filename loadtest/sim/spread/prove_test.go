@@ -43,9 +43,15 @@ func report(t *testing.T, name string, r *Result) {
 		value float64
 		unit  string
 	}{
-		{"p50_x", by.P50, "x"}, {"p99_x", by.P99, "x"}, {"max_x", by.Max, "x"},
-		{"p50_s", r.Time.P50, "s"}, {"p99_s", r.Time.P99, "s"}, {"p999_s", r.Time.P999, "s"}, {"max_s", r.Time.Max, "s"},
-		{"reads_per_block", r.ReadsPerBlock, "reads"}, {"took_s", r.Took, "s"},
+		{"p50_x", by.P50, "x"},
+		{"p99_x", by.P99, "x"},
+		{"max_x", by.Max, "x"},
+		{"p50_s", r.Time.P50, "s"},
+		{"p99_s", r.Time.P99, "s"},
+		{"p999_s", r.Time.P999, "s"},
+		{"max_s", r.Time.Max, "s"},
+		{"reads_per_block", r.ReadsPerBlock, "reads"},
+		{"took_s", r.Took, "s"},
 	} {
 		figure.Report(t, "sim."+name+"."+f.name, f.value, f.unit)
 	}

@@ -200,7 +200,7 @@ func (w *swarm) got(x *arrival) {
 	}
 	for _, o := range p.to {
 		w.messages++
-		w.message(func() { w.heard(o, h, b) })
+		w.message(func() { w.heard(o, b) })
 	}
 	if i := slices.Index(w.upstream, h); i >= 0 && b%len(w.upstream) == i {
 		if next := b + len(w.upstream)*w.perHost; next < len(w.Sizes) && h.at[next] == absent {
@@ -213,7 +213,7 @@ func (w *swarm) got(x *arrival) {
 }
 
 // heard tells a host that a neighbour has the piece.
-func (w *swarm) heard(h, from *host, b int) {
+func (w *swarm) heard(h *host, b int) {
 	p := w.peers[h]
 	if p.copies[b]++; h.started && !h.dead {
 		w.fill(h)
