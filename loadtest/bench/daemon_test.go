@@ -76,10 +76,20 @@ func newDaemon(t *testing.T, n int, e api.Encoding) *daemon {
 	return d
 }
 
+// now changes how it answers from now on.
+func (d *daemon) now(change func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change()
+}
+
 func (d *daemon) read(ctx context.Context, id block.ID) (block.Block, error) {
 	d.reads.Add(1)
-	if d.serve != nil {
-		if err := d.serve(ctx); err != nil {
+	d.mu.Lock()
+	serve := d.serve
+	d.mu.Unlock()
+	if serve != nil {
+		if err := serve(ctx); err != nil {
 			return block.Block{}, err
 		}
 	}

@@ -22,7 +22,7 @@ func measured(t *testing.T) *Result {
 	o.Images[0].Name, o.Images[0].Workload = `<script>"a" & 'b'`, "serve"
 	o.Unit, o.Process = Starts, process(t, "bursts:1,2,4@120ms")
 	r := mustRun(t, o)
-	d.tier = block.Origin
+	d.now(func() { d.tier = block.Origin })
 	again := mustRun(t, o)
 	r.Tiers["l4"] = again.Tiers["l4"]
 	r.Command = `cached bench --image '<b>&'`

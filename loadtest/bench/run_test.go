@@ -83,7 +83,7 @@ func TestHeldArrivalsCountFromWhenTheyShouldHaveBegun(t *testing.T) {
 
 func TestStartsOverConcurrency(t *testing.T) {
 	d := newDaemon(t, 8, api.EncodingRaw)
-	d.tier = block.Origin
+	d.now(func() { d.tier = block.Origin })
 	o := d.options()
 	o.Unit, o.Parallel, o.Process = Starts, 2, process(t, "bursts:1,3@50ms")
 	r := mustRun(t, o)
