@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -26,7 +25,7 @@ type driller struct {
 	log    *slog.Logger
 	ending context.Context //nolint:containedctx // of the daemon
 	end    context.CancelFunc
-	busy   atomic.Bool // this node is in a drill
+	turn   chan struct{} // full while this node is in a drill
 }
 
 var (
@@ -35,10 +34,13 @@ var (
 )
 
 func newDriller(n *node, self string, log *slog.Logger) *driller {
-	d := &driller{roster: roster{n, self}, log: log}
+	d := &driller{roster: roster{n, self}, log: log, turn: make(chan struct{}, 1)}
 	d.ending, d.end = context.WithCancel(context.Background())
 	return d
 }
+
+// drillEnds is how long a drill may take to hear that its caller has left.
+const drillEnds = 3 * time.Second
 
 // drillsAtOnce is how many nodes one call asks: all of a zone.
 const drillsAtOnce = 4096
@@ -87,10 +89,14 @@ func (d *driller) one(ctx context.Context, to placement.Member, req *cachedv1.Dr
 
 // DrillHere implements [api.PeerDriller].
 func (d *driller) DrillHere(ctx context.Context, req *cachedv1.DrillNodeRequest, tell func(*cachedv1.NodeDrill) error) error {
-	if !d.busy.CompareAndSwap(false, true) {
+	select { // one whose caller has just left is about to end
+	case d.turn <- struct{}{}:
+	case <-time.After(drillEnds):
 		return fmt.Errorf("this node is in a drill already: end that one first: %w", block.ErrOverloaded)
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	defer d.busy.Store(false)
+	defer func() { <-d.turn }()
 	began, state := time.Now(), cachedv1.DrillState_DRILL_STATE_BEFORE
 	say := func() error {
 		n := drilled(d.node.ledger.Snapshot())
