@@ -18,7 +18,7 @@ tool     = go run ./internal/testtool/install
 gotest   = $(TOOLS)/gotestsum --format standard-quiet -- -timeout 30m
 
 # Tests build the tools they need themselves; these are built beforehand, because a first build takes a minute or more.
-testtools = versitygw grpcurl helm kubeconform nfpm cyclonedx-gomod
+testtools = versitygw grpcurl helm kubeconform nfpm cyclonedx-gomod ghz
 
 .PHONY: help
 help: ## list the targets

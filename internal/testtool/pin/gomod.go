@@ -15,7 +15,7 @@ import (
 const rootModule = "github.com/zonecache/cached"
 
 // modules are the directories, below the repository's, whose go.mod pins tools.
-var modules = []string{".", "tools", "tools/kubernetes", "tools/apiserver", "tools/packages"}
+var modules = []string{".", "tools", "tools/kubernetes", "tools/apiserver", "tools/packages", "tools/load"}
 
 // A Tool is one pinned program.
 type Tool struct {

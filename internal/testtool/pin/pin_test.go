@@ -72,7 +72,7 @@ func TestTheRepositoryPinsItsTools(t *testing.T) {
 		}
 		seen[tool.Name] = true
 	}
-	for _, name := range []string{"golangci-lint", "gotestsum", "buf", "protoc-gen-go", "protoc-gen-connect-go", "versitygw", "grpcurl", "benchstat", "helm", "kubeconform", "kube-apiserver", "nfpm", "cyclonedx-gomod"} {
+	for _, name := range []string{"golangci-lint", "gotestsum", "buf", "protoc-gen-go", "protoc-gen-connect-go", "versitygw", "grpcurl", "benchstat", "helm", "kubeconform", "kube-apiserver", "nfpm", "cyclonedx-gomod", "ghz"} {
 		if !seen[name] {
 			t.Errorf("%s is not pinned", name)
 		}
