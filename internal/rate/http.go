@@ -1,10 +1,7 @@
 package rate
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -17,56 +14,13 @@ import (
 	"github.com/zonecache/cached/internal/testtool"
 )
 
-// HTTP reads path at address over keep-alive connections by a client that costs
-// no more than its system calls. Responses must have status 200 and size bytes.
+// HTTP reads path at address over keep-alive connections of the lean client.
+// Responses must have status 200 and size bytes.
 func HTTP(name, address, path string, size int) Side {
 	return Side{name, size, func(tb testing.TB) func() error {
-		c := Dial(tb, address)
-		request := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address)
-		head, body := make([]byte, 8<<10), make([]byte, size)
-		return func() error {
-			if _, err := c.Write(request); err != nil {
-				return err
-			}
-			return readResponse(c, head, body)
-		}
+		c := Connect(tb, address, size)
+		return func() error { return c.Get(path, size, nil) }
 	}}
-}
-
-var errHead = errors.New("the head of the response is not as expected")
-
-// readResponse reads a response that fills body; head is scratch memory.
-func readResponse(r io.Reader, head, body []byte) error {
-	n, end := 0, -1
-	for end < 0 {
-		m, err := r.Read(head[n:])
-		if err != nil {
-			return err
-		}
-		n += m
-		if end = bytes.Index(head[:n], []byte("\r\n\r\n")); end < 0 && n == len(head) {
-			return errHead
-		}
-	}
-	if !bytes.HasPrefix(head[:end], []byte("HTTP/1.1 200 ")) || contentLength(head[:end]) != len(body) {
-		return fmt.Errorf("%w: %q", errHead, head[:end])
-	}
-	got := copy(body, head[end+4:n])
-	_, err := io.ReadFull(r, body[got:])
-	return err
-}
-
-// contentLength returns the body's length that a head states, -1 for none.
-func contentLength(head []byte) int {
-	for line := range bytes.Lines(head) {
-		key, value, _ := bytes.Cut(line, []byte(":"))
-		if bytes.EqualFold(key, []byte("Content-Length")) {
-			if n, err := strconv.Atoi(string(bytes.TrimSpace(value))); err == nil {
-				return n
-			}
-		}
-	}
-	return -1
 }
 
 // NetHTTP is a plain net/http handler that writes the bytes of b.

@@ -1,0 +1,145 @@
+package peers
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/zonecache/cached/internal/rate"
+	"github.com/zonecache/cached/internal/testtool"
+)
+
+// A peer is a cache that runs, in front of the store.
+type peer struct {
+	name    string
+	address string
+	process *testtool.Process
+	door    *door
+	// path is the name that the cache has for an object.
+	path func(object) string
+	// blocks says that it has large objects as blocks only.
+	blocks bool
+}
+
+const ours = "cached"
+
+// caches are those that are compared: what they need of Debian, and how they start.
+var caches = []struct {
+	name, program string
+	start         func(t *testing.T, program string, d *door) peer
+}{
+	{name: ours, start: startCached},
+	{name: "nginx-slice", program: "nginx", start: startNginxSlice},
+	{name: "nginx", program: "nginx", start: startNginx},
+	{name: "varnish", program: "varnishd", start: startVarnish},
+	{name: "registry", program: "docker-registry", start: startRegistry},
+	{name: "groupcache", start: startGroupcache},
+}
+
+// start starts every cache that can be had, the daemon first, in front of o.
+func start(t *testing.T, o *origin) []peer {
+	t.Helper()
+	var peers []peer
+	for _, c := range caches {
+		program, have := "", c.program == ""
+		if !have {
+			t.Run("with "+c.name, func(t *testing.T) { program, have = testtool.Debian(t, c.program), true })
+		}
+		if !have {
+			continue
+		}
+		p := c.start(t, program, o.open(t))
+		p.name = c.name
+		peers = append(peers, p)
+	}
+	return peers
+}
+
+// storeKey is the path that proxies know an object by: the store's own.
+func storeKey(o object) string { return o.key() }
+
+// read reads an object from the peer and compares every byte.
+func (p peer) read(c *rate.Conn, o object) error {
+	rest := o.body
+	return c.Get(p.path(o), len(o.body), func(piece []byte) error {
+		if !bytes.HasPrefix(rest, piece) {
+			return fmt.Errorf("%s: wrong bytes before the last %d", p.name, len(rest)-len(piece))
+		}
+		rest = rest[len(piece):]
+		return nil
+	})
+}
+
+// readAll reads objects once, so that the peer holds them, and has them compared.
+func (p peer) readAll(t *testing.T, objects []object) {
+	t.Helper()
+	c := rate.Connect(t, p.address, blockSize)
+	for range 2 { // varnish and nginx may decide at the first what they do at the second
+		for _, o := range objects {
+			if err := p.read(c, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// cpu returns what the peer's processes have computed so far. A cache may have several,
+// each the child of another.
+func (p peer) cpu(tb testing.TB) time.Duration {
+	tb.Helper()
+	type process struct {
+		parent int
+		used   time.Duration
+	}
+	processes := map[int]process{}
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, file := range files {
+		doc, err := os.ReadFile(file)
+		_, rest, ok := bytes.Cut(doc, []byte(") ")) // the name before may contain anything
+		fields := bytes.Fields(rest)
+		if err != nil || !ok || len(fields) < 13 {
+			continue // it has ended meanwhile
+		}
+		n := func(i int) int {
+			v, err := strconv.Atoi(string(fields[i]))
+			if err != nil {
+				tb.Fatalf("%s: %v", file, err)
+			}
+			return v
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		processes[pid] = process{n(1), time.Duration(n(11)+n(12)) * clockTick}
+	}
+	var sum time.Duration
+	for pid, x := range processes {
+		for a := pid; a > 1; a = processes[a].parent {
+			if a == p.process.Pid() {
+				sum += x.used
+				break
+			}
+		}
+	}
+	return sum
+}
+
+// clockTick is the unit of times in /proc/PID/stat, the same on all Linux.
+const clockTick = 10 * time.Millisecond
+
+// connectGet is the path of a block by the Connect protocol's GET, proto encoded.
+func connectGet(o object) string {
+	id := o.id.String()
+	message := append(binary.AppendUvarint([]byte{1<<3 | 2}, uint64(len(id))), id...) // field 1, a string
+	return "/cached.v1.BlockService/ReadBlock?connect=v1&encoding=proto&base64=1&message=" + base64.RawURLEncoding.EncodeToString(message)
+}
