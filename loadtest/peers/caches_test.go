@@ -56,7 +56,7 @@ func startDaemon(t *testing.T, d *door) (p peer, admin string) {
 	p = peer{
 		address: address, door: d, blocks: true,
 		process: testtool.Start(t, cmd, ready("http://"+admin+"/readyz")),
-		path:    func(o object) string { return "/blocks/" + o.id.String() },
+		path:    rawRead,
 	}
 	return p, admin
 }

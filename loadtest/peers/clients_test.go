@@ -19,8 +19,8 @@ type seen struct {
 	p50, p99  time.Duration
 }
 
-// TestProvePeersWrk reads warm blocks by wrk: from every cache as plain HTTP, and from
-// the daemon by the Connect protocol's GET.
+// TestProvePeersWrk reads warm blocks by wrk: from every cache, and from the daemon also
+// by its path for plain clients and by the Connect protocol's GET.
 func TestProvePeersWrk(t *testing.T) {
 	if figure.Instrumented {
 		t.Skip("rates mean nothing under the race detector, which makes copying slow")
@@ -34,16 +34,18 @@ func TestProvePeersWrk(t *testing.T) {
 		peers = []peer{startCached(t, "", store.open(t))}
 		peers[0].name = ours
 	}
-	connect := peers[0]
+	plain, connect := peers[0], peers[0]
+	plain.name, plain.path = "alias", alias
 	connect.name, connect.path = "connect-get", connectGet
 	objects := randomObjects(pick(workingSet, 4<<20)>>18, 256<<10)
 	store.add(objects...)
 	var sides []side
 	for _, p := range peers {
 		p.readAll(t, objects)
+	}
+	for _, p := range append(peers, plain, connect) {
 		sides = append(sides, side{p.name, func(span time.Duration) (seen, error) { return wrk(t, program, p, objects, span) }})
 	}
-	sides = append(sides, side{connect.name, func(span time.Duration) (seen, error) { return wrk(t, program, connect, objects, span) }})
 	report(t, "peers.wrk", ours, sides, 256<<10)
 }
 

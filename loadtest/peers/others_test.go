@@ -55,7 +55,9 @@ local paths = {
 %s}
 local requests, n = {}, 0
 init = function()
-	for i, path in ipairs(paths) do requests[i] = wrk.format("GET", path) end
+	for i, path in ipairs(paths) do
+		requests[i] = wrk.format("GET", path)
+	end -- of paths
 end
 request = function()
 	n = n %% #requests + 1

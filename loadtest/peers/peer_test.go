@@ -137,6 +137,14 @@ func (p peer) cpu(tb testing.TB) time.Duration {
 // clockTick is the unit of times in /proc/PID/stat, the same on all Linux.
 const clockTick = 10 * time.Millisecond
 
+// rawRead is the path of a block by the raw encoding, as agents read.
+func rawRead(o object) string {
+	return "/cached.v1.BlockService/ReadBlock?encoding=raw&id=" + o.id.String()
+}
+
+// alias is the path of a block for any client of HTTP.
+func alias(o object) string { return "/blocks/" + o.id.String() }
+
 // connectGet is the path of a block by the Connect protocol's GET, proto encoded.
 func connectGet(o object) string {
 	id := o.id.String()

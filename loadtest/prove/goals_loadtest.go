@@ -50,6 +50,7 @@ var loadtestGoals = slices.Concat(
 		{name: "simulated: 1,000 hosts, 1 GiB at 1 Gb/s: time of this machine", figure: "sim.image-1g.took_s", op: atMost, bound: 60, unit: "s", command: simBursts},
 	},
 	fieldGoals(),
+	peerGoals(),
 )
 
 // burstGoals are those of a simulated burst by the product's protocol.
