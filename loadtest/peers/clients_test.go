@@ -75,7 +75,7 @@ type side struct {
 // report runs all sides in turn and reports figures that begin with name.
 func report(t *testing.T, name, first string, sides []side, size int) {
 	t.Helper()
-	rounds, span := pick(5, 1), pick(2*time.Second, 200*time.Millisecond)
+	rounds, span := pick(3, 1), pick(2*time.Second, 200*time.Millisecond)
 	rates, p50, p99 := map[string][]float64{}, map[string][]float64{}, map[string][]float64{}
 	order := rand.New(rand.NewPCG(1, 2)) // no side always follows the same other
 	for round := range rounds + 1 {

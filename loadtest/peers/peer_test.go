@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,12 +80,22 @@ func (p peer) read(c *rate.Conn, o object) error {
 // readAll reads objects once, so that the peer holds them, and has them compared.
 func (p peer) readAll(t *testing.T, objects []object) {
 	t.Helper()
-	c := rate.Connect(t, p.address, blockSize)
 	for range 2 { // varnish and nginx may decide at the first what they do at the second
-		for _, o := range objects {
-			if err := p.read(c, o); err != nil {
-				t.Fatal(err)
-			}
+		var wg sync.WaitGroup
+		for i := range clients {
+			c := rate.Connect(t, p.address, blockSize)
+			wg.Go(func() {
+				defer c.Close()
+				for n := i; n < len(objects); n += clients {
+					if err := p.read(c, objects[n]); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		if wg.Wait(); t.Failed() {
+			t.FailNow()
 		}
 	}
 }

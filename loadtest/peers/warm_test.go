@@ -50,7 +50,7 @@ func TestProvePeersWarm(t *testing.T) {
 // warm measures peers in turn and reports figures that begin with name.
 func warm(t *testing.T, name string, peers []peer, objects []object, clients int) {
 	t.Helper()
-	rounds, span := pick(15, 2), pick(300*time.Millisecond, 40*time.Millisecond)
+	rounds, span := pick(11, 2), pick(300*time.Millisecond, 40*time.Millisecond)
 	measured := make([]measure, len(peers))
 	for i, p := range peers {
 		measured[i] = newMeasure(t, p, clients)
