@@ -161,6 +161,7 @@ func built(t *testing.T) string {
 func TestEveryPageIsTried(t *testing.T) {
 	tried := map[string]string{
 		"docs/bench.md":              "its runs take minutes: TestScripts/bench in cmd/cached runs such commands, for shorter",
+		"docs/peers.md":              "it measures for minutes: the tests of loadtest/peers do the same, smaller",
 		"CONTRIBUTING.md":            "its commands are what continuous integration, or a developer, runs",
 		"helm/cached/README.head.md": "it is the beginning of README.md beside it",
 	}
