@@ -137,8 +137,8 @@ func (m *measure) run(t *testing.T, objects []object, span time.Duration) float6
 	}
 	wg.Wait()
 	took := time.Since(start)
+	m.client += selfCPU(t) - client // before this looks through /proc
 	m.server += m.peer.cpu(t) - server
-	m.client += selfCPU(t) - client
 	m.bytes += float64(moved)
 	if t.Failed() {
 		t.FailNow()
