@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/tiers/disk/evict"
 )
 
 // The index has four kinds of keys. Numbers in keys are big-endian, so that a
@@ -43,15 +44,11 @@ type location struct {
 }
 
 // A record is one block within a segment.
-type record struct {
-	id     block.ID
-	offset uint32
-	length uint32
-}
+type record = evict.Record
 
 // A segmentRecord is what survives of a segment across a restart.
 type segmentRecord struct {
-	log   logName
+	log   evict.Log
 	order uint64 // position in the FIFO of its log
 	used  uint32 // bytes committed, whole sectors
 }
@@ -103,16 +100,16 @@ func decodeLocation(v []byte) (location, error) {
 
 // checkExtent keeps a damaged index from asking the pool for absurd buffers.
 func checkExtent(offset, length uint32) error {
-	if length == 0 || length > block.MaxSize || uint64(offset)+uint64(length) > maxSegmentSize {
+	if length == 0 || length > block.MaxSize || uint64(offset)+uint64(length) > evict.MaxSegmentSize {
 		return fmt.Errorf("block of %d bytes at %d: %w", length, offset, errDecode)
 	}
 	return nil
 }
 
 func appendRecord(v []byte, r record) []byte {
-	v = append(v, r.id[:]...)
-	v = binary.LittleEndian.AppendUint32(v, r.offset)
-	return binary.LittleEndian.AppendUint32(v, r.length)
+	v = append(v, r.ID[:]...)
+	v = binary.LittleEndian.AppendUint32(v, r.Offset)
+	return binary.LittleEndian.AppendUint32(v, r.Length)
 }
 
 // decodeRecords appends the records of v to dst.
@@ -122,11 +119,11 @@ func decodeRecords(dst []record, v []byte) ([]record, error) {
 	}
 	for ; len(v) > 0; v = v[recordSize:] {
 		r := record{
-			id:     block.ID(v[:32]),
-			offset: binary.LittleEndian.Uint32(v[32:]),
-			length: binary.LittleEndian.Uint32(v[36:]),
+			ID:     block.ID(v[:32]),
+			Offset: binary.LittleEndian.Uint32(v[32:]),
+			Length: binary.LittleEndian.Uint32(v[36:]),
 		}
-		if err := checkExtent(r.offset, r.length); err != nil {
+		if err := checkExtent(r.Offset, r.Length); err != nil {
 			return dst, err
 		}
 		dst = append(dst, r)
@@ -146,11 +143,11 @@ func decodeSegmentRecord(v []byte) (segmentRecord, error) {
 		return segmentRecord{}, fmt.Errorf("segment record of %d bytes: %w", len(v), errDecode)
 	}
 	r := segmentRecord{
-		log:   logName(v[0]),
+		log:   evict.Log(v[0]),
 		order: binary.LittleEndian.Uint64(v[1:]),
 		used:  binary.LittleEndian.Uint32(v[9:]),
 	}
-	if r.log >= logCount || r.used > maxSegmentSize {
+	if r.log >= evict.Logs || r.used > evict.MaxSegmentSize {
 		return segmentRecord{}, fmt.Errorf("segment record %v: %w", r, errDecode)
 	}
 	return r, nil

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/tiers/disk/evict"
 )
 
 func FuzzDecodeLocation(f *testing.F) {
@@ -29,7 +30,7 @@ func FuzzDecodeLocation(f *testing.F) {
 }
 
 func FuzzDecodeRecords(f *testing.F) {
-	f.Add(appendRecord(appendRecord(nil, record{block.Sum(nil), 0, 1}), record{block.Sum(nil), 1, 4096}))
+	f.Add(appendRecord(appendRecord(nil, record{ID: block.Sum(nil), Length: 1}), record{ID: block.Sum(nil), Offset: 1, Length: 4096}))
 	f.Add(make([]byte, recordSize))
 	f.Fuzz(func(t *testing.T, v []byte) {
 		list, err := decodeRecords(nil, v)
@@ -50,7 +51,7 @@ func FuzzDecodeRecords(f *testing.F) {
 }
 
 func FuzzDecodeSegmentRecord(f *testing.F) {
-	v := segmentRecord{mainLog, 12, 64 << 20}.encode()
+	v := segmentRecord{evict.Main, 12, 64 << 20}.encode()
 	f.Add(v[:])
 	f.Fuzz(func(t *testing.T, v []byte) {
 		r, err := decodeSegmentRecord(v)

@@ -36,11 +36,11 @@ func (w *writer) commit() error {
 		return err
 	}
 	for _, p := range w.written {
-		p.seg.used = sectorsUp(int64(p.offset) + int64(p.length))
-		w.t.queue.done(p.id)
+		p.seg.Used = sectorsUp(int64(p.Offset) + int64(p.Length))
+		w.t.queue.done(p.ID)
 	}
 	for _, s := range w.filled {
-		w.policy.push(s)
+		w.policy.Push(s)
 	}
 	w.written, w.filled, w.pendBytes = w.written[:0], w.filled[:0], 0
 	w.count()
@@ -73,12 +73,12 @@ func (w *writer) describe(batch *pebble.Batch, touched []*segment) error {
 				continue
 			}
 			if records == nil {
-				first = p.offset
+				first = p.Offset
 			}
 			records = appendRecord(records, p.record)
-			end = p.offset + p.length
-			key := blockKey(p.id)
-			value := location{s.id, p.offset, p.length}.encode()
+			end = p.Offset + p.Length
+			key := blockKey(p.ID)
+			value := location{s.id, p.Offset, p.Length}.encode()
 			if err := batch.Set(key[:], value[:], nil); err != nil {
 				return fmt.Errorf("index batch: %w", err)
 			}
@@ -97,7 +97,7 @@ func (w *writer) describe(batch *pebble.Batch, touched []*segment) error {
 // putSegment records s, with used bytes committed.
 func putSegment(batch *pebble.Batch, s *segment, used int64) error {
 	key := segmentKey(segmentPrefix, s.id)
-	value := segmentRecord{log: s.log, order: s.order, used: uint32(used)}.encode()
+	value := segmentRecord{log: s.Log, order: s.Order, used: uint32(used)}.encode()
 	if err := batch.Set(key[:], value[:], nil); err != nil {
 		return fmt.Errorf("index batch: %w", err)
 	}
@@ -148,7 +148,7 @@ func (w *writer) saveState() error {
 	defer func() { _ = batch.Close() }()
 	for _, s := range w.t.segments.all() {
 		key := segmentKey(heatPrefix, s.id)
-		if err := batch.Set(key[:], s.heat.encode(), nil); err != nil {
+		if err := batch.Set(key[:], s.Heat.Encode(), nil); err != nil {
 			return fmt.Errorf("index batch: %w", err)
 		}
 	}
@@ -158,13 +158,13 @@ func (w *writer) saveState() error {
 			continue
 		}
 		w.appenders[i].close()
-		if s.used == 0 {
+		if s.Used == 0 {
 			if err := w.discard(s); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := s.file.Truncate(s.used); err != nil {
+		if err := s.file.Truncate(s.Used); err != nil {
 			return err
 		}
 	}

@@ -11,7 +11,7 @@
 // can make it serve a wrong byte; the worst is a miss.
 //
 // Space is reclaimed a segment at a time, oldest first, by the policy described
-// at type policy: a scan does not flush what is in use, and the flash is written
+// at [evict.Policy]: a scan does not flush what is in use, and the flash is written
 // little more than once for every block stored.
 //
 // Ownership: a Tier owns its directory, which it locks, and retains blocks

@@ -87,7 +87,7 @@ func (w *writer) drop(d *dropping) error {
 // written.
 func (w *writer) discardEmpty(s *segment) error {
 	live, err := w.live(s)
-	if err != nil || len(live) > 0 || !w.policy.remove(s) {
+	if err != nil || len(live) > 0 || !w.policy.Remove(s) {
 		return err
 	}
 	batch := w.t.index.db.NewBatch()

@@ -9,6 +9,7 @@ import (
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/block/blocktest"
 	"github.com/zonecache/cached/internal/figure"
+	"github.com/zonecache/cached/tiers/disk/evict"
 )
 
 // A keepSet is what a test wants kept.
@@ -160,7 +161,7 @@ func TestKeptBlocksCostTheWriteBudgetAndAreNotLostByIt(t *testing.T) {
 		was := spent()
 		churn(tier, 4*o.Capacity) // far more than an hour's share
 		wrote := spent() - was
-		if limit := 64*mib + 2*segmentSize(o.Capacity) + DefaultQueueBytes; wrote > limit {
+		if limit := 64*mib + 2*evict.SegmentSize(o.Capacity) + DefaultQueueBytes; wrote > limit {
 			t.Errorf("in hour %d it wrote %d bytes, want at most %d", hour, wrote, limit)
 		}
 		clock.Add(int64(time.Hour))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/block/blocktest"
+	"github.com/zonecache/cached/tiers/disk/evict"
 )
 
 // pendingIn returns what the queue holds: blocks and their bytes.
@@ -92,19 +93,19 @@ func TestSegmentThatCannotBeErasedHasItsTurnAgain(t *testing.T) {
 	write(t, tier, blocks...)
 	has(t, tier, blocks[0].ID()) // hot
 	w := tier.writer             // idle: all is settled
-	segments := w.policy.len()
+	segments := w.policy.Len()
 	if segments == 0 {
 		t.Fatal("no full segment")
 	}
-	w.policy.tokens = mib
+	w.policy.Wrote(int(gib)) // leave to rewrite a segment
 	fail := func() { tier.index.failed.Store(true) }
 	disk.before.Store(&fail)
-	if err := w.reclaim(rotate); !errors.Is(err, block.ErrUnavailable) {
+	if err := w.reclaim(evict.Rotate); !errors.Is(err, block.ErrUnavailable) {
 		t.Fatalf("reclaim without an index: %v", err)
 	}
 	disk.before.Store(nil)
-	if n, bytes := pendingIn(tier); w.policy.len() != segments || len(w.moves) != 0 || n != 0 || bytes != 0 {
-		t.Errorf("%d of %d segments, %d moves, %d pending of %d bytes", w.policy.len(), segments, len(w.moves), n, bytes)
+	if n, bytes := pendingIn(tier); w.policy.Len() != segments || len(w.moves) != 0 || n != 0 || bytes != 0 {
+		t.Errorf("%d of %d segments, %d moves, %d pending of %d bytes", w.policy.Len(), segments, len(w.moves), n, bytes)
 	}
 	tier.index.failed.Store(false)
 	blocktest.CheckRead(t, tier, blocks[0], block.Disk)

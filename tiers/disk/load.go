@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/zonecache/cached/tiers/disk/evict"
 )
 
 // load builds the writer's view from the index's record of each segment, opens
@@ -33,7 +35,6 @@ func (w *writer) load() error {
 	var list []*segment
 	for id, r := range known {
 		w.nextSegment = max(w.nextSegment, id+1)
-		w.policy.order = max(w.policy.order, r.order)
 		s, err := w.openKnown(id, r)
 		if err != nil {
 			return w.unlessDamaged(err)
@@ -42,16 +43,13 @@ func (w *writer) load() error {
 			list = append(list, s)
 		}
 	}
-	slices.SortFunc(list, func(a, b *segment) int { return cmp.Compare(a.order, b.order) })
+	slices.SortFunc(list, func(a, b *segment) int { return cmp.Compare(a.Order, b.Order) })
 	for _, s := range list {
-		w.segBytes += s.size
+		w.segBytes += s.Size
 		w.t.segments.add(s)
-		w.policy.push(s)
+		w.policy.Restore(s)
 	}
-	size := segmentSize(w.t.opts.Capacity)
-	w.policy.burst = min(size, stdSegmentSize)
-	// The ghost remembers as many blocks as the main log holds; 256 KiB each.
-	w.policy.ghost.resize(int(w.t.opts.Capacity / (256 << 10)))
+	w.policy.SetCapacity(w.t.opts.Capacity)
 	w.measure()
 	return nil
 }
@@ -120,11 +118,13 @@ func (w *writer) openKnown(id uint64, r segmentRecord) (*segment, error) {
 		}
 		size = used
 	}
-	s := &segment{id: id, file: file, heat: newHeat(max(size, used)), log: r.log, order: r.order, size: size, used: used, since: since}
+	s := &segment{id: id, file: file, since: since, Segment: evict.Segment{
+		Heat: evict.NewHeat(max(size, used)), Log: r.log, Order: r.order, Size: size, Used: used,
+	}}
 	key := segmentKey(heatPrefix, id)
 	v, closer, err := w.t.index.db.Get(key[:])
 	if err == nil {
-		s.heat.load(v)
+		s.Heat.Load(v)
 		err = closer.Close()
 	}
 	if err != nil && !errors.Is(err, pebble.ErrNotFound) {

@@ -91,22 +91,6 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// Segments are at most 64 MiB, and there are at least some 40 of them, so that
-// reclaiming one is a small step; a large tier has 4096 larger ones, so that
-// descriptors stay few. maxSegmentSize is where a location's offset ends.
-const (
-	minSegmentSize = 1 << 20 // one block of the largest size
-	stdSegmentSize = 64 << 20
-	maxSegmentSize = 1 << 30
-	minSegments    = 40
-	maxSegments    = 4096
-)
-
-func segmentSize(capacity int64) int64 {
-	size := max(min(capacity/minSegments, stdSegmentSize), capacity/maxSegments)
-	return min(max(size, minSegmentSize), maxSegmentSize) &^ (minSegmentSize - 1)
-}
-
 // memTableSize keeps the index's log small beside a small capacity; Pebble's
 // default, 4 MiB, is enough for the largest.
 func memTableSize(capacity int64) int64 { return min(max(capacity/256, 256<<10), 4<<20) }

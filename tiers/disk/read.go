@@ -97,7 +97,7 @@ func (t *Tier) find(id block.ID) (block.Block, error) {
 	if err != nil {
 		return block.Block{}, err
 	}
-	s.heat.bump(l.offset)
+	s.Heat.Bump(l.offset)
 	return b, nil
 }
 

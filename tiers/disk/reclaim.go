@@ -4,60 +4,38 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
-)
 
-// A reclaimMode says why a segment is reclaimed.
-type reclaimMode uint8
-
-const (
-	rotate reclaimMode = iota // to write a new one: hot blocks live on, and those that must be kept
-	shrink                    // the space is needed by others: everything goes, segments with blocks that must be kept last
+	"github.com/zonecache/cached/tiers/disk/evict"
 )
 
 // reclaim frees the segment whose turn it is, or spares it. The order of the
 // steps does not matter to a reader or after a crash: an entry without its
 // segment is a miss, a file without its record is removed by the next Open.
-func (w *writer) reclaim(mode reclaimMode) error {
-	s := w.policy.pop()
-	if s == nil {
+func (w *writer) reclaim(mode evict.Mode) error {
+	s, ok := w.policy.Pop()
+	if !ok {
 		return errNoRoom
 	}
 	live, err := w.live(s)
 	if err != nil {
-		w.policy.push(s)
+		w.policy.Push(s)
 		return err
 	}
-	var hot, keep []record
-	var hotBytes, keepBytes int64
-	for _, r := range live {
-		switch {
-		case w.t.opts.Kept(r.id):
-			keep = append(keep, r)
-			keepBytes += int64(r.length)
-		case mode == rotate && s.heat.level(r.offset) > 0:
-			hot = append(hot, r)
-			hotBytes += int64(r.length)
-		}
-	}
-	fate := w.policy.judge(mode, s, hotBytes, keepBytes)
+	fate := w.policy.Decide(mode, s, live, w.t.opts.Kept)
 	batch := w.t.index.db.NewBatch()
 	defer func() { _ = batch.Close() }()
-	if fate == spared {
-		w.policy.spare(s)
-		if err := putSegment(batch, s, s.used); err != nil {
+	if fate.Spared {
+		w.policy.Spare(s)
+		if err := putSegment(batch, s, s.Used); err != nil {
 			return err
 		}
 		return w.t.index.apply(batch, pebble.NoSync)
 	}
 	before := len(w.moves)
-	if fate == dropped {
-		w.noteKeptLost(keep)
-		keep = nil
-	}
-	kept := w.rescue(s, append(keep, w.hottest(s, hot)...))
+	w.noteKeptLost(fate.Lost)
+	kept := w.rescue(s, fate.Rewrite)
 	err = erase(batch, s.id, live)
 	if err == nil {
 		err = w.t.index.apply(batch, pebble.NoSync)
@@ -68,14 +46,14 @@ func (w *writer) reclaim(mode reclaimMode) error {
 			w.t.queue.done(b.ID())
 		}
 		w.moves = w.moves[:before]
-		w.policy.push(s)
+		w.policy.Push(s)
 		return err
 	}
 	for _, r := range live {
-		if !kept[r.offset] {
-			w.policy.ghost.add(r.id)
+		if !kept[r.Offset] {
+			w.policy.Ghost.Add(r.ID)
 			w.t.counters.evicted.Add(1)
-			w.t.counters.evictedBytes.Add(int64(r.length))
+			w.t.counters.evictedBytes.Add(int64(r.Length))
 		}
 	}
 	return w.discard(s)
@@ -89,23 +67,15 @@ func (w *writer) live(s *segment) ([]record, error) {
 	}
 	live := all[:0]
 	for _, r := range all {
-		l, ok, err := w.t.index.get(r.id)
+		l, ok, err := w.t.index.get(r.ID)
 		if err != nil {
 			return nil, err
 		}
-		if ok && l == (location{s.id, r.offset, r.length}) {
+		if ok && l == (location{s.id, r.Offset, r.Length}) {
 			live = append(live, r)
 		}
 	}
 	return live, nil
-}
-
-// hottest returns the hot blocks of s that may be rewritten.
-func (w *writer) hottest(s *segment, hot []record) []record {
-	slices.SortStableFunc(hot, func(a, b record) int {
-		return int(s.heat.level(b.offset)) - int(s.heat.level(a.offset))
-	})
-	return w.policy.keep(hot)
 }
 
 // rescue reads blocks of s into memory, where readers find them until they are
@@ -113,12 +83,12 @@ func (w *writer) hottest(s *segment, hot []record) []record {
 func (w *writer) rescue(s *segment, list []record) map[uint32]bool {
 	kept := map[uint32]bool{}
 	for _, r := range list {
-		b, err := w.t.readAt(s, r.id, location{s.id, r.offset, r.length})
+		b, err := w.t.readAt(s, r.ID, location{s.id, r.Offset, r.Length})
 		if err != nil {
 			continue // counted; it goes with the segment
 		}
 		if w.t.queue.adopt(b) {
-			kept[r.offset] = true
+			kept[r.Offset] = true
 			w.moves = append(w.moves, b)
 		}
 	}
@@ -133,7 +103,7 @@ func (w *writer) noteKeptLost(list []record) {
 }
 
 // free reclaims until a segment has gone.
-func (w *writer) free(mode reclaimMode) error {
+func (w *writer) free(mode evict.Mode) error {
 	for was := w.segBytes; w.segBytes >= was; {
 		if err := w.reclaim(mode); err != nil {
 			return err
@@ -146,7 +116,7 @@ func (w *writer) free(mode reclaimMode) error {
 func erase(batch *pebble.Batch, segment uint64, live []record) error {
 	var errs []error
 	for _, r := range live {
-		key := blockKey(r.id)
+		key := blockKey(r.ID)
 		errs = append(errs, batch.Delete(key[:], nil))
 	}
 	prefix := segmentKey(recordsPrefix, segment)
@@ -170,7 +140,7 @@ func (w *writer) discard(s *segment) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return errors.Join(err, errClose) // its bytes stay counted until the next Open
 	}
-	w.segBytes -= s.size
+	w.segBytes -= s.Size
 	w.t.used.Store(w.segBytes + w.indexBytes)
 	return errClose
 }

@@ -17,7 +17,7 @@ func (t *Tier) Evictions() int64 { return t.counters.evicted.Load() }
 // Evicted reports whether the tier had a block, and dropped it lately to make room: it
 // remembers about as many as it can hold, since it was opened.
 func (t *Tier) Evicted(id block.ID) bool {
-	return t.writer != nil && t.writer.policy.ghost.remembers(id) && !t.Has(id)
+	return t.writer != nil && t.writer.policy.Ghost.Remembers(id) && !t.Has(id)
 }
 
 // Declines returns how many offered blocks were not accepted, for any reason.

@@ -7,37 +7,18 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/zonecache/cached/tiers/disk/evict"
 )
-
-// A logName names one of the two FIFOs of segments.
-type logName uint8
-
-const (
-	smallLog logName = iota // blocks seen for the first time, about a tenth of the space
-	mainLog                 // blocks that were read again
-	logCount
-)
-
-func (l logName) String() string {
-	if l == mainLog {
-		return "main"
-	}
-	return "small"
-}
 
 // A segment is one file of blocks, written front to back once and then only
-// read, until it is dropped whole. Readers use id, file, heat and since;
+// read, until it is dropped whole. Readers use id, file, Heat and since;
 // everything else belongs to the writer.
 type segment struct {
 	id    uint64
 	file  segmentFile
-	heat  heat
 	since time.Time // when its first block came; after a restart, when its last did
-
-	log   logName
-	order uint64
-	size  int64 // bytes it occupies on disk
-	used  int64 // bytes committed: the index refers to nothing beyond
+	evict.Segment
 }
 
 const segmentSuffix = ".seg"

@@ -3,6 +3,8 @@ package disk
 import (
 	"errors"
 	"syscall"
+
+	"github.com/zonecache/cached/tiers/disk/evict"
 )
 
 // errNoRoom: nothing can be reclaimed and there is no room for a new segment.
@@ -10,8 +12,8 @@ var errNoRoom = errors.New("no room for a segment")
 
 // openSegment starts the next segment of a log, reclaiming others first: the
 // bounds hold at every moment, not only in the end.
-func (w *writer) openSegment(log logName) error {
-	size := segmentSize(w.t.opts.Capacity)
+func (w *writer) openSegment(log evict.Log) error {
+	size := evict.SegmentSize(w.t.opts.Capacity)
 	if err := w.makeRoom(size); err != nil {
 		return err
 	}
@@ -19,9 +21,9 @@ func (w *writer) openSegment(log logName) error {
 	w.nextSegment++
 	path := segmentPath(w.t.segmentDir(), id)
 	file, err := w.t.files.Create(path, size)
-	if errors.Is(err, syscall.ENOSPC) && w.policy.len() > 0 {
+	if errors.Is(err, syscall.ENOSPC) && w.policy.Len() > 0 {
 		// Others filled the disk: live on in the space we have.
-		if err := w.free(shrink); err != nil {
+		if err := w.free(evict.Shrink); err != nil {
 			return err
 		}
 		file, err = w.t.files.Create(path, size)
@@ -29,7 +31,9 @@ func (w *writer) openSegment(log logName) error {
 	if err != nil {
 		return err
 	}
-	s := &segment{id: id, file: file, heat: newHeat(size), log: log, order: w.policy.nextOrder(), size: size, since: w.t.opts.now()}
+	s := &segment{id: id, file: file, since: w.t.opts.now(), Segment: evict.Segment{
+		Heat: evict.NewHeat(size), Log: log, Order: w.policy.NextOrder(), Size: size,
+	}}
 	w.segBytes += size
 	w.t.noRoom.Store(false)
 	w.t.segments.add(s)
@@ -48,7 +52,7 @@ func (w *writer) indexRoom() int64 {
 func (w *writer) makeRoom(size int64) error {
 	w.measure()
 	for w.segBytes+size+w.indexRoom() > w.t.opts.Capacity {
-		if err := w.reclaimSome(rotate); err != nil {
+		if err := w.reclaimSome(evict.Rotate); err != nil {
 			return err
 		}
 	}
@@ -60,7 +64,7 @@ func (w *writer) makeRoom(size int64) error {
 		if free-size-memTableSize(w.t.opts.Capacity) >= w.t.opts.MinFree {
 			return nil
 		}
-		if err := w.reclaimSome(shrink); err != nil {
+		if err := w.reclaimSome(evict.Shrink); err != nil {
 			return err
 		}
 	}
@@ -68,8 +72,8 @@ func (w *writer) makeRoom(size int64) error {
 
 // reclaimSome reclaims a segment; those that are full but not committed are
 // committed first when no other is left.
-func (w *writer) reclaimSome(mode reclaimMode) error {
-	if w.policy.len() == 0 && len(w.filled) > 0 {
+func (w *writer) reclaimSome(mode evict.Mode) error {
+	if w.policy.Len() == 0 && len(w.filled) > 0 {
 		if err := w.commit(); err != nil {
 			return err
 		}
@@ -79,7 +83,7 @@ func (w *writer) reclaimSome(mode reclaimMode) error {
 
 // keepFree gives space back while others fill the disk.
 func (w *writer) keepFree() error {
-	for w.policy.len() > 0 {
+	for w.policy.Len() > 0 {
 		free, err := w.t.files.Free(w.t.opts.Dir)
 		if err != nil {
 			return err
@@ -88,7 +92,7 @@ func (w *writer) keepFree() error {
 		if free >= w.t.opts.MinFree && !over {
 			return nil
 		}
-		if err := w.reclaim(shrink); err != nil {
+		if err := w.reclaim(evict.Shrink); err != nil {
 			return err
 		}
 	}

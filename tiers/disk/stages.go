@@ -1,13 +1,17 @@
 package disk
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/zonecache/cached/tiers/disk/evict"
+)
 
 const (
 	// stageSize is how many bytes reach the disk in one write.
 	stageSize = 4 << 20
 	// stageCount: each log fills one while two are being written, because a
 	// disk that has nothing to do between two writes is half as fast.
-	stageCount = 2 + int(logCount)
+	stageCount = 2 + int(evict.Logs)
 )
 
 // stages are the buffers between blocks and disk. Writing one goes on in the

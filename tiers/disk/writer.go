@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/tiers/disk/evict"
 )
 
 const (
@@ -18,10 +19,10 @@ const (
 // Its fields belong to that goroutine.
 type writer struct {
 	t      *Tier
-	policy policy
+	policy evict.Policy[*segment]
 
 	stages    *stages
-	appenders [logCount]appender
+	appenders [evict.Logs]appender
 	filled    []*segment // full, not yet committed
 	written   []placed   // appended, not yet committed
 	pendBytes int64      // of written
@@ -48,7 +49,7 @@ type placed struct {
 func newWriter(t *Tier) *writer {
 	w := &writer{
 		t:           t,
-		stages:      newStages(int(min(stageSize, segmentSize(t.opts.Capacity)))),
+		stages:      newStages(int(min(stageSize, evict.SegmentSize(t.opts.Capacity)))),
 		nextSegment: 1,
 		settles:     make(chan chan struct{}),
 		drops:       make(chan *dropping),
@@ -162,7 +163,7 @@ func (w *writer) accept(b block.Block) error {
 		w.t.queue.done(id)
 		return nil //nolint:nilerr // counted where the index is given up; not the fault of a write
 	}
-	err = w.place(b, w.policy.logFor(id))
+	err = w.place(b, w.policy.LogFor(id))
 	if errors.Is(err, errNoRoom) {
 		w.t.queue.done(id)
 		w.t.counters.lost.Add(1)
@@ -174,7 +175,7 @@ func (w *writer) accept(b block.Block) error {
 	if err != nil {
 		return err
 	}
-	w.policy.wrote(n)
+	w.policy.Wrote(n)
 	w.t.budget.spend(int64(n))
 	if err := w.placeMoves(); err != nil {
 		return err
@@ -191,7 +192,7 @@ func (w *writer) placeMoves() error {
 	for len(w.moves) > 0 {
 		b := w.moves[0]
 		w.moves = w.moves[1:]
-		err := w.place(b, mainLog)
+		err := w.place(b, evict.Main)
 		if errors.Is(err, errNoRoom) {
 			w.t.queue.done(b.ID())
 			w.t.counters.lost.Add(1)
@@ -208,7 +209,7 @@ func (w *writer) placeMoves() error {
 }
 
 // place appends b to a log, opening its next segment if needed.
-func (w *writer) place(b block.Block, log logName) error {
+func (w *writer) place(b block.Block, log evict.Log) error {
 	a := &w.appenders[log]
 	if !a.fits(b.Len()) {
 		w.fill(a)
@@ -216,10 +217,10 @@ func (w *writer) place(b block.Block, log logName) error {
 			return err
 		}
 	}
-	r := record{id: b.ID(), offset: uint32(a.end()), length: uint32(b.Len())}
+	r := record{ID: b.ID(), Offset: uint32(a.end()), Length: uint32(b.Len())}
 	a.append(b.Bytes())
 	w.written = append(w.written, placed{r, a.seg})
-	w.pendBytes += int64(r.length)
+	w.pendBytes += int64(r.Length)
 	return nil
 }
 
@@ -257,8 +258,8 @@ func (w *writer) giveUp(err error) {
 		}
 	}
 	for _, s := range abandoned {
-		if s.used > 0 {
-			w.policy.push(s) // what was committed stays readable
+		if s.Used > 0 {
+			w.policy.Push(s) // what was committed stays readable
 			continue
 		}
 		if err := w.discard(s); err != nil {

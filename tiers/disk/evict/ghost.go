@@ -1,4 +1,4 @@
-package disk
+package evict
 
 import (
 	"encoding/binary"
@@ -12,27 +12,27 @@ const (
 	minGhostSize = 1 << 10
 )
 
-// A ghost remembers which blocks were evicted lately, by 32 bits of their id:
+// A Ghost remembers which blocks were evicted lately, by 32 bits of their id:
 // a set-associative table of (fingerprint, time), where time counts insertions
 // and an entry older than the ghost's size has expired. It costs 8 to 16 bytes
 // for each block of its size. A false match (one lookup in 2^29) only puts a
 // block into the wrong log.
-type ghost struct {
+type Ghost struct {
 	mu      sync.Mutex // the writer's, but for those who ask what was evicted
 	size    uint32     // blocks remembered
 	clock   uint32
 	entries []uint64 // fingerprint<<32 | time, zero when free
 }
 
-// resize makes the ghost remember n blocks. A ghost that must grow starts
+// Resize makes the ghost remember n blocks. A ghost that must grow starts
 // afresh: it grows while the tier fills up, when little was evicted.
-func (g *ghost) resize(n int) {
+func (g *Ghost) Resize(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.resizeLocked(n)
 }
 
-func (g *ghost) resizeLocked(n int) {
+func (g *Ghost) resizeLocked(n int) {
 	n = max(n, minGhostSize)
 	if n > len(g.entries) {
 		buckets := 1
@@ -44,18 +44,18 @@ func (g *ghost) resizeLocked(n int) {
 	g.size = uint32(min(n, 1<<31))
 }
 
-func (g *ghost) bucket(id block.ID) ([]uint64, uint64) {
+func (g *Ghost) bucket(id block.ID) ([]uint64, uint64) {
 	buckets := uint64(len(g.entries) / ghostWays)
 	at := binary.LittleEndian.Uint64(id[8:]) & (buckets - 1) * ghostWays
 	return g.entries[at : at+ghostWays], uint64(binary.LittleEndian.Uint32(id[:]))
 }
 
-func (g *ghost) fresh(entry uint64) bool {
+func (g *Ghost) fresh(entry uint64) bool {
 	return entry != 0 && g.clock-uint32(entry) < g.size
 }
 
-// add remembers id, in place of the oldest entry of its bucket.
-func (g *ghost) add(id block.ID) {
+// Add remembers id, in place of the oldest entry of its bucket.
+func (g *Ghost) Add(id block.ID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.entries) == 0 {
@@ -76,8 +76,8 @@ func (g *ghost) add(id block.ID) {
 	bucket[oldest] = print<<32 | uint64(g.clock)
 }
 
-// take reports whether id was evicted lately, and forgets it.
-func (g *ghost) take(id block.ID) bool {
+// Take reports whether id was evicted lately, and forgets it.
+func (g *Ghost) Take(id block.ID) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	e := g.findLocked(id)
@@ -88,15 +88,15 @@ func (g *ghost) take(id block.ID) bool {
 	return true
 }
 
-// remembers reports whether id was evicted lately.
-func (g *ghost) remembers(id block.ID) bool {
+// Remembers reports whether id was evicted lately.
+func (g *Ghost) Remembers(id block.ID) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.findLocked(id) != nil
 }
 
 // findLocked returns the entry of an id, or nil.
-func (g *ghost) findLocked(id block.ID) *uint64 {
+func (g *Ghost) findLocked(id block.ID) *uint64 {
 	if len(g.entries) == 0 {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package disk
+package evict
 
 import (
 	"encoding/binary"
@@ -16,16 +16,17 @@ const (
 	heatWordBytes = 4
 )
 
-// heat counts, for each block of a segment, the reads since it was written (or
+// Heat counts, for each block of a segment, the reads since it was written (or
 // last spared), saturating at maxHeat. It costs 1/65536 of the segment's size.
 // All methods may be called at once.
-type heat []atomic.Uint32
+type Heat []atomic.Uint32
 
-func newHeat(segmentSize int64) heat {
-	return make(heat, (segmentSize/heatGrain+heatsInWord)/heatsInWord)
+// NewHeat returns that of a segment of so many bytes.
+func NewHeat(segmentSize int64) Heat {
+	return make(Heat, (segmentSize/heatGrain+heatsInWord)/heatsInWord)
 }
 
-func (h heat) at(offset uint32) (*atomic.Uint32, uint) {
+func (h Heat) at(offset uint32) (*atomic.Uint32, uint) {
 	grain := offset / heatGrain
 	if int(grain/heatsInWord) >= len(h) {
 		return nil, 0
@@ -33,8 +34,8 @@ func (h heat) at(offset uint32) (*atomic.Uint32, uint) {
 	return &h[grain/heatsInWord], uint(grain%heatsInWord) * 2
 }
 
-// level returns how hot the block at offset is, 0 to maxHeat.
-func (h heat) level(offset uint32) uint32 {
+// Level returns how hot the block at offset is, 0 to maxHeat.
+func (h Heat) Level(offset uint32) uint32 {
 	w, shift := h.at(offset)
 	if w == nil {
 		return 0
@@ -42,9 +43,9 @@ func (h heat) level(offset uint32) uint32 {
 	return w.Load() >> shift & maxHeat
 }
 
-// bump counts a read of the block at offset. Lost races are not retried: the
+// Bump counts a read of the block at offset. Lost races are not retried: the
 // counters are a hint, and a hot block has more reads to come.
-func (h heat) bump(offset uint32) {
+func (h Heat) Bump(offset uint32) {
 	w, shift := h.at(offset)
 	if w == nil {
 		return
@@ -55,7 +56,7 @@ func (h heat) bump(offset uint32) {
 }
 
 // cool takes one from every counter above zero.
-func (h heat) cool() {
+func (h Heat) cool() {
 	for i := range h {
 		old := h[i].Load()
 		nonzero := (old | old>>1) & 0x55555555
@@ -64,13 +65,14 @@ func (h heat) cool() {
 }
 
 // clear sets every counter to zero.
-func (h heat) clear() {
+func (h Heat) clear() {
 	for i := range h {
 		h[i].Store(0)
 	}
 }
 
-func (h heat) encode() []byte {
+// Encode returns the counters as bytes, for [Heat.Load].
+func (h Heat) Encode() []byte {
 	v := make([]byte, 0, len(h)*heatWordBytes)
 	for i := range h {
 		v = binary.LittleEndian.AppendUint32(v, h[i].Load())
@@ -78,8 +80,8 @@ func (h heat) encode() []byte {
 	return v
 }
 
-// load sets the counters from what encode returned, as far as both reach.
-func (h heat) load(v []byte) {
+// Load sets the counters from what Encode returned, as far as both reach.
+func (h Heat) Load(v []byte) {
 	for i := range min(len(h), len(v)/heatWordBytes) {
 		h[i].Store(binary.LittleEndian.Uint32(v[i*heatWordBytes:]))
 	}

@@ -1,39 +1,42 @@
-package disk
+package evict
 
 import (
 	"testing"
 
 	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/block/blocktest"
 )
+
+func TestMain(m *testing.M) { blocktest.Main(m) }
 
 func TestHeat(t *testing.T) {
 	const size = 1 << 20
-	h := newHeat(size)
+	h := NewHeat(size)
 	for i := range uint32(size / heatGrain) {
 		for range i % 5 {
-			h.bump(i * heatGrain)
+			h.Bump(i * heatGrain)
 		}
 	}
 	check := func(what string, want func(i uint32) uint32) {
 		t.Helper()
 		for i := range uint32(size / heatGrain) {
-			if got := h.level(i*heatGrain + 1); got != want(i) {
+			if got := h.Level(i*heatGrain + 1); got != want(i) {
 				t.Fatalf("%s: grain %d has heat %d, want %d", what, i, got, want(i))
 			}
 		}
 	}
 	check("bumped", func(i uint32) uint32 { return min(i%5, maxHeat) })
-	saved := h.encode()
+	saved := h.Encode()
 	h.cool()
 	check("cooled", func(i uint32) uint32 { return max(min(i%5, maxHeat), 1) - 1 })
 	h.clear()
 	check("cleared", func(uint32) uint32 { return 0 })
-	h.load(saved)
+	h.Load(saved)
 	check("loaded", func(i uint32) uint32 { return min(i%5, maxHeat) })
-	h.load(saved[:5]) // a saved state of another size is used as far as it goes
-	h.load(append(saved, saved...))
-	h.bump(1 << 30) // beyond the end: ignored
-	if h.level(1<<30) != 0 {
+	h.Load(saved[:5]) // a saved state of another size is used as far as it goes
+	h.Load(append(saved, saved...))
+	h.Bump(1 << 30) // beyond the end: ignored
+	if h.Level(1<<30) != 0 {
 		t.Fatal("heat beyond the end")
 	}
 }
@@ -41,18 +44,18 @@ func TestHeat(t *testing.T) {
 func ghostID(i int) block.ID { return block.Sum([]byte{byte(i), byte(i >> 8), byte(i >> 16)}) }
 
 func TestGhostRemembersTheLatest(t *testing.T) {
-	var g ghost
+	var g Ghost
 	const size = 4096
-	g.resize(size)
+	g.Resize(size)
 	for i := range 4 * size {
-		g.add(ghostID(i))
+		g.Add(ghostID(i))
 	}
 	young, old := 0, 0
 	for i := range size / 2 {
-		if g.take(ghostID(4*size - 1 - i)) {
+		if g.Take(ghostID(4*size - 1 - i)) {
 			young++
 		}
-		if g.take(ghostID(i)) {
+		if g.Take(ghostID(i)) {
 			old++
 		}
 	}
@@ -62,31 +65,32 @@ func TestGhostRemembersTheLatest(t *testing.T) {
 	if old > 0 {
 		t.Errorf("%d expired ids are remembered", old)
 	}
-	if g.take(ghostID(4*size - 1)) {
+	if g.Take(ghostID(4*size - 1)) {
 		t.Error("an id was taken twice")
 	}
-	g.add(ghostID(1))
+	g.Add(ghostID(1))
 	for range 2 {
-		if !g.remembers(ghostID(1)) || g.remembers(ghostID(4*size-1)) {
+		if !g.Remembers(ghostID(1)) || g.Remembers(ghostID(4*size-1)) {
 			t.Error("asking changes what is remembered")
 		}
 	}
 }
 
 func TestEmptyGhost(t *testing.T) {
-	var g ghost
-	if g.take(ghostID(1)) {
+	var g Ghost
+	if g.Take(ghostID(1)) {
 		t.Error("an empty ghost remembers")
 	}
-	g.add(ghostID(1))
-	if !g.take(ghostID(1)) {
+	g.Add(ghostID(1))
+	if !g.Take(ghostID(1)) {
 		t.Error("a ghost without a size forgets at once")
 	}
 }
 
 func TestSegmentSizes(t *testing.T) {
+	const mib, gib = int64(1) << 20, int64(1) << 30
 	for _, tt := range []struct{ capacity, want int64 }{
-		{MinCapacity, 1 * mib},
+		{32 * mib, 1 * mib},
 		{64 * mib, 1 * mib},
 		{400 * mib, 10 * mib},
 		{4 * gib, 64 * mib},
@@ -94,8 +98,8 @@ func TestSegmentSizes(t *testing.T) {
 		{1024 * gib, 256 * mib},
 		{64 * 1024 * gib, gib},
 	} {
-		if got := segmentSize(tt.capacity); got != tt.want {
-			t.Errorf("segmentSize(%d MiB) = %d MiB, want %d", tt.capacity/mib, got/mib, tt.want/mib)
+		if got := SegmentSize(tt.capacity); got != tt.want {
+			t.Errorf("SegmentSize(%d MiB) = %d MiB, want %d", tt.capacity/mib, got/mib, tt.want/mib)
 		}
 	}
 }
