@@ -2,7 +2,6 @@ package host
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"io"
 	"io/fs"
 	"maps"
@@ -72,14 +71,8 @@ type shownBlock struct {
 
 func (l *lab) blocksOf(t *testing.T, image string) blockList {
 	t.Helper()
-	var shown struct {
-		Blocks []shownBlock `json:"blocks"`
-	}
-	if err := json.Unmarshal([]byte(on(t, l.first, l.programs.Command("images", "show", image, "--json"))), &shown); err != nil {
-		t.Fatal(err)
-	}
 	blocks := blockList{}
-	for _, b := range shown.Blocks {
+	for _, b := range l.inOrder(t, image) {
 		blocks[b.ID] = b
 	}
 	return blocks
