@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/tiers/peer/hot"
 )
 
 // A Policy says which blocks that other nodes sent are worth this node's L2.
@@ -39,12 +40,12 @@ const ghostFor = 10 * time.Minute
 type Admission struct {
 	tier   *Tier
 	policy Policy
-	ghosts recent // blocks that were not admitted
+	ghosts hot.Recent // blocks that were not admitted
 }
 
 // Admission returns the decision of a policy about what this tier reads.
 func (t *Tier) Admission(p Policy) *Admission {
-	return &Admission{tier: t, policy: p, ghosts: recent{keep: ghostFor}}
+	return &Admission{tier: t, policy: p, ghosts: hot.Recent{Keep: ghostFor}}
 }
 
 // Admit reports whether the block is to be kept. What did not come from a peer
@@ -56,9 +57,9 @@ func (a *Admission) Admit(b block.Block) bool {
 	now := time.Now()
 	switch a.policy {
 	case AdmitHot:
-		return a.tier.hot.has(b.ID(), now)
+		return a.tier.hot.Has(b.ID(), now)
 	case AdmitSecond:
-		return a.ghosts.add(b.ID(), now) || a.tier.hot.has(b.ID(), now)
+		return a.ghosts.Add(b.ID(), now) || a.tier.hot.Has(b.ID(), now)
 	}
 	return true
 }

@@ -263,7 +263,7 @@ func (a *asked) serve(ctx context.Context, v view) (Answer, error) {
 		}
 	}
 	if a.role == placement.Owner && a.wants() {
-		answer.Hot = a.heat.served(a.id, a.ask.Reader, a.hotAfter(a.ring), time.Now())
+		answer.Hot = a.heat.Served(a.id, a.ask.Reader, a.hotAfter(a.ring), time.Now())
 	}
 	return answer, nil
 }

@@ -2,117 +2,19 @@ package peer
 
 import (
 	"context"
-	"hash/maphash"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/placement"
+	"github.com/zonecache/cached/tiers/peer/hot"
 )
 
-const (
-	heatWindow = time.Minute
-	heatBlocks = 4096 // whose readers are counted
-	hotFor     = 10 * time.Minute
-	maxPulls   = 4 // of replicas at a time
-)
-
-// A heat counts who asks for the blocks this node owns, and who gets them here.
-// In a burst most are sent on to others: their asks are a reason for a replica.
-// Whether a block is worth the disks of its readers is told to those only who read
-// it here, and counted by them: in a burst everybody gets everything at once, and
-// all disks would write all of it.
-type heat struct {
-	seed maphash.Seed
-
-	mu    sync.Mutex
-	warm  map[block.ID]*warmth
-	order []block.ID // by age of their count
-}
-
-// warmth is how many nodes asked for a block, and read it here, lately: in this
-// half of the window and the one before.
-type warmth struct {
-	since         time.Time
-	asking, asked hashes
-	reading, read hashes
-	offered       bool
-}
-
-// hashes is a small set of nodes' names.
-type hashes []uint64
-
-// add keeps up to most.
-func (s *hashes) add(h uint64, most int) {
-	if len(*s) < most && !slices.Contains(*s, h) {
-		*s = append(*s, h)
-	}
-}
-
-// both returns how many hashes are in one of the sets.
-func (s hashes) both(o hashes) int {
-	n := len(s)
-	for _, h := range o {
-		if !slices.Contains(s, h) {
-			n++
-		}
-	}
-	return n
-}
-
-// asked counts an ask, and reports whether so many nodes have asked by now, for
-// the first time in a while.
-func (h *heat) asked(id block.ID, node string, after int, now time.Time) (newly bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	w := h.warmthLocked(id, now)
-	w.asking.add(maphash.String(h.seed, node), after)
-	if w.offered || w.asking.both(w.asked) < after {
-		return false
-	}
-	w.offered = true
-	return true
-}
-
-// served counts a reader, and reports whether the block is hot, which it is with
-// so many.
-func (h *heat) served(id block.ID, node string, after int, now time.Time) (hot bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	w := h.warmthLocked(id, now)
-	w.reading.add(maphash.String(h.seed, node), after)
-	return w.reading.both(w.read) >= after
-}
-
-func (h *heat) warmthLocked(id block.ID, now time.Time) *warmth {
-	if h.warm == nil {
-		h.warm, h.seed = map[block.ID]*warmth{}, maphash.MakeSeed()
-	}
-	w, ok := h.warm[id]
-	if !ok {
-		if len(h.order) == heatBlocks {
-			delete(h.warm, h.order[0])
-			h.order = h.order[1:]
-		}
-		w = &warmth{since: now}
-		h.warm[id] = w
-		h.order = append(h.order, id)
-	}
-	if age := now.Sub(w.since); age >= heatWindow/2 {
-		w.asked, w.read = w.asking, w.reading
-		if age >= heatWindow {
-			w.asked, w.read, w.offered = nil, nil, false
-		}
-		w.asking, w.reading, w.since = nil, nil, now
-	}
-	return w
-}
+const maxPulls = 4 // of replicas at a time
 
 // noteHeat counts an ask for a block this node owns and has the next holder take
 // a replica of one that has become hot.
 func (t *Tier) noteHeat(a *asked) {
-	if t.heat.asked(a.id, a.ask.Reader, t.hotAfter(a.ring), time.Now()) {
+	if t.heat.Asked(a.id, a.ask.Reader, t.hotAfter(a.ring), time.Now()) {
 		t.begin(func() { t.offer(a.id) })
 	}
 }
@@ -120,7 +22,7 @@ func (t *Tier) noteHeat(a *asked) {
 // hotAfter returns how many readers make a block hot: in a small zone half of the
 // others are enough.
 func (t *Tier) hotAfter(ring *placement.Ring) int {
-	return min(t.opts.HotAfter, max(2, (ring.Len()-1)/2))
+	return hot.After(t.opts.HotAfter, ring.Len())
 }
 
 // offer tells the next holder that a block is hot. Nothing depends on it.
@@ -155,7 +57,7 @@ func (t *Tier) offered(a *asked) {
 		return
 	}
 	t.stats.offersTaken.Add(1)
-	t.hot.add(a.id, time.Now())
+	t.hot.Add(a.id, time.Now())
 	begun := t.begin(func() {
 		defer func() { <-t.pulls }()
 		// It ends before its time among peers does, because the chain goes on to the

@@ -40,7 +40,7 @@ func (t *Tier) readHeir(ctx context.Context, id block.ID) (block.Block, error) {
 			break
 		}
 	}
-	if heir.Name == "" || t.closing() || t.vain.has(id, time.Now()) {
+	if heir.Name == "" || t.closing() || t.vain.Has(id, time.Now()) {
 		return block.Block{}, errNoHeir
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.budget(ctx)/heirShare)

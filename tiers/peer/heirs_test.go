@@ -187,50 +187,6 @@ func TestOffersOfOthersThanTheOwnerAreIgnored(t *testing.T) {
 	})
 }
 
-func TestHeatDecays(t *testing.T) {
-	counts := map[string]func(h *heat, id block.ID, node string, now time.Time) bool{
-		"asks":  func(h *heat, id block.ID, node string, now time.Time) bool { return h.asked(id, node, 2, now) },
-		"reads": func(h *heat, id block.ID, node string, now time.Time) bool { return h.served(id, node, 2, now) },
-	}
-	for name, count := range counts {
-		t.Run(name, func(t *testing.T) {
-			h := heat{}
-			id, now := block.Sum(nil), time.Now()
-			for range 100 {
-				if count(&h, id, "a", now) {
-					t.Fatal("one node makes it hot")
-				}
-			}
-			if !count(&h, id, "b", now) {
-				t.Error("not hot after two")
-			}
-			if newly := count(&h, id, "c", now); newly == (name == "asks") { // a replica is offered once
-				t.Errorf("%v after the third", newly)
-			}
-			if count(&h, id, "a", now.Add(heatWindow+time.Second)) {
-				t.Error("still hot after the window")
-			}
-			for i := range 2 * heatBlocks {
-				count(&h, block.Sum([]byte{byte(i), byte(i >> 8)}), "a", now)
-			}
-			if len(h.warm) > heatBlocks || len(h.order) > heatBlocks {
-				t.Errorf("%d blocks are counted", len(h.warm))
-			}
-		})
-	}
-}
-
-func BenchmarkHeat(b *testing.B) {
-	h, now := heat{}, time.Now()
-	ids := make([]block.ID, 1024)
-	for i := range ids {
-		ids[i] = block.Sum([]byte{byte(i), byte(i >> 8)})
-	}
-	for i := 0; b.Loop(); i++ {
-		h.asked(ids[i%len(ids)], "node07", 8, now)
-	}
-}
-
 func TestAdmission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone(t, "a")
@@ -256,18 +212,6 @@ func TestAdmission(t *testing.T) {
 			t.Error("never is no policy")
 		}
 	})
-}
-
-func TestRecentForgetsTheOldest(t *testing.T) {
-	r := recent{keep: time.Minute}
-	now := time.Now()
-	id := func(i int) block.ID { return block.Sum([]byte{byte(i), byte(i >> 8)}) }
-	for i := range recentBlocks + 1 {
-		r.add(id(i), now)
-	}
-	if r.has(id(0), now) || !r.has(id(1), now) || r.has(id(1), now.Add(time.Minute)) {
-		t.Error("it must remember the last ones, for a minute")
-	}
 }
 
 // An owner's read of its heirs must not wait for a node that waits for it.

@@ -69,7 +69,7 @@ func (t *Tier) receive(ctx context.Context, id block.ID) *reception {
 			err = fmt.Errorf("peer: read %s: not done after %v: %w (%s)", id.Short(), time.Since(began), block.ErrUnavailable, err.Error())
 		}
 		if err != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
-			t.vain.add(id, time.Now())
+			t.vain.Add(id, time.Now())
 		}
 		t.arrivals.ended(r, err)
 	}

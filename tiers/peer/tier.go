@@ -12,6 +12,7 @@ import (
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/placement"
 	"github.com/zonecache/cached/sparse"
+	"github.com/zonecache/cached/tiers/peer/hot"
 )
 
 // Defaults of [Options].
@@ -19,7 +20,7 @@ const (
 	DefaultBudget   = 5 * time.Second
 	DefaultSilence  = time.Second
 	DefaultPerDepth = 250 * time.Millisecond
-	DefaultHotAfter = 8
+	DefaultHotAfter = hot.DefaultAfter
 )
 
 // A Distribution is a way in which a block spreads through the zone.
@@ -123,9 +124,9 @@ type Tier struct {
 	places   places  // on the wire
 	peers    peers
 	hedges   hedges
-	heat     heat
-	hot      recent // blocks that others called hot
-	vain     recent // blocks the others were asked for in vain
+	heat     hot.Heat
+	hot      hot.Recent // blocks that others called hot
+	vain     hot.Recent // blocks the others were asked for in vain
 	rate     rate
 	pulls    chan struct{} // of replicas, under way
 	stats    stats
@@ -154,7 +155,7 @@ func New(o Options) (*Tier, error) {
 	t.places.free = o.Limits.Active
 	t.pulls = make(chan struct{}, maxPulls)
 	t.peers.known = map[string]*neighbour{}
-	t.hot.keep, t.vain.keep = hotFor, vainFor
+	t.hot.Keep, t.vain.Keep = hot.For, vainFor
 	t.bring = t.walk
 	t.climb = func(_ context.Context, a *asked) (Answer, error) { return a.gone(), nil }
 	t.hedges.after, t.hedges.share = hedgeAfter, hedgeShare

@@ -297,7 +297,7 @@ func (w *walk) finish(into *block.Arrival, from placement.Member, reply placemen
 			w.origin.proved(from.Name, w.arrivals.waited(w.reception), time.Now())
 		}
 		if reply.Hot {
-			w.hot.add(into.ID(), time.Now())
+			w.hot.Add(into.ID(), time.Now())
 		}
 		return step{}, true, nil
 	}

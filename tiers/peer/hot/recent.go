@@ -1,4 +1,4 @@
-package peer
+package hot
 
 import (
 	"sync"
@@ -7,20 +7,20 @@ import (
 	"github.com/zonecache/cached/block"
 )
 
-// recentBlocks is how many blocks a recent remembers.
+// recentBlocks is how many blocks a [Recent] remembers.
 const recentBlocks = 8192
 
-// A recent remembers the last blocks for a while.
-type recent struct {
-	keep time.Duration // how long
+// A Recent remembers the last blocks for a while.
+type Recent struct {
+	Keep time.Duration // how long
 
 	mu   sync.Mutex
 	when map[block.ID]time.Time
 	line []block.ID // in the order they came; an ID may stand in it more than once
 }
 
-// add remembers a block and reports whether it was remembered.
-func (r *recent) add(id block.ID, now time.Time) (was bool) {
+// Add remembers a block and reports whether it was remembered.
+func (r *Recent) Add(id block.ID, now time.Time) (was bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.when == nil {
@@ -35,13 +35,13 @@ func (r *recent) add(id block.ID, now time.Time) (was bool) {
 		}
 		r.line = append(r.line, id)
 	}
-	return ok && now.Sub(last) < r.keep
+	return ok && now.Sub(last) < r.Keep
 }
 
-// has reports whether the block is remembered.
-func (r *recent) has(id block.ID, now time.Time) bool {
+// Has reports whether the block is remembered.
+func (r *Recent) Has(id block.ID, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last, ok := r.when[id]
-	return ok && now.Sub(last) < r.keep
+	return ok && now.Sub(last) < r.Keep
 }
