@@ -31,6 +31,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	}
 
 	l1 := n.tier(block.Memory, n.memory)
+	l1Again := tiers.Recheck(n.memory, n.l1.Has) // in a flight: counts no second use of what is missed
 	var l2 block.Store
 	if n.l2 != nil {
 		// What may be needed later leaves most of the disk to what programs wait for.
@@ -56,7 +57,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 		if n.l2 != nil {
 			next = tiers.ReadThrough(n.tracer.Store(block.Disk, n.ledger.Store(block.Disk, l2)), next, admit)
 		}
-		return tiers.Fallback(l1, tiers.CountedFlight(tiers.ReadThrough(n.memory, next, tiers.Always), n.ledger.Joined()))
+		return tiers.Fallback(l1, tiers.CountedFlight(tiers.ReadThrough(l1Again, next, tiers.Always), n.ledger.Joined()))
 	}
 	if cfg.Zone.Name == "" {
 		parts = l4
@@ -66,7 +67,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 
 	held := tiers.Fallback(l1, n.packs.Parts()) // what peers may have of a block this node does not own
 	if n.l2 != nil {
-		held = tiers.Fallback(held, tiers.Flight(tiers.ReadThrough(n.memory, n.tier(block.Disk, l2), tiers.Always)))
+		held = tiers.Fallback(held, tiers.Flight(tiers.ReadThrough(l1Again, n.tier(block.Disk, l2), tiers.Always)))
 	}
 	if n.zone, err = newZone(cfg.Zone, held, n.spans(), log); err != nil {
 		return nil, errors.Join(err, n.close())

@@ -51,6 +51,7 @@ var loadtestGoals = slices.Concat(
 	},
 	fieldGoals(),
 	peerGoals(),
+	hitrateGoals,
 )
 
 // burstGoals are those of a simulated burst by the product's protocol.

@@ -26,8 +26,12 @@ func NewSketch(rows int, counters, reset int64) *Sketch {
 	return s
 }
 
-// doorBits is how many bits of the doorkeeper there are for a counter.
-const doorBits = 8
+// The doorkeeper is a Bloom filter of so many bits for a counter, and so many for an
+// object.
+const (
+	doorBits   = 8
+	doorProbes = 3
+)
 
 // hash is the i-th of an object (splitmix64).
 func hash(id, i uint64) uint64 {
@@ -37,15 +41,27 @@ func hash(id, i uint64) uint64 {
 	return x ^ x>>31
 }
 
-func (s *Sketch) doorAt(id, i uint64) (*uint64, uint64) {
-	bit := hash(id, 4+i) & (s.mask*doorBits + doorBits - 1)
+// A probe is where an object's counters and bits are: a row's is first + i*step.
+type probe struct{ first, step uint64 }
+
+func probeOf(id uint64) probe {
+	h := hash(id, 0)
+	return probe{h, h>>32 | 1}
+}
+
+func (s *Sketch) doorAt(p probe, i uint64) (*uint64, uint64) {
+	bit := (p.first>>8 + (4+i)*p.step) & (s.mask*doorBits + doorBits - 1)
 	return &s.door[bit/64], 1 << (bit % 64)
 }
 
+func (s *Sketch) at(p probe, row int) *uint8 {
+	return &s.rows[row][(p.first+uint64(row)*p.step)&s.mask]
+}
+
 // passed reports whether the doorkeeper has seen the object.
-func (s *Sketch) passed(id uint64) bool {
-	for i := range uint64(3) {
-		if word, bit := s.doorAt(id, i); *word&bit == 0 {
+func (s *Sketch) passed(p probe) bool {
+	for i := range uint64(doorProbes) {
+		if word, bit := s.doorAt(p, i); *word&bit == 0 {
 			return false
 		}
 	}
@@ -54,36 +70,42 @@ func (s *Sketch) passed(id uint64) bool {
 
 // Use counts a use of an object.
 func (s *Sketch) Use(id uint64) {
-	if s.passed(id) {
+	p := probeOf(id)
+	if s.passed(p) {
 		for i := range s.rows {
-			if c := &s.rows[i][hash(id, uint64(i))&s.mask]; *c < maxUses {
+			if c := s.at(p, i); *c < maxUses {
 				*c++
 			}
 		}
 	} else {
-		for i := range uint64(3) {
-			word, bit := s.doorAt(id, i)
+		for i := range uint64(doorProbes) {
+			word, bit := s.doorAt(p, i)
 			*word |= bit
 		}
 	}
 	if s.uses++; s.uses >= s.reset {
-		s.uses = 0
-		clear(s.door)
-		for i := range s.rows {
-			for k := range s.rows[i] {
-				s.rows[i][k] /= 2
-			}
+		s.halve()
+	}
+}
+
+func (s *Sketch) halve() {
+	s.uses = 0
+	clear(s.door)
+	for i := range s.rows {
+		for k := range s.rows[i] {
+			s.rows[i][k] /= 2
 		}
 	}
 }
 
 // Count estimates the uses of an object.
 func (s *Sketch) Count(id uint64) int {
+	p := probeOf(id)
 	least := uint8(maxUses)
 	for i := range s.rows {
-		least = min(least, s.rows[i][hash(id, uint64(i))&s.mask])
+		least = min(least, *s.at(p, i))
 	}
-	if s.passed(id) {
+	if s.passed(p) {
 		return int(least) + 1
 	}
 	return int(least)

@@ -33,27 +33,28 @@ func NewL1(capacity int64) (*L1, error) {
 // many as it learns from at a time.
 const learnEvery = 64
 
-// Access implements [policy.Cache]. A miss asks twice, as the chain does: before and in
-// the flight for the block.
+// Access implements [policy.Cache].
 func (c *L1) Access(id uint64, size int64) bool {
-	name := ID(id)
-	for range 2 {
-		if c.reads++; c.reads%learnEvery == 0 {
-			runtime.Gosched()
-		}
-		b, err := c.tier.ReadBlock(context.Background(), name)
-		if err == nil {
-			b.Release()
-			return true
-		}
+	if c.Look(id) {
+		return true
 	}
 	if size > block.MaxSize {
 		return false
 	}
-	b := c.pool.Get(int(size)).Seal(name, block.Origin)
+	b := c.pool.Get(int(size)).Seal(ID(id), block.Origin)
 	_ = c.tier.WriteBlock(context.Background(), b) // it never fails
 	b.Release()
 	return false
+}
+
+// Look reports whether the tier has the object, which counts as a use of it.
+func (c *L1) Look(id uint64) bool {
+	if c.reads++; c.reads%learnEvery == 0 {
+		runtime.Gosched()
+	}
+	b, err := c.tier.ReadBlock(context.Background(), ID(id))
+	b.Release()
+	return err == nil
 }
 
 // Close gives back what the tier holds.

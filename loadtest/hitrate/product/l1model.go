@@ -21,27 +21,30 @@ const (
 )
 
 // An L1Model decides as the memory tier does: the newest in a window by their order,
-// what falls out of it against the least used of five by TinyLFU.
+// what falls out of it against the least used of five by TinyLFU. Objects are numbered
+// from zero.
 type L1Model struct {
 	capacity, windowLimit int64
 	used, mainUsed        int64
-	window                []uint64 // oldest first
+	window                []kept // oldest first
 	head                  int
 	windowBytes           int64
-	index                 map[uint64]*kept
-	main                  []*kept
+	place                 []int32 // by object: 1 + where it is in main, inWindow, or nowhere
+	main                  []kept
 	sketch                *policy.Sketch
 	rng                   *rand.Rand
-	sample                []*kept
 }
 
 // A kept is an object in an L1Model.
 type kept struct {
-	id     uint64
-	size   int64 // of memory
-	place  int   // in main; -1: in the window
-	picked bool  // for the sample
+	id   uint32
+	size int32 // of memory
 }
+
+const (
+	nowhere  = 0
+	inWindow = -1
+)
 
 var _ policy.Cache = (*L1Model)(nil)
 
@@ -49,7 +52,7 @@ var _ policy.Cache = (*L1Model)(nil)
 func NewL1Model(capacity int64, seed uint64) *L1Model {
 	counters := max(capacity/meanBlock*countersPerItem, minCounters)
 	return &L1Model{
-		capacity: capacity, windowLimit: capacity / windowShare, index: map[uint64]*kept{},
+		capacity: capacity, windowLimit: capacity / windowShare,
 		sketch: policy.NewSketch(sketchRows, counters, counters), rng: rand.New(rand.NewPCG(seed, 0x11)),
 	}
 }
@@ -57,25 +60,27 @@ func NewL1Model(capacity int64, seed uint64) *L1Model {
 // Access implements [policy.Cache].
 func (c *L1Model) Access(id uint64, size int64) bool {
 	c.sketch.Use(id)
-	if _, hit := c.index[id]; hit {
+	if c.Holds(id) {
 		return true
 	}
-	c.sketch.Use(id) // the flight looks once more
 	size = memorySize(size)
-	if size > c.capacity {
+	if size > c.capacity || size > maxMemory {
 		return false
 	}
-	c.index[id] = &kept{id: id, size: size, place: -1}
-	c.window = append(c.window, id)
+	for id >= uint64(len(c.place)) {
+		c.place = append(c.place, make([]int32, 1+len(c.place)/4)...)
+	}
+	c.place[id] = inWindow
+	c.window = append(c.window, kept{uint32(id), int32(size)})
 	c.windowBytes += size
 	c.used += size
 	for c.windowBytes > c.windowLimit && c.used > c.capacity {
-		oldest := c.index[c.window[c.head]]
+		oldest := c.window[c.head]
 		if c.head++; c.head > len(c.window)/2 {
 			c.window = c.window[:copy(c.window, c.window[c.head:])]
 			c.head = 0
 		}
-		c.windowBytes -= oldest.size
+		c.windowBytes -= int64(oldest.size)
 		c.offer(oldest)
 	}
 	return false
@@ -83,87 +88,102 @@ func (c *L1Model) Access(id uint64, size int64) bool {
 
 // Holds reports whether the model has the object, which does not count as a use.
 func (c *L1Model) Holds(id uint64) bool {
-	_, ok := c.index[id]
-	return ok
+	return id < uint64(len(c.place)) && c.place[id] != nowhere
 }
 
 // offer puts what left the window before the filter.
-func (c *L1Model) offer(k *kept) {
+func (c *L1Model) offer(k kept) {
 	limit := c.capacity - c.windowLimit
-	if k.size > limit || !c.makeRoom(k, limit) {
-		delete(c.index, k.id)
-		c.used -= k.size
+	if int64(k.size) > limit || !c.makeRoom(k, limit) {
+		c.place[k.id] = nowhere
+		c.used -= int64(k.size)
 		return
 	}
-	k.place = len(c.main)
 	c.main = append(c.main, k)
-	c.mainUsed += k.size
+	c.place[k.id] = int32(len(c.main))
+	c.mainUsed += int64(k.size)
 }
 
 // makeRoom evicts what is used less than k, and reports whether there is room.
-func (c *L1Model) makeRoom(k *kept, limit int64) bool {
-	uses := -1
-	for _, s := range c.sample {
-		s.picked = false
-	}
-	c.sample = c.sample[:0]
-	for c.mainUsed+k.size > limit {
+func (c *L1Model) makeRoom(k kept, limit int64) bool {
+	var room [samples]sampled
+	sample, uses := room[:0], -1
+	for c.mainUsed+int64(k.size) > limit {
 		if uses < 0 {
-			uses = c.sketch.Count(k.id)
+			uses = c.sketch.Count(uint64(k.id))
 		}
-		c.fill()
-		least, at := int(^uint(0)>>1), 0
-		for i, s := range c.sample {
-			if n := c.sketch.Count(s.id); n < least {
-				least, at = n, i
+		sample = c.fill(sample)
+		least := 0
+		for i, s := range sample {
+			if s.uses < sample[least].uses {
+				least = i
 			}
 		}
-		if uses < least {
+		if uses < sample[least].uses {
 			return false
 		}
-		victim := c.sample[at]
-		c.sample[at] = c.sample[len(c.sample)-1]
-		c.sample = c.sample[:len(c.sample)-1]
+		victim := sample[least].id
+		sample[least] = sample[len(sample)-1]
+		sample = sample[:len(sample)-1]
 		c.evict(victim)
 	}
 	return true
 }
 
-func (c *L1Model) fill() {
-	for len(c.sample) < min(samples, len(c.main)) {
-		if s := c.main[c.rng.IntN(len(c.main))]; !s.picked {
-			s.picked = true
-			c.sample = append(c.sample, s)
-		}
-	}
+type sampled struct {
+	id   uint32
+	uses int
 }
 
-func (c *L1Model) evict(k *kept) {
-	last := c.main[len(c.main)-1]
-	c.main[k.place], last.place = last, k.place
-	c.main = c.main[:len(c.main)-1]
-	delete(c.index, k.id)
-	c.mainUsed -= k.size
-	c.used -= k.size
+// fill draws what is not in the sample yet.
+func (c *L1Model) fill(sample []sampled) []sampled {
+draw:
+	for len(sample) < min(samples, len(c.main)) {
+		id := c.main[c.rng.IntN(len(c.main))].id
+		for _, s := range sample {
+			if s.id == id {
+				continue draw
+			}
+		}
+		sample = append(sample, sampled{id, c.sketch.Count(uint64(id))})
+	}
+	return sample
 }
+
+func (c *L1Model) evict(id uint32) {
+	at := c.place[id] - 1
+	size := int64(c.main[at].size)
+	last := len(c.main) - 1
+	c.main[at] = c.main[last]
+	c.place[c.main[at].id] = at + 1
+	c.main = c.main[:last]
+	c.place[id] = nowhere
+	c.mainUsed -= size
+	c.used -= size
+}
+
+const (
+	page      = 4096
+	maxMemory = 2 * block.MaxSize
+)
 
 // memorySizes is what blocks occupy in memory, by their pages: the pool's classes.
-var memorySizes = sync.OnceValue(func() (sizes [block.MaxSize/page + 1]int64) {
+var memorySizes = sync.OnceValue(func() *[block.MaxSize/page + 1]int64 {
+	var sizes [block.MaxSize/page + 1]int64
 	pool := block.NewPool(1 << 50)
 	for pages := 1; pages < len(sizes); pages++ {
 		b := pool.Get(pages*page).Seal(block.ID{}, block.Origin)
 		sizes[pages] = int64(b.MemorySize())
 		b.Release()
 	}
-	return sizes
+	return &sizes
 })
 
-const page = 4096
-
-// memorySize returns what a block of n bytes occupies.
+// memorySize returns what a block of n bytes occupies; more than anything where it is
+// larger than a block may be.
 func memorySize(n int64) int64 {
 	if n > block.MaxSize {
-		return n
+		return 1 << 62
 	}
 	return memorySizes()[(n+page-1)/page]
 }
