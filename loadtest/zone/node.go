@@ -25,8 +25,8 @@ type Node struct {
 	zone    *Zone
 	place   int
 	dir     string
-	process *testtool.Process
-	log     strings.Builder // what daemons that have ended had printed
+	process *testtool.Process // the last one
+	log     strings.Builder   // what daemons that have ended had printed
 	// identity is the directory of the node's certificate.
 	identity string
 }
@@ -87,7 +87,7 @@ func (n *Node) flags() []string {
 		flags = append(flags, "--zone", ZoneName, "--node", n.Name, "--distribution", string(o.Spread),
 			"--peer-listen", n.Host.Address(peerPort), "--gossip", n.Host.Address(gossipPort),
 			"--zone-tls", n.identity, "--gossip-keys", n.zone.keys.gossip)
-		for _, seed := range n.zone.Nodes[:min(len(n.zone.Nodes), seeds)] {
+		for _, seed := range n.zone.Nodes[:min(n.zone.running, seeds)] {
 			flags = append(flags, "--seed", seed.Host.Address(gossipPort))
 		}
 	}
@@ -108,6 +108,11 @@ func (n *Node) Stop() {
 func (n *Node) Wipe(tb testing.TB) {
 	tb.Helper()
 	n.Stop()
+	n.wipe(tb)
+}
+
+func (n *Node) wipe(tb testing.TB) {
+	tb.Helper()
 	if err := os.RemoveAll(n.dir); err != nil {
 		tb.Fatalf("%s: %v", n.Name, err)
 	}

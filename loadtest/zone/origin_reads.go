@@ -11,11 +11,12 @@ import (
 // OriginReads are the reads that the store has answered with bytes, as its own
 // access log tells.
 type OriginReads struct {
-	Blocks map[string]int // by block, in hex: how often
-	Total  int            // reads of blocks
-	Bytes  int64          // of blocks, as often as they were read
-	Others int            // reads of manifests and names
-	By     map[string]int // reads of blocks by IP
+	Blocks   map[string]int // by block, in hex: how often
+	Total    int            // reads of blocks
+	Bytes    int64          // of blocks, as often as they were read
+	Distinct int64          // bytes, each block once
+	Others   int            // reads of manifests and names
+	By       map[string]int // reads of blocks by IP
 }
 
 // Most returns how often the block was read that was read most often.
@@ -68,6 +69,7 @@ func (s *Store) Reads(tb testing.TB, since int64) OriginReads {
 			tb.Fatal(err)
 		}
 		r.Bytes += int64(n) * fi.Size()
+		r.Distinct += fi.Size()
 	}
 	return r
 }

@@ -76,7 +76,7 @@ func readVitals(pid int) (v Vitals, err error) {
 	return v, err
 }
 
-// CPU returns what the daemons and the store have computed so far.
+// CPU returns what the daemons that run and the store have computed so far.
 func (z *Zone) CPU(tb testing.TB) (daemons, store time.Duration) {
 	tb.Helper()
 	of := func(pid int) time.Duration {
@@ -86,7 +86,7 @@ func (z *Zone) CPU(tb testing.TB) (daemons, store time.Duration) {
 		}
 		return v.CPU
 	}
-	for _, n := range z.Nodes {
+	for _, n := range z.Nodes[:z.running] {
 		daemons += of(n.process.Pid())
 	}
 	return daemons, of(z.Store.process.Pid())

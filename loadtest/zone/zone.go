@@ -46,6 +46,7 @@ type Zone struct {
 	tb      testing.TB // the daemons end with it, whoever restarted them
 	options Options
 	keys    *keys
+	running int // of the nodes, the first ones
 }
 
 // Start starts a zone that ends with the test. All its nodes see each other.
@@ -72,6 +73,7 @@ func Start(tb testing.TB, o Options) *Zone {
 	for i := range o.Nodes {
 		z.Nodes = append(z.Nodes, z.newNode(tb, i))
 	}
+	z.running = len(z.Nodes)
 	for _, n := range z.Nodes {
 		n.start()
 	}

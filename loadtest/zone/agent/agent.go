@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/loadtest/zone/report"
@@ -19,8 +18,9 @@ import (
 
 // An agent reads one image.
 type agent struct {
-	client   *api.Client
+	from     source
 	image    string
+	workload string
 	parallel int
 	blocks   int
 	skip     int
@@ -41,7 +41,7 @@ const maxErrors = 5
 func (a *agent) open(ctx context.Context, ahead cachedv1.ReadAhead) []block.ID {
 	var resp *cachedv1.OpenImageResponse
 	refused, err := a.patiently(ctx, func() (err error) {
-		resp, err = a.client.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: a.image, ReadAhead: ahead})
+		resp, err = a.from.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: a.image, Workload: a.workload, ReadAhead: ahead})
 		return err
 	})
 	a.mu.Lock()
@@ -84,6 +84,27 @@ func (a *agent) inOrder(ctx context.Context, ids []block.ID) {
 	})
 }
 
+// onTime reads blocks in order, each when it is due, whether those before have come or
+// not, until all have been read or ctx ends.
+func (a *agent) onTime(ctx context.Context, ids []block.ID, every time.Duration) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for i, id := range ids {
+		due := time.Duration(i) * every
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(a.start.Add(due))):
+		}
+		wg.Go(func() {
+			failed := a.read(context.WithoutCancel(ctx), id)
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.said.OnTime = append(a.said.OnTime, report.Read{Due: due.Seconds(), Took: a.since() - due.Seconds(), Failed: failed})
+		})
+	}
+}
+
 // loop reads blocks at random until ctx ends.
 func (a *agent) loop(ctx context.Context, ids []block.ID, pause time.Duration) {
 	if len(ids) == 0 {
@@ -109,13 +130,14 @@ func (a *agent) each(f func()) {
 	wg.Wait()
 }
 
-func (a *agent) read(ctx context.Context, id block.ID) {
+// read reads a block, and reports whether that failed.
+func (a *agent) read(ctx context.Context, id block.ID) (failed bool) {
 	ctx, cancel := context.WithTimeout(block.WithCall(ctx, block.Call{Image: a.image}), a.timeout)
 	defer cancel()
 	begin := time.Now()
 	var b block.Block
 	refused, err := a.patiently(ctx, func() (err error) {
-		b, err = a.client.ReadBlock(ctx, id)
+		b, err = a.from.ReadBlock(ctx, id)
 		return err
 	})
 	a.mu.Lock()
@@ -123,7 +145,7 @@ func (a *agent) read(ctx context.Context, id block.ID) {
 	a.said.Refused += refused
 	if err != nil {
 		a.failLocked(err)
-		return
+		return true
 	}
 	if refused == 0 {
 		a.took = append(a.took, time.Since(begin))
@@ -137,6 +159,7 @@ func (a *agent) read(ctx context.Context, id block.ID) {
 	a.said.From[b.From]++
 	a.said.Last = a.since()
 	b.Release()
+	return false
 }
 
 // patiently calls f again while no daemon listens, and returns how often none did.

@@ -5,8 +5,10 @@
 // many agents can start at the same moment. Then it opens the image and reads
 // its blocks, in order and several at once; with -blocks some of them only, in an
 // image that was opened before; with -loop in random order, again and again,
-// until standard input ends. The last line it prints is "result" and a
-// [report.Report] as JSON.
+// until standard input ends; with -ids those that a file lists, as a start of a
+// workload that the daemon may know, or with -every each when it is due. With -origin
+// it goes without a daemon. The last line it prints is "result" and a [report.Report]
+// as JSON.
 package main
 
 import (
@@ -34,7 +36,11 @@ func main() {
 func run() error {
 	var a agent
 	server := flag.String("server", api.DefaultURL, "`URL` of the daemon")
+	origin := flag.String("origin", "", "read from the origin at this `URL`, and from no daemon")
 	flag.StringVar(&a.image, "image", "", "`NAME` of the image")
+	flag.StringVar(&a.workload, "workload", "", "`NAME` of what starts, with -ids")
+	list := flag.String("ids", "", "read the blocks whose ids are the lines of `FILE`, of an image opened after the start signal unless there is none")
+	every := flag.Duration("every", 0, "with -ids: begin a read at these distances, until all are read or standard input ends")
 	flag.IntVar(&a.parallel, "parallel", 16, "reads at once")
 	flag.IntVar(&a.blocks, "blocks", 0, "read only `N` blocks of an image opened before the start signal; 0: all, the image opened after it")
 	flag.IntVar(&a.skip, "skip", 0, "read from block `N` on")
@@ -44,18 +50,21 @@ func run() error {
 	pause := flag.Duration("pause", 0, "with -loop: rest of each reader between two reads")
 	flag.Parse()
 
-	client, err := api.NewClient(*server, api.ClientOptions{})
+	from, err := openSource(context.Background(), *server, *origin)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	a.client = client
-	if _, err := client.Status(context.Background()); err != nil {
-		return err
-	}
+	defer from.Close()
+	a.from = from
 	var ids []block.ID
-	if a.blocks > 0 {
+	switch {
+	case *list != "":
+		ids, err = readIDs(*list)
+	case a.blocks > 0:
 		ids = a.open(context.Background(), cachedv1.ReadAhead_READ_AHEAD_UNSPECIFIED)
+	}
+	if err != nil {
+		return err
 	}
 	fmt.Println("ready")
 	in := bufio.NewReader(os.Stdin)
@@ -65,12 +74,23 @@ func run() error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	a.start, a.began = time.Now(), processorTime()
-	switch {
-	case *loop:
+	if *loop || *every > 0 {
 		go func() {
 			_, _ = io.Copy(io.Discard, in) // until the one who started this one has seen enough
 			stop()
 		}()
+	}
+	switch {
+	case *list != "":
+		if a.image != "" {
+			a.open(ctx, cachedv1.ReadAhead_READ_AHEAD_UNSPECIFIED)
+		}
+		if *every > 0 {
+			a.onTime(ctx, ids, *every)
+		} else {
+			a.inOrder(ctx, ids)
+		}
+	case *loop:
 		// What has begun is finished, also where the end comes first: it must not fail.
 		opening, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.timeout)
 		ids := a.open(opening, cachedv1.ReadAhead_READ_AHEAD_UNSPECIFIED)

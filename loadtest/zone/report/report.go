@@ -18,6 +18,15 @@ type Report struct {
 	Refused       int64                // asked again because no daemon listened
 	Errors        []string             // what the first failures said
 
+	OnTime []Read // of an agent that reads when reads are due
+
 	P50, P99, P999, Slowest float64 // of single reads
 	CPU                     float64 // seconds of processor time since the start signal
+}
+
+// A Read is one that began when it was due.
+type Read struct {
+	Due    float64 // seconds since the start signal
+	Took   float64 // seconds since then
+	Failed bool
 }
