@@ -52,6 +52,7 @@ var loadtestGoals = slices.Concat(
 	fieldGoals(),
 	peerGoals(),
 	hitrateGoals,
+	realBurstGoals(),
 )
 
 // burstGoals are those of a simulated burst by the product's protocol.

@@ -8,12 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/zonecache/cached/internal/figure"
 	"github.com/zonecache/cached/internal/netlab"
 	"github.com/zonecache/cached/loadtest/zone"
-	"github.com/zonecache/cached/loadtest/zone/report"
 )
 
 // modest links let 16 hosts pass on an image while two processors are half idle.
@@ -197,44 +195,4 @@ func TestProveZoneModesMost(t *testing.T) {
 	figure.Report(t, "zone.modes.most.vs_bound", o.vsBound, "x")
 	figure.Report(t, "zone.modes.most.origin_bytes_per_distinct", o.bytesPerByte, "x")
 	figure.Report(t, "zone.modes.most.cpu_share", o.cpuShare, "x")
-}
-
-// recovery is when reads are as they were: the first moment from which for three windows
-// in a row nine of ten are no slower than twice as slow as nine of ten were before.
-func recovery(reads []report.Read, burst time.Duration, window float64) (seconds, before float64, ok bool) {
-	at := burst.Seconds()
-	before = quantileOf(between(reads, 0, at), 0.9)
-	normal := 0
-	end := 0.0
-	for _, r := range reads {
-		end = max(end, r.Due)
-	}
-	for from := at; from+window <= end; from += window {
-		in := between(reads, from, from+window)
-		if len(in) == 0 || quantileOf(in, 0.9) > 2*before {
-			normal = 0
-			continue
-		}
-		if normal++; normal == 3 {
-			return from - 2*window - at, before, true
-		}
-	}
-	return end - at, before, false
-}
-
-func between(reads []report.Read, from, to float64) (took []float64) {
-	for _, r := range reads {
-		if r.Due >= from && r.Due < to {
-			took = append(took, r.Took)
-		}
-	}
-	return took
-}
-
-func quantileOf(all []float64, q float64) float64 {
-	if len(all) == 0 {
-		return 0
-	}
-	slices.Sort(all)
-	return all[min(int(q*float64(len(all))), len(all)-1)]
 }

@@ -47,6 +47,13 @@ func TestZone(t *testing.T) {
 			{"partition", measurePartition},
 		})
 	})
+	t.Run("restarted", func(t *testing.T) { // daemons anew for each, and mostly waits
+		t.Parallel()
+		measureAll(t, own(), []measurement{
+			{"modes", func(t *testing.T, _ *fields) { measureModes(t) }},
+			{"drill", func(t *testing.T, _ *fields) { measureDrill(t) }},
+		})
+	})
 }
 
 type measurement struct {
