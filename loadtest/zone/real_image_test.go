@@ -113,17 +113,18 @@ func (s *stage) record(t *testing.T, img images.Built) []uint32 {
 	s.Reset(t, 1, zone.Alone)
 	dir := t.TempDir()
 	state, bundle := filepath.Join(dir, "mounts"), filepath.Join(dir, "bundle")
-	mounted := on(t, node, p.Command("mount", img.Ref(), "--json", "--state-dir", state, "--workload", "recorded",
-		"--runtime-bundle", bundle, "--overlay", filepath.Join(dir, "upper"), "--host-network"))
-	var m struct {
-		Dir string `json:"dir"`
-	}
-	if err := json.Unmarshal([]byte(mounted), &m); err != nil {
-		t.Fatal(err)
-	}
+	rootfs := filepath.Join(bundle, "rootfs")
+	// In the foreground: it ends with this test, whoever waits for orphans here.
+	mount := p.Command("mount", img.Ref(), "--foreground", "--state-dir", state, "--workload", "recorded",
+		"--runtime-bundle", bundle, "--overlay", filepath.Join(dir, "upper"), "--host-network")
+	node.Host.Start(t, mount, func(context.Context) bool {
+		_, config := os.Stat(filepath.Join(bundle, "config.json"))
+		_, app := os.Stat(filepath.Join(rootfs, "app"))
+		return config == nil && app == nil
+	})
 	up := true
 	umount := func(flags ...string) error {
-		_, err := try(t, node, p.Command(append([]string{"umount", "--state-dir", state, m.Dir}, flags...)...))
+		_, err := try(t, node, p.Command(append([]string{"umount", "--state-dir", state, rootfs}, flags...)...))
 		up = up && err != nil
 		return err
 	}
@@ -133,7 +134,7 @@ func (s *stage) record(t *testing.T, img images.Built) []uint32 {
 		}
 	}()
 	root, id := filepath.Join(dir, "runc"), fmt.Sprint("zone-", os.Getpid())
-	defer func() { _ = exec.Command(runc, "--root", root, "delete", "--force", id).Run() }()
+	defer func() { _ = exec.Command(runc, "--root", root, "delete", "--force", id).Run() }() // where the test has failed
 	container := node.Host.Start(t, exec.Command(runc, "--root", root, "run", "--bundle", bundle, id), func(ctx context.Context) bool {
 		return answers(ctx, node, img.Ready)
 	})
