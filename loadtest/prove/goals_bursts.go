@@ -10,6 +10,7 @@ import (
 const (
 	burstModes    = simTest + "'TestProveZoneModes$' ./loadtest/zone"
 	burstWhole    = simTest + "TestProveZoneModesWhole ./loadtest/zone"
+	burstBusy     = simTest + "TestProveZoneModesBusy ./loadtest/zone"
 	burstMost     = simTest + "TestProveZoneModesMost ./loadtest/zone"
 	burstRecovery = simTest + "TestProveZoneRecovery ./loadtest/zone"
 	burstDrill    = simTest + "TestProveZoneDrill ./loadtest/zone"
@@ -29,14 +30,15 @@ func realBurstGoals() []goal {
 		modeGoals("tree_prefetch", "Function Tree, read ahead", &once),
 		[]goal{
 			{name: "flask, all of it, 16 hosts by one", figure: "zone.modes.whole.flat_x", op: atMost, bound: 1.1, unit: "x", command: burstWhole},
-			{name: "flask, all of it, 16 hosts: until the last program has it, by (1 + floor(log2 N)/M) S/B", figure: "zone.modes.whole.hosts16.vs_bound", op: shown, unit: "x", command: burstWhole},
-			{name: "flask, all of it, 16 hosts: origin bytes by distinct bytes", figure: "zone.modes.whole.hosts16.origin_bytes_per_distinct", op: exactly, bound: 1, unit: "x", command: burstWhole},
-			{name: "flask, all of it, 16 hosts: processor time of daemons, store and programs, by all of the machine's", figure: "zone.modes.whole.hosts16.cpu_share", op: shown, unit: "x", command: burstWhole},
+			{name: "flask, all of it, 16 hosts: until the last program has it, by (1 + floor(log2 N)/M) S/B", figure: "zone.modes.whole.many.vs_bound", op: shown, unit: "x", command: burstWhole},
+			{name: "flask, all of it, 16 hosts: origin bytes by distinct bytes", figure: "zone.modes.whole.many.origin_bytes_per_distinct", op: exactly, bound: 1, unit: "x", command: burstWhole},
+			{name: "flask, all of it, 16 hosts: processor time of daemons, store and programs, by all of the machine's", figure: "zone.modes.whole.many.cpu_share", op: shown, unit: "x", command: burstWhole},
 
-			{name: "as many hosts as the machine carries: hosts", figure: "zone.modes.most.hosts", op: shown, unit: "hosts", command: burstMost},
-			{name: "as many hosts as the machine carries, by one host", figure: "zone.modes.most.flat_x", op: shown, unit: "x", command: burstMost},
-			{name: "as many hosts as the machine carries: origin bytes by distinct bytes", figure: "zone.modes.most.origin_bytes_per_distinct", op: exactly, bound: 1, unit: "x", command: burstMost},
-			{name: "as many hosts as the machine carries: processor time, as above", figure: "zone.modes.most.cpu_share", op: shown, unit: "x", command: burstMost},
+			{name: "start of flask, in a zone that has just had another one: 16 hosts by one", figure: "zone.modes.busy.flat_x", op: atMost, bound: 1.1, unit: "x", command: burstBusy},
+			{name: "start of flask, in a zone that has just had another one: origin bytes by distinct bytes", figure: "zone.modes.busy.many.origin_bytes_per_distinct", op: exactly, bound: 1, unit: "x", command: burstBusy},
+			{name: "32 hosts, as many as the machine carries, by one host", figure: "zone.modes.most.flat_x", op: shown, unit: "x", command: burstMost},
+			{name: "32 hosts: origin bytes by distinct bytes", figure: "zone.modes.most.many.origin_bytes_per_distinct", op: exactly, bound: 1, unit: "x", command: burstMost},
+			{name: "32 hosts: processor time, as above", figure: "zone.modes.most.many.cpu_share", op: shown, unit: "x", command: burstMost},
 
 			{name: "steady reads beside a burst on 16 hosts are as before again: after its arrival, each program to the store", figure: "zone.recovery.direct_s", op: shown, unit: "s", command: burstRecovery},
 			{name: "steady reads as before again: in the zone", figure: "zone.recovery.redirect_s", op: shown, unit: "s", command: burstRecovery},

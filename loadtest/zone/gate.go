@@ -3,8 +3,7 @@ package zone
 import (
 	"context"
 	"errors"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -39,7 +38,7 @@ func (g *Gate) Front(tb testing.TB) func(*Store) string {
 		}
 		target := s.Host.Address(storePort)
 		transport := &http.Transport{DialContext: s.Host.Dial, MaxIdleConnsPerHost: 256, DisableCompression: true}
-		quiet := log.New(io.Discard, "", 0)
+		quiet := slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 		proxy := &httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(&url.URL{Scheme: "http", Host: target})

@@ -60,56 +60,97 @@ type outcome struct {
 	bytesPerByte float64 // read of the origin, whatever for, over the distinct bytes
 	mostReads    int     // of one block
 	cpuShare     float64 // of the machine's processors' time until then: daemons, store and programs
-	reads        zone.OriginReads
 }
 
-// burst has n hosts with empty caches start a load at the same moment.
-func (s *stage) burst(t *testing.T, m mode, l load, prefetched bool, n, perHost int) outcome {
+// A scene is one burst.
+type scene struct {
+	mode
+	load
+	ahead    bool // daemons read ahead of the programs
+	hosts    int
+	programs int   // on each host
+	before   *load // what all hosts have read just before; nil: nothing
+}
+
+// burst has hosts with empty caches start a load at the same moment.
+func (s *stage) burst(t *testing.T, c scene) outcome {
 	t.Helper()
-	running := 0
-	if m.daemons {
-		running = n
+	s.reset(t, c)
+	if c.before != nil {
+		agents := s.starts(t, scene{mode: c.mode, load: *c.before, hosts: c.hosts, programs: 1})
+		zone.Go(t, agents)
+		zone.Reports(t, agents)
 	}
-	s.Reset(t, running, m.spread, append([]string{fmt.Sprintf("--prefetch=%v", prefetched)}, m.flags...)...)
 	mark := s.Store.Mark(t)
-	agents := s.starts(t, m, l, prefetched, n, perHost)
+	agents := s.starts(t, c)
 	daemonsBefore, storeBefore := s.CPU(t)
 	zone.Go(t, agents)
 	reports := zone.Reports(t, agents)
 	daemons, store := s.CPU(t)
 	for i, r := range reports {
-		if r.Failed > 0 || r.Blocks != int64(len(l.ids)) || r.Bytes != l.bytes {
-			t.Errorf("program %d read %d of %d blocks, %d failed, %d wrong: %v", i, r.Blocks, len(l.ids), r.Failed, r.Wrong, r.Errors)
+		if r.Failed > 0 || r.Blocks != int64(len(c.ids)) || r.Bytes != c.bytes {
+			t.Errorf("program %d read %d of %d blocks, %d failed, %d wrong: %v", i, r.Blocks, len(c.ids), r.Failed, r.Wrong, r.Errors)
 		}
 	}
-	o := outcome{seconds: last(reports), reads: s.Store.Reads(t, mark)}
-	o.vsBound = o.seconds / bound(n, l.img(), modest.Rate).Seconds()
-	o.bytesPerByte, o.mostReads = float64(o.reads.Bytes)/float64(o.reads.Distinct), o.reads.Most()
+	o := outcome{seconds: last(reports)}
+	reads := s.Store.Reads(t, mark)
+	o.vsBound = o.seconds / bound(c.hosts, c.img(), modest.Rate).Seconds()
+	o.bytesPerByte, o.mostReads = float64(reads.Bytes)/float64(reads.Distinct), reads.Most()
 	sum := tally(reports)
 	cpu := (daemons + store - daemonsBefore - storeBefore).Seconds() + sum.CPU
 	o.cpuShare = cpu / (float64(runtime.NumCPU()) * o.seconds)
-	t.Logf("%s, read ahead %v, %d hosts: %.2f s, %.3f of the bound, %.4f of %d distinct bytes from the origin, a block at most %d times; %d bytes in %d blocks were wanted; %d other reads, CPU %.2f, served %v",
-		m.name, prefetched, n, o.seconds, o.vsBound, o.bytesPerByte, o.reads.Distinct, o.mostReads, l.bytes, len(l.ids), o.reads.Others, o.cpuShare, sum.From)
-	if text := zone.Complaints(s.Nodes[:running]); text != "" {
+	t.Logf("%s, %d hosts: %.2f s, %.3f of the bound, %.4f of %d distinct bytes from the origin, a block at most %d times; %d bytes in %d blocks were wanted; %d other reads, CPU %.2f, served %v",
+		c, c.hosts, o.seconds, o.vsBound, o.bytesPerByte, reads.Distinct, o.mostReads, c.bytes, len(c.ids), reads.Others, o.cpuShare, sum.From)
+	if text := zone.Complaints(s.Nodes[:c.daemonsOn()]); text != "" {
 		t.Logf("complaints: %s", text)
 	}
 	return o
 }
 
-// starts are programs on n hosts that wait for their start.
-func (s *stage) starts(t *testing.T, m mode, l load, prefetched bool, n, perHost int) (agents []*zone.Agent) {
-	t.Helper()
-	flags := []string{"-image", l.image, "-ids", l.file, "-parallel", readsAtOnce, "-timeout", "3m"}
-	if prefetched {
-		flags = append(flags, "-workload", l.workload)
+func (c scene) String() string {
+	if c.ahead {
+		return c.name + "_prefetch"
 	}
-	if !m.daemons {
+	return c.name
+}
+
+// daemonsOn is on how many hosts there is one.
+func (c scene) daemonsOn() int {
+	if c.daemons {
+		return c.hosts
+	}
+	return 0
+}
+
+// reset starts the scene's daemons, whose caches are empty.
+func (s *stage) reset(t *testing.T, c scene) {
+	t.Helper()
+	s.Reset(t, c.daemonsOn(), c.spread, append([]string{fmt.Sprintf("--prefetch=%v", c.ahead)}, c.flags...)...)
+}
+
+// starts are programs that wait for their start.
+func (s *stage) starts(t *testing.T, c scene) (agents []*zone.Agent) {
+	t.Helper()
+	flags := []string{"-image", c.image, "-ids", c.file, "-parallel", readsAtOnce, "-timeout", "3m"}
+	if c.ahead {
+		flags = append(flags, "-workload", c.workload)
+	}
+	if !c.daemons {
 		flags = append(flags, "-origin", s.Origin)
 	}
-	for range perHost {
-		agents = append(agents, zone.Agents(t, s.Nodes[:n], flags...)...)
+	for range c.programs {
+		agents = append(agents, zone.Agents(t, s.Nodes[:c.hosts], flags...)...)
 	}
 	return agents
+}
+
+// say states what a burst came to.
+func (o outcome) say(t *testing.T, name string) {
+	t.Helper()
+	figure.Report(t, name+".s", o.seconds, "s")
+	figure.Report(t, name+".vs_bound", o.vsBound, "x")
+	figure.Report(t, name+".origin_bytes_per_distinct", o.bytesPerByte, "x")
+	figure.Report(t, name+".cpu_share", o.cpuShare, "x")
 }
 
 // TestProveZoneModes starts a real image on 1, 4, 8 and 16 hosts at once, as a program
@@ -139,48 +180,39 @@ func measureModes(t *testing.T) {
 			if ahead && !m.daemons {
 				continue // nobody is there who could read ahead, and the programs fill the link
 			}
+			c := scene{mode: m, load: s.start, ahead: ahead, programs: programsPerHost}
+			name := fmt.Sprintf("zone.modes.%s", c)
 			var all []outcome
 			for _, n := range sizes {
-				o := s.burst(t, m, s.start, ahead, n, programsPerHost)
-				name := fmt.Sprintf("zone.modes.%s.hosts%d", modeName(m, ahead), n)
-				figure.Report(t, name+".s", o.seconds, "s")
-				figure.Report(t, name+".vs_bound", o.vsBound, "x")
-				figure.Report(t, name+".origin_bytes_per_distinct", o.bytesPerByte, "x")
-				figure.Report(t, name+".cpu_share", o.cpuShare, "x")
+				c.hosts = n
+				o := s.burst(t, c)
+				o.say(t, fmt.Sprintf("%s.hosts%d", name, n))
 				if !figure.Full() && m.daemons && o.mostReads != 1 {
 					t.Errorf("a block was read %d times from the origin", o.mostReads)
 				}
 				all = append(all, o)
 			}
 			most := slices.MaxFunc(all, func(a, b outcome) int { return cmp.Compare(a.bytesPerByte, b.bytesPerByte) })
-			figure.Report(t, "zone.modes."+modeName(m, ahead)+".flat_x", all[len(all)-1].seconds/all[0].seconds, "x")
-			figure.Report(t, "zone.modes."+modeName(m, ahead)+".most_origin_bytes_per_distinct", most.bytesPerByte, "x")
+			figure.Report(t, name+".flat_x", all[len(all)-1].seconds/all[0].seconds, "x")
+			figure.Report(t, name+".most_origin_bytes_per_distinct", most.bytesPerByte, "x")
 		}
 	}
-}
-
-func modeName(m mode, ahead bool) string {
-	if ahead {
-		return m.name + "_prefetch"
-	}
-	return m.name
 }
 
 // TestProveZoneModesWhole starts all of the image, on one host and on 16.
 func TestProveZoneModesWhole(t *testing.T) {
 	alone(t)
 	s := newStage(t, concurrency[len(concurrency)-1])
-	var seconds []float64
-	for _, n := range []int{1, len(s.Nodes)} {
-		o := s.burst(t, modeOf("redirect"), s.whole, false, n, 1)
-		name := fmt.Sprintf("zone.modes.whole.hosts%d", n)
-		figure.Report(t, name+".s", o.seconds, "s")
-		figure.Report(t, name+".vs_bound", o.vsBound, "x")
-		figure.Report(t, name+".origin_bytes_per_distinct", o.bytesPerByte, "x")
-		figure.Report(t, name+".cpu_share", o.cpuShare, "x")
-		seconds = append(seconds, o.seconds)
-	}
-	figure.Report(t, "zone.modes.whole.flat_x", seconds[1]/seconds[0], "x")
+	s.fromOneTo(t, scene{mode: modeOf("redirect"), load: s.whole, programs: 1}, len(s.Nodes), "zone.modes.whole")
+}
+
+// TestProveZoneModesBusy has the start come in a zone whose hosts have just had another
+// one: they know each other, and how fast their links are.
+func TestProveZoneModesBusy(t *testing.T) {
+	alone(t)
+	s := newStage(t, concurrency[len(concurrency)-1])
+	other := s.other(t)
+	s.fromOneTo(t, scene{mode: modeOf("redirect"), load: s.start, ahead: true, programs: programsPerHost, before: &other}, len(s.Nodes), "zone.modes.busy")
 }
 
 // TestProveZoneModesMost has twice as many hosts start as the other bursts have.
@@ -188,11 +220,17 @@ func TestProveZoneModesMost(t *testing.T) {
 	alone(t)
 	n := 2 * concurrency[len(concurrency)-1]
 	s := newStage(t, n)
-	first := s.burst(t, modeOf("redirect"), s.start, true, 1, programsPerHost)
-	o := s.burst(t, modeOf("redirect"), s.start, true, n, programsPerHost)
-	figure.Report(t, "zone.modes.most.hosts", float64(n), "hosts")
-	figure.Report(t, "zone.modes.most.flat_x", o.seconds/first.seconds, "x")
-	figure.Report(t, "zone.modes.most.vs_bound", o.vsBound, "x")
-	figure.Report(t, "zone.modes.most.origin_bytes_per_distinct", o.bytesPerByte, "x")
-	figure.Report(t, "zone.modes.most.cpu_share", o.cpuShare, "x")
+	s.fromOneTo(t, scene{mode: modeOf("redirect"), load: s.start, ahead: true, programs: programsPerHost}, n, "zone.modes.most")
+}
+
+// fromOneTo compares a burst on many hosts with one on a single host.
+func (s *stage) fromOneTo(t *testing.T, c scene, many int, name string) {
+	t.Helper()
+	c.hosts = 1
+	one := s.burst(t, c)
+	one.say(t, name+".one")
+	c.hosts = many
+	o := s.burst(t, c)
+	o.say(t, name+".many")
+	figure.Report(t, name+".flat_x", o.seconds/one.seconds, "x")
 }

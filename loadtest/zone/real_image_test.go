@@ -80,6 +80,17 @@ func madeUp(t *testing.T, z *zone.Zone, o zone.Options) *stage {
 	return s
 }
 
+// other is an image of made-up bytes as a load.
+func (s *stage) other(t *testing.T) load {
+	t.Helper()
+	const name = "other"
+	s.Reset(t, 1, zone.Alone)
+	s.Store.Publish(t, s.options.Programs, zone.Content{Name: name, Size: startBytes, Seed: 7})
+	blocks := show(t, s.Nodes[0], s.options, name)
+	l, _ := newLoad(t, blocks, name, all(blocks), 1<<40)
+	return l
+}
+
 func all(s shown) []uint32 {
 	indexes := make([]uint32, len(s.Blocks))
 	for i := range indexes {

@@ -43,11 +43,8 @@ const quiet = 8 * time.Second
 
 func (s *stage) recoveryOf(t *testing.T, m mode, ids []block.ID, perHost int) float64 {
 	t.Helper()
-	running := 0
-	if m.daemons {
-		running = len(s.Nodes)
-	}
-	s.Reset(t, running, m.spread, m.flags...)
+	c := scene{mode: m, load: s.start, ahead: m.daemons, hosts: len(s.Nodes), programs: 1}
+	s.reset(t, c)
 	var steady []*zone.Agent
 	for i, n := range s.Nodes {
 		file := filepath.Join(t.TempDir(), "steady")
@@ -58,7 +55,7 @@ func (s *stage) recoveryOf(t *testing.T, m mode, ids []block.ID, perHost int) fl
 		}
 		steady = append(steady, n.Agent(t, flags...))
 	}
-	programs := s.starts(t, m, s.start, m.daemons, len(s.Nodes), 1)
+	programs := s.starts(t, c)
 	zone.Go(t, steady)
 	began := time.Now()
 	<-time.After(quiet)
