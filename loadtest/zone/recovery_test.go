@@ -56,8 +56,13 @@ func (s *stage) recoveryOf(t *testing.T, m mode, ids []block.ID, perHost int) fl
 		steady = append(steady, n.Agent(t, flags...))
 	}
 	programs := s.starts(t, c)
-	zone.Go(t, steady)
 	began := time.Now()
+	offsets := make([]float64, len(steady)) // their reads come one after the other
+	for i := range steady {
+		zone.Go(t, steady[i:i+1])
+		offsets[i] = time.Since(began).Seconds()
+		<-time.After(time.Until(began.Add(time.Duration(i+1) * steadyEvery / time.Duration(len(steady)))))
+	}
 	<-time.After(quiet)
 	burst := time.Since(began)
 	zone.Go(t, programs)
@@ -71,7 +76,10 @@ func (s *stage) recoveryOf(t *testing.T, m mode, ids []block.ID, perHost int) fl
 		if r.Failed > 0 {
 			t.Errorf("%s: host %d: %d steady reads failed: %v", m.name, i, r.Failed, r.Errors)
 		}
-		reads = append(reads, r.OnTime...)
+		for _, read := range r.OnTime {
+			read.Due += offsets[i]
+			reads = append(reads, read)
+		}
 	}
 	seconds, before, ok := recovery(reads, burst, 1)
 	if !ok {
