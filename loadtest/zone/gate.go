@@ -52,7 +52,7 @@ func (g *Gate) Front(tb testing.TB) func(*Store) string {
 				}
 			},
 		}
-		server := &http.Server{ErrorLog: quiet, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := &http.Server{ErrorLog: quiet, ConnContext: smallBuffer, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			defer g.enter(r)()
 			proxy.ServeHTTP(w, r)
 		})}
@@ -68,6 +68,15 @@ func (g *Gate) Front(tb testing.TB) func(*Store) string {
 		})
 		return strings.Replace(s.URL, target, s.Host.Address(gatePort), 1)
 	}
+}
+
+// smallBuffer keeps the kernel from taking a block whole: an answer is over when nearly
+// all of it is on its way.
+func smallBuffer(ctx context.Context, c net.Conn) context.Context {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(16 << 10) // or it is counted as shorter than it is
+	}
+	return ctx
 }
 
 // enter counts a request that reads a block, and returns what is to be called at its end.
