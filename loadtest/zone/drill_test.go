@@ -47,7 +47,7 @@ func measureDrill(t *testing.T) {
 	o.Front = gate.Front(t)
 	z := zone.Start(t, o)
 	blocks := show(t, z.Nodes[0], o, zone.ImageName)
-	whole, _ := newLoad(t, blocks, zone.ImageName, all(blocks), 1<<40)
+	whole := newLoad(t, blocks, zone.ImageName, all(blocks))
 
 	z.Burst(t) // every host has all of it
 	var load []*zone.Agent

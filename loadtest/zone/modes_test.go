@@ -160,14 +160,18 @@ func TestProveZoneModes(t *testing.T) {
 	measureModes(t)
 }
 
-// The sizes of bursts.
-var concurrency = []int{1, 4, 8, 16}
+// The sizes of bursts, and fewer for modes in which hosts share nothing but the store's
+// link, and take as long as they are many.
+var (
+	concurrency = []int{1, 4, 8, 16}
+	unshared    = []int{1, 4, 16}
+)
 
 func measureModes(t *testing.T) {
 	s := newStage(t, concurrency[len(concurrency)-1])
-	sizes, some := concurrency, modes
+	some := modes
 	if !figure.Full() {
-		sizes, some = []int{2}, []mode{modeOf("direct"), modeOf("redirect")}
+		some = []mode{modeOf("direct"), modeOf("redirect")}
 	}
 	if names := strings.Fields(os.Getenv("ZONE_MODES")); len(names) > 0 { // to look into something
 		some = nil
@@ -176,6 +180,13 @@ func measureModes(t *testing.T) {
 		}
 	}
 	for _, m := range some {
+		sizes := concurrency
+		switch {
+		case !figure.Full():
+			sizes = []int{2}
+		case m.spread == zone.Alone:
+			sizes = unshared
+		}
 		for _, ahead := range []bool{false, true} {
 			if ahead && !m.daemons {
 				continue // nobody is there who could read ahead, and the programs fill the link

@@ -27,10 +27,6 @@ const (
 	workload  = "start"
 )
 
-// startBytes bounds the load of a burst: the first part of what a start of the image
-// reads, so that 32 programs behind one link of 25 Mbit/s take minutes, not an hour.
-const startBytes = 8 << 20
-
 // newStage starts a zone of n hosts, or of two for a quick look, whose store has the image:
 // a real one of which a start has been recorded, or a made-up one.
 func newStage(t *testing.T, n int) *stage {
@@ -56,10 +52,9 @@ func newStage(t *testing.T, n int) *stage {
 	indexes := s.record(t, img)
 	z.Reset(t, 1, zone.Alone)
 	blocks := show(t, z.Nodes[0], o, img.Ref())
-	l, kept := newLoad(t, blocks, img.Ref(), indexes, startBytes)
-	s.start = taught(t, z, o, l, workload, blocks, kept)
-	s.whole, _ = newLoad(t, blocks, img.Ref(), all(blocks), 1<<40)
-	t.Logf("%s: %d blocks; a start touches %d of them; the load is the first %d, %d bytes", img.Ref(), len(blocks.Blocks), len(indexes), len(s.start.ids), s.start.bytes)
+	s.start = taught(t, z, o, newLoad(t, blocks, img.Ref(), indexes), workload, blocks, indexes)
+	s.whole = newLoad(t, blocks, img.Ref(), all(blocks))
+	t.Logf("%s: %d distinct blocks, %d bytes; a start touches %d of them, %d bytes", img.Ref(), len(s.whole.ids), s.whole.bytes, len(s.start.ids), s.start.bytes)
 	return s
 }
 
@@ -73,10 +68,9 @@ func madeUp(t *testing.T, z *zone.Zone, o zone.Options) *stage {
 			half = append(half, i)
 		}
 	}
-	l, kept := newLoad(t, blocks, zone.ImageName, half, 1<<40)
 	s := &stage{Zone: z, options: o}
-	s.start = taught(t, z, o, l, workload, blocks, kept)
-	s.whole, _ = newLoad(t, blocks, zone.ImageName, all(blocks), 1<<40)
+	s.start = taught(t, z, o, newLoad(t, blocks, zone.ImageName, half), workload, blocks, half)
+	s.whole = newLoad(t, blocks, zone.ImageName, all(blocks))
 	return s
 }
 
@@ -85,10 +79,9 @@ func (s *stage) other(t *testing.T) load {
 	t.Helper()
 	const name = "other"
 	s.Reset(t, 1, zone.Alone)
-	s.Store.Publish(t, s.options.Programs, zone.Content{Name: name, Size: startBytes, Seed: 7})
+	s.Store.Publish(t, s.options.Programs, zone.Content{Name: name, Size: 8 << 20, Seed: 7})
 	blocks := show(t, s.Nodes[0], s.options, name)
-	l, _ := newLoad(t, blocks, name, all(blocks), 1<<40)
-	return l
+	return newLoad(t, blocks, name, all(blocks))
 }
 
 func all(s shown) []uint32 {

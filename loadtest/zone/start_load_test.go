@@ -46,24 +46,18 @@ func show(t *testing.T, n *zone.Node, o zone.Options, image string) shown {
 	return s
 }
 
-// newLoad makes a load of an image's blocks, given by their indexes, as far as they
-// are not more than most bytes together.
-func newLoad(t *testing.T, s shown, image string, indexes []uint32, most int64) (load, []uint32) {
+// newLoad makes a load of an image's blocks, given by their indexes.
+func newLoad(t *testing.T, s shown, image string, indexes []uint32) load {
 	t.Helper()
 	l := load{image: image, file: filepath.Join(t.TempDir(), "ids")}
 	seen := map[block.ID]bool{}
 	var lines bytes.Buffer
-	var kept []uint32
 	for _, i := range indexes {
 		b := s.Blocks[i]
 		id, err := block.ParseID(b.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l.bytes+b.Stored > most {
-			break
-		}
-		kept = append(kept, i)
 		if seen[id] {
 			continue
 		}
@@ -74,7 +68,7 @@ func newLoad(t *testing.T, s shown, image string, indexes []uint32, most int64) 
 	if err := os.WriteFile(l.file, lines.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return l, kept
+	return l
 }
 
 // taught is a load that daemons with the same origin know as what the workload reads.
