@@ -37,7 +37,7 @@ func (img *Image) guided() bool {
 
 // start begins, in an image that is about to be handed out.
 func (e *expect) start(img *Image) {
-	if img.opts.Ahead < 0 || img.touches.session == "" {
+	if img.opts.Ahead < 0 || img.opts.PagesHeld || img.touches.session == "" {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -27,6 +27,7 @@ type Image struct {
 	seen    []atomic.Uint32 // a bit for each block that was asked for
 	pattern *pattern
 	counts  counts
+	over    atomic.Bool // the daemon was told that the start is
 }
 
 var _ io.ReaderAt = (*Image)(nil)
@@ -162,6 +163,25 @@ func (img *Image) MarkReady(ctx context.Context) error {
 	return img.opts.Daemon.MarkReady(ctx, img.touches.session)
 }
 
+// Rest ends the start, and with it the daemon's session, and gives back the memory of
+// what was read. The image can be read all the same, by whoever still has to.
+func (img *Image) Rest() {
+	img.expect.close()
+	img.touches.close()
+	img.window.rest()
+	img.endSession()
+}
+
+// endSession tells the daemon that the start is over, once.
+func (img *Image) endSession() {
+	if img.touches.session == "" || img.over.Swap(true) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+	defer cancel()
+	_ = img.opts.Daemon.CloseSession(ctx, img.touches.session) // a daemon that is gone has forgotten it
+}
+
 // Close ends the daemon's session and frees what the image holds. Nobody may be
 // reading any more.
 func (img *Image) Close() error {
@@ -170,11 +190,7 @@ func (img *Image) Close() error {
 	img.touches.close()
 	img.source.close()
 	err := img.reader.Close()
-	if img.touches.session != "" {
-		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
-		defer cancel()
-		_ = img.opts.Daemon.CloseSession(ctx, img.touches.session) // a daemon that is gone has forgotten it
-	}
+	img.endSession()
 	return err
 }
 

@@ -87,7 +87,7 @@ func open(ctx context.Context, o Options, s *source) (*Image, error) {
 }
 
 func fromDaemon(ctx context.Context, o Options, s *source) (*Image, error) {
-	resp, err := o.Daemon.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: o.Image, Workload: o.Workload, ReadAhead: o.ReadAhead})
+	resp, err := o.Daemon.OpenImage(ctx, &cachedv1.OpenImageRequest{Image: o.Image, Workload: o.Workload, ReadAhead: o.ReadAhead, PagesHeld: o.PagesHeld})
 	if err != nil {
 		return nil, err
 	}

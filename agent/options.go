@@ -35,6 +35,10 @@ type Options struct {
 	Workload string
 	// ReadAhead tells the daemon what will be read.
 	ReadAhead cachedv1.ReadAhead
+	// PagesHeld says that the caller still has what earlier starts have read, for
+	// example in the kernel's page cache: the daemon learns nothing from this one, and
+	// nothing is read ahead of it by what earlier ones have read.
+	PagesHeld bool
 	// Daemon is the host's.
 	Daemon *api.Client
 	// Origin is read when the daemon is away; nil: reads fail then, after Deadline.

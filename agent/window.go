@@ -123,14 +123,21 @@ func (w *window) forget() {
 		}
 		w.mu.Lock()
 		quiet := !w.used
-		if quiet {
-			w.pieces.Purge()
-		}
 		w.used = false
 		w.mu.Unlock()
-		if quiet && w.quiet != nil {
-			w.quiet()
+		if quiet {
+			w.rest()
 		}
+	}
+}
+
+// rest drops all blocks now.
+func (w *window) rest() {
+	w.mu.Lock()
+	w.pieces.Purge()
+	w.mu.Unlock()
+	if w.quiet != nil {
+		w.quiet()
 	}
 }
 

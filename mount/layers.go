@@ -41,14 +41,26 @@ func (r *Record) layers() []string {
 	return dirs
 }
 
+// above returns the layers without the file that they are made of.
+func (r *Record) above() []string {
+	dirs := r.layers()
+	if r.Kind != Tree && r.Kind != File {
+		dirs = dirs[:len(dirs)-1]
+	}
+	return dirs
+}
+
 // settle is about how long the kernel may take to let go of a layer after the one
 // above it is gone, which it does behind umount(2)'s back.
 const settle = time.Second
 
+// takeDown unmounts all layers.
+func (r *Record) takeDown(flags int) error { return takeDown(r.layers(), flags) }
+
 // takeDown unmounts the layers that are mounted, the highest first. flags are
 // umount2(2)'s. A *BusyError says who uses one of them.
-func (r *Record) takeDown(flags int) error {
-	for i, dir := range r.layers() {
+func takeDown(layers []string, flags int) error {
+	for i, dir := range layers {
 		mounted, err := isMounted(dir)
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,7 +19,15 @@ import (
 type Mount struct {
 	opts   Options
 	record *Record
-	served interface{ Wait() } // the FUSE server
+	src    *turns
+	served interface{ Wait() } // the FUSE server; nil: that of a mount before
+	ended  <-chan struct{}     // closed when it serves no more
+	looks  chan struct{}       // has one element when somebody says that DIR may be unmounted
+	spare  *spare              // nil: nothing is kept
+
+	mu     sync.Mutex
+	ending bool // Unmount is at work
+	kept   *Kept
 }
 
 // New mounts src. Close the source only after Wait has returned.
@@ -26,14 +35,21 @@ func New(src Source, o Options) (*Mount, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	m := &Mount{opts: o}
+	m := &Mount{opts: o, src: newTurns(src), looks: make(chan struct{}, 1)}
 	if err := m.claim(); err != nil {
 		return nil, err
 	}
-	if err := m.mount(src); err != nil {
+	if err := m.mount(m.src); err != nil {
 		// Whatever stands by now comes down again.
+		m.spare.close()
 		return nil, errors.Join(err, m.record.takeDown(0), m.record.remove())
 	}
+	ended := make(chan struct{})
+	go func() {
+		m.served.Wait() // ends with the last layer
+		close(ended)
+	}()
+	m.ended = ended
 	return m, nil
 }
 
@@ -88,6 +104,13 @@ func (m *Mount) mount(src Source) error {
 			return err
 		}
 	}
+	// Its pages would go with a loop device's, and a tree of ours has none.
+	if m.opts.Keep && r.Kind == EROFS {
+		if m.spare, err = newSpare(r.tree()); err != nil {
+			m.opts.Logger.Warn("nothing will be kept of the mount", "error", err)
+		}
+	}
+	r.Keep = m.spare.open()
 	return r.update()
 }
 
@@ -147,40 +170,74 @@ func (m *Mount) serveTree(src Source, dir string) error {
 // Record returns what the state directory says of the mount.
 func (m *Mount) Record() Record { return *m.record }
 
-// Unmount takes the mount down. A *BusyError says who uses it; it goes on then.
-func (m *Mount) Unmount() error { return m.record.takeDown(0) }
+// Unmount takes the mount down, and keeps nothing of it. A *BusyError says who uses
+// it; it goes on then.
+func (m *Mount) Unmount() error {
+	m.setEnding(true)
+	defer m.setEnding(false)
+	if m.spare.open() {
+		if err := takeDown(m.record.above(), 0); err != nil {
+			return err
+		}
+		m.spare.close()
+	}
+	return m.record.takeDown(0)
+}
+
+// setEnding says whether an unmounted DIR is ours to deal with, and not that of Wait.
+func (m *Mount) setEnding(is bool) {
+	m.mu.Lock()
+	m.ending = is
+	m.mu.Unlock()
+}
+
+// Look has Wait look now whether the mount was unmounted.
+func (m *Mount) Look() {
+	select {
+	case m.looks <- struct{}{}:
+	default: // it is about to
+	}
+}
 
 // lookEvery is how often a mount looks whether somebody else has unmounted it,
 // where the kernel does not say.
 const lookEvery = time.Second
 
 // Wait returns when the mount is gone, taken down here or by anybody else, or when
-// ctx ends, with its error.
+// ctx ends, with its error. What may be left of it is in [Mount.Kept].
 func (m *Mount) Wait(ctx context.Context) error {
-	ended := make(chan struct{})
-	go func() {
-		m.served.Wait() // ends with the last layer
-		close(ended)
-	}()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case <-ended:
+		case <-m.ended:
 			return m.record.remove()
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
-			m.follow()
+		case <-m.looks:
+		}
+		m.follow()
+		if m.Kept() != nil {
+			return nil
 		}
 	}
 }
 
 // follow takes down the lower layers when somebody has unmounted DIR, for example
 // with umount(8). While a file of the image is still open, which is so after a
-// lazy unmount, the lowest cannot go.
+// lazy unmount, the lowest cannot go, unless it is kept.
 func (m *Mount) follow() {
-	if mounted, err := isMounted(m.record.Dir); err != nil || mounted {
+	m.mu.Lock()
+	ending := m.ending
+	m.mu.Unlock()
+	if mounted, err := isMounted(m.record.Dir); ending || err != nil || mounted {
+		return
+	}
+	if m.spare.open() {
+		if err := m.leave(); err != nil {
+			m.opts.Logger.Debug("not kept yet", "error", err)
+		}
 		return
 	}
 	_ = m.record.takeDown(0) // busy: later

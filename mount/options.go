@@ -50,7 +50,10 @@ type Options struct {
 	// ReadAhead is how many bytes the kernel reads beyond what a program has asked
 	// for, at most; 0: as many as it likes.
 	ReadAhead int
-	Logger    *slog.Logger // nil discards
+	// Keep has the kernel keep the pages of an image when its mount is unmounted, see
+	// [Kept]. It does where the kernel's EROFS is mounted from the file.
+	Keep   bool
+	Logger *slog.Logger // nil discards
 }
 
 // DefaultState is /run/cached/mounts for root, and in the user's own runtime

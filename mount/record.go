@@ -25,6 +25,10 @@ type Record struct {
 	// Started is when the process started, in clock ticks since the machine did:
 	// with the PID it names one process for ever.
 	Started uint64 `json:"started"`
+	// Turn is how many mounts the process has served before this one.
+	Turn int `json:"turn,omitempty"`
+	// Keep is set where the process may outlive the mount, with the image's pages.
+	Keep bool `json:"keep,omitempty"`
 
 	home string // its directory in the state directory
 }

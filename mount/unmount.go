@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -20,6 +19,15 @@ type Force uint8
 const (
 	Gently Force = iota // refuse while it is in use
 	Lazily              // take it out of sight now; it goes when the last user does
+	Wholly              // as Gently, and nothing of it is kept
+)
+
+// Signals to the process of a mount of which something may be kept.
+const (
+	// SignalLook says that DIR may be unmounted.
+	SignalLook = unix.SIGUSR1
+	// SignalKeepNothing says that nothing is to be kept, also of what is.
+	SignalKeepNothing = unix.SIGUSR2
 )
 
 // unmount unmounts dir by itself, or through fusermount3 where this process may
@@ -68,6 +76,17 @@ func Unmount(ctx context.Context, state, dir string, force Force) (*Record, erro
 		}
 		return r, r.remove()
 	}
+	// SIGTERM would end the next mount of the process where that is fast: it may have
+	// seen the end of this one before it gets the signal.
+	end := unix.SIGTERM
+	if r.Keep {
+		end = SignalLook
+		if force != Gently {
+			if err := r.signal(SignalKeepNothing); err != nil {
+				return r, err
+			}
+		}
+	}
 	// The process takes the lowest layer down, and waits with it for the last user.
 	top := r.layers()[0]
 	if err := unmount(top, flags); err != nil && !errors.Is(err, unix.EINVAL) {
@@ -76,13 +95,21 @@ func Unmount(ctx context.Context, state, dir string, force Force) (*Record, erro
 		}
 		return r, fmt.Errorf("mount: unmount %s: %w", top, err)
 	}
-	if err := unix.Kill(r.PID, unix.SIGTERM); err != nil && !errors.Is(err, unix.ESRCH) {
-		return r, fmt.Errorf("mount: end process %d: %w", r.PID, err)
+	if err := r.signal(end); err != nil {
+		return r, err
 	}
 	if force == Lazily {
 		return r, nil
 	}
-	return r, r.await(ctx)
+	return r, r.await(ctx, force)
+}
+
+// signal tells the mount's process something, if it is there.
+func (r *Record) signal(s unix.Signal) error {
+	if err := unix.Kill(r.PID, s); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("mount: signal process %d: %w", r.PID, err)
+	}
+	return nil
 }
 
 // findForUnmount finds the record of dir, also where dir cannot be looked at any
@@ -108,19 +135,29 @@ func findForUnmount(state, dir string) (*Record, error) {
 	return r, err
 }
 
-// await waits until the mount's process has ended, and clears away what it left.
-func (r *Record) await(ctx context.Context) error {
-	tick := time.NewTicker(5 * time.Millisecond)
+// await waits until the mount's process has ended, or has forgotten the mount of which
+// it keeps something, and clears away what it left.
+func (r *Record) await(ctx context.Context, force Force) error {
+	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for r.Alive() {
+		if r.Keep && force == Gently && r.forgotten() {
+			return nil
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return fmt.Errorf("mount: %s is unmounted, but process %d does not end: %w", r.Dir, r.PID, ctx.Err())
 		}
 	}
-	if _, err := os.Stat(r.path()); errors.Is(err, fs.ErrNotExist) {
+	if r.forgotten() {
 		return nil
 	}
 	return errors.Join(r.takeDown(0), r.remove())
+}
+
+// forgotten reports whether the record is gone; another one may be in its place.
+func (r *Record) forgotten() bool {
+	now, err := load(r.home)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && (now.PID != r.PID || now.Started != r.Started || now.Turn != r.Turn)
 }

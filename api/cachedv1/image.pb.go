@@ -417,7 +417,11 @@ type OpenImageRequest struct {
 	Workload string `protobuf:"bytes,2,opt,name=workload,proto3" json:"workload,omitempty"`
 	// What of the image the caller is going to read, so that the daemon can fetch it
 	// ahead.
-	ReadAhead     ReadAhead `protobuf:"varint,3,opt,name=read_ahead,json=readAhead,proto3,enum=cached.v1.ReadAhead" json:"read_ahead,omitempty"`
+	ReadAhead ReadAhead `protobuf:"varint,3,opt,name=read_ahead,json=readAhead,proto3,enum=cached.v1.ReadAhead" json:"read_ahead,omitempty"`
+	// True when the caller still holds what earlier starts have read, as the kernel does
+	// below a mount that was kept: it will ask for little, so nothing is learned from the
+	// start, and nothing read ahead of it by what others have read.
+	PagesHeld     bool `protobuf:"varint,4,opt,name=pages_held,json=pagesHeld,proto3" json:"pages_held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -471,6 +475,13 @@ func (x *OpenImageRequest) GetReadAhead() ReadAhead {
 		return x.ReadAhead
 	}
 	return ReadAhead_READ_AHEAD_UNSPECIFIED
+}
+
+func (x *OpenImageRequest) GetPagesHeld() bool {
+	if x != nil {
+		return x.PagesHeld
+	}
+	return false
 }
 
 // An OpenImageResponse describes an opened image.
@@ -2865,12 +2876,14 @@ var File_cached_v1_image_proto protoreflect.FileDescriptor
 
 const file_cached_v1_image_proto_rawDesc = "" +
 	"\n" +
-	"\x15cached/v1/image.proto\x12\tcached.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"y\n" +
+	"\x15cached/v1/image.proto\x12\tcached.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x01\n" +
 	"\x10OpenImageRequest\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1a\n" +
 	"\bworkload\x18\x02 \x01(\tR\bworkload\x123\n" +
 	"\n" +
-	"read_ahead\x18\x03 \x01(\x0e2\x14.cached.v1.ReadAheadR\treadAhead\"\x9a\x01\n" +
+	"read_ahead\x18\x03 \x01(\x0e2\x14.cached.v1.ReadAheadR\treadAhead\x12\x1d\n" +
+	"\n" +
+	"pages_held\x18\x04 \x01(\bR\tpagesHeld\"\x9a\x01\n" +
 	"\x11OpenImageResponse\x12\x1f\n" +
 	"\vmanifest_id\x18\x01 \x01(\tR\n" +
 	"manifestId\x12/\n" +

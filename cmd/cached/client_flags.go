@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -102,6 +103,15 @@ func withClient(t target, use func(*api.Client) error) error {
 	}
 	defer client.Close()
 	return use(client)
+}
+
+// envDuration returns one of our environment variables, or what is usual where it is
+// not set or no duration.
+func envDuration(name string, usual time.Duration) time.Duration {
+	if d, err := time.ParseDuration(os.Getenv(envPrefix + name)); err == nil {
+		return d
+	}
+	return usual
 }
 
 // envWords returns the words of one of our environment variables.

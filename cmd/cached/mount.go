@@ -29,9 +29,14 @@ type mountCommand struct {
 	grace      time.Duration
 	deadline   time.Duration
 	window     Size
+	keep       time.Duration
+	keptOnly   bool // list
 	foreground bool
 	asJSON     bool
 	readyFD    int
+
+	heirs string // audience
+	held  bool   // the kernel has pages of the image
 }
 
 func newMountCommand() *cobra.Command {
@@ -46,6 +51,10 @@ The kernel mounts the image's own EROFS from a file that a process of this comma
 serves; that process is not the daemon, which may be restarted or updated meanwhile.
 While the daemon is away blocks come from the origin if --origin names one. What
 cannot be had within --deadline is an I/O error for the program, never a hang.
+
+After an umount the process goes on for --keep without a mount, and the kernel keeps
+the pages that were read: the same image mounted again has them. --kept lists these;
+cached umount --kept ends them.
 
 IMAGE is a name or a manifest id. A name that moves on does not change the mount.`,
 		Example: `  cached mount flask:v1 /mnt/flask                       # then: chroot /mnt/flask ...
@@ -68,6 +77,8 @@ IMAGE is a name or a manifest id. A name that moves on does not change the mount
 	fs.DurationVar(&c.deadline, "deadline", agent.DefaultDeadline, "how long a read may take before it is an I/O error")
 	c.window = agent.DefaultWindow
 	fs.Var(&c.window, "window", "memory for decoded blocks, beside the kernel's page cache")
+	fs.DurationVar(&c.keep, "keep", envDuration("KEEP", defaultKeep), "how long the kernel keeps what was read of the image once it is unmounted, for a next mount of it; 0: not at all (env CACHED_KEEP)")
+	fs.BoolVar(&c.keptOnly, "kept", false, "list what is kept without a mount instead of the mounts")
 	fs.StringVar(&c.state, "state-dir", mount.DefaultState(), "`DIR` with the records of mounts")
 	fs.BoolVarP(&c.foreground, "foreground", "f", false, "serve from this process instead of one in the background")
 	fs.BoolVar(&c.asJSON, "json", false, "print JSON")
@@ -109,6 +120,10 @@ func (c *mountCommand) take(args []string) error {
 		return errors.New("mount: --host-network goes with --runtime-bundle")
 	case c.window < 1<<20:
 		return fmt.Errorf("mount: --window %s: want at least 1MiB", c.window)
+	case c.keep < 0:
+		return fmt.Errorf("mount: --keep %s: must not be negative", c.keep)
+	case c.keptOnly:
+		return errors.New("mount: --kept goes without IMAGE and DIR")
 	case c.grace < 0 || c.deadline <= 0:
 		return fmt.Errorf("mount: --grace %s, --deadline %s: the one must not be negative, the other must be positive", c.grace, c.deadline)
 	}
@@ -137,6 +152,9 @@ type listedMount struct {
 }
 
 func (c *mountCommand) list(w io.Writer) error {
+	if c.keptOnly {
+		return c.listKept(w)
+	}
 	records, err := mount.List(c.state)
 	if err != nil {
 		return err
@@ -156,6 +174,22 @@ func (c *mountCommand) list(w io.Writer) error {
 			process = "dead"
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Dir, r.Image, shortID(r.Manifest), r.Kind, r.Overlay, process, r.Since.Local().Format(time.DateTime))
+	}
+	return tw.Flush()
+}
+
+func (c *mountCommand) listKept(w io.Writer) error {
+	records, err := mount.ListKept(c.state)
+	if err != nil {
+		return err
+	}
+	if c.asJSON {
+		return printJSON(w, append([]*mount.KeptRecord{}, records...))
+	}
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "IMAGE\tMANIFEST\tPROCESS\tSINCE\tUNTIL")
+	for _, r := range records {
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\n", r.Image, shortID(r.Manifest), r.PID, r.Since.Local().Format(time.DateTime), r.Until.Local().Format(time.DateTime))
 	}
 	return tw.Flush()
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+
+	"github.com/zonecache/cached/mount"
 )
 
 // readyPipe is the number of the pipe in the background process.
@@ -25,16 +27,15 @@ func (c *mountCommand) background(cmd *cobra.Command) error {
 			return fmt.Errorf("mount: bundle: %w", err)
 		}
 	}
-	name, err := c.logFile()
+	switch state, err := c.fromKept(); {
+	case err != nil:
+		return err
+	case state != nil:
+		return c.print(cmd.OutOrStdout(), *state)
+	}
+	log, name, err := c.openLog()
 	if err != nil {
 		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return fmt.Errorf("mount: state: %w", err)
-	}
-	log, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("mount: log: %w", err)
 	}
 	defer log.Close()
 	from, err := log.Seek(0, io.SeekEnd)
@@ -79,6 +80,22 @@ func (c *mountCommand) background(cmd *cobra.Command) error {
 	return errors.New(text)
 }
 
+// openLog opens where a background process of this mount logs.
+func (c *mountCommand) openLog() (log *os.File, name string, err error) {
+	home, err := mount.Home(c.state, c.dir)
+	if err != nil {
+		return nil, "", err
+	}
+	name = filepath.Join(home, "log")
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, "", fmt.Errorf("mount: state: %w", err)
+	}
+	if log, err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
+		return nil, "", fmt.Errorf("mount: log: %w", err)
+	}
+	return log, name, nil
+}
+
 // forgetLog removes the log of a mount that did not come to be.
 func (c *mountCommand) forgetLog(name string) {
 	home := filepath.Dir(name)
@@ -104,6 +121,9 @@ func (c *mountCommand) print(w io.Writer, m mounted) error {
 		return printJSON(w, m)
 	}
 	what := map[string]string{"loop": ", over a loop device", "fuse": ", by FUSE", "file": " as the file image.erofs"}[m.Kind]
+	if m.Kept {
+		what = ", with what was read before"
+	}
 	_, err := fmt.Fprintf(w, "mounted %s (%s) on %s%s in %.0f ms; cached umount %s takes it down\n",
 		m.Image, humanize.IBytes(uint64(m.Bytes)), m.Dir, what, m.Seconds*1000, m.Dir)
 	if err == nil && m.Bundle != "" {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -34,6 +35,7 @@ type mounted struct {
 	Bundle   string  `json:"bundle,omitempty"`
 	Seconds  float64 `json:"seconds"`
 	Stale    bool    `json:"stale,omitempty"`
+	Kept     bool    `json:"kept,omitempty"` // what was read of an earlier mount is there
 }
 
 // idleMemory is what a mount's process keeps of free buffers while it is read, so that
@@ -45,50 +47,102 @@ const idleMemory = 32 << 20
 // its start to its end is read ahead of by the agent.
 const mappedAhead = 16 << 10
 
-// serve mounts the image and serves it until it is unmounted.
-func (c *mountCommand) serve(cmd *cobra.Command) error {
-	// Both end the mount if nobody uses it, and nothing otherwise.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	defer signal.Stop(signals)
-
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	began := time.Now()
-	img, done, err := c.open(cmd.Context(), log)
-	if err != nil {
-		return err
-	}
-	defer done()
-	m, err := c.mountImage(img, log)
-	if err != nil {
-		return err
-	}
-	r := m.Record()
-	state := mounted{
-		Dir: r.Dir, Image: c.image, Manifest: r.Manifest, Kind: string(r.Kind), Bytes: img.Size(), PID: r.PID,
-		Bundle: c.bundle, Seconds: time.Since(began).Seconds(), Stale: img.Stale(),
-	}
-	log.Info("mounted", "image", c.image, "manifest", r.Manifest, "dir", r.Dir, "as", r.Kind, "took", time.Since(began).Round(time.Microsecond))
-	if err := c.tell(cmd, state); err != nil {
-		return errors.Join(err, m.Unmount())
-	}
-	return waitForUnmount(m, img, signals, log)
+// A served is a mount of this process.
+type served struct {
+	c    *mountCommand
+	img  *agent.Image
+	done func() // closes the image and all it reads from, once nobody reads
+	m    *mount.Mount
+	log  *slog.Logger
 }
 
-// waitForUnmount returns when the mount is gone.
-func waitForUnmount(m *mount.Mount, img *agent.Image, signals <-chan os.Signal, log *slog.Logger) error {
+// serve mounts the image and serves it until it is unmounted, then the mounts that come
+// while it is kept.
+func (c *mountCommand) serve(cmd *cobra.Command) error {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, mount.SignalLook, mount.SignalKeepNothing)
+	defer signal.Stop(signals)
+	if err := c.prepareToKeep(); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+	began := time.Now()
+	s := &served{c: c, log: log}
+	var err error
+	if s.img, s.done, err = c.open(cmd.Context(), log); err != nil {
+		return err
+	}
+	if s.m, err = c.mountImage(s.img, log, mount.New); err != nil {
+		s.done()
+		return err
+	}
+	state := s.state(time.Since(began))
+	log.Info("mounted", "image", c.image, "manifest", state.Manifest, "dir", state.Dir, "as", state.Kind, "took", time.Since(began).Round(time.Microsecond))
+	if err := c.tell(cmd, state); err != nil {
+		err = errors.Join(err, s.m.Unmount())
+		s.done()
+		return err
+	}
+	for {
+		kept, err := s.wait(signals)
+		if kept == nil || err != nil {
+			s.done()
+			return err
+		}
+		if s = s.keep(kept, signals); s == nil {
+			return nil
+		}
+	}
+}
+
+// prepareToKeep finds out for whom the mount may be kept. A process in the foreground is
+// somebody's who waits for its end.
+func (c *mountCommand) prepareToKeep() (err error) {
+	if c.readyFD == 0 || os.Geteuid() != 0 {
+		c.keep = 0
+	}
+	if c.keep == 0 {
+		return nil
+	}
+	if c.state, err = filepath.Abs(c.state); err != nil {
+		return err
+	}
+	c.heirs, err = c.audience()
+	return err
+}
+
+// state returns what is told of the mount.
+func (s *served) state(took time.Duration) mounted {
+	r := s.m.Record()
+	return mounted{
+		Dir: r.Dir, Image: s.c.image, Manifest: r.Manifest, Kind: string(r.Kind), Bytes: s.img.Size(), PID: r.PID,
+		Bundle: s.c.bundle, Seconds: took.Seconds(), Stale: s.img.Stale(), Kept: s.c.held,
+	}
+}
+
+// wait returns when the mount is gone, with what is kept of it. Signals end the mount if
+// nobody uses it, and nothing otherwise.
+func (s *served) wait(signals <-chan os.Signal) (*mount.Kept, error) {
 	gone := make(chan error, 1)
-	go func() { gone <- m.Wait(context.Background()) }()
+	go func() { gone <- s.m.Wait(context.Background()) }()
 	for {
 		select {
 		case err := <-gone:
-			s := img.Stats()
-			log.Info("unmounted", "image", img.Name(), "l1", s.Blocks[block.Memory], "l2", s.Blocks[block.Disk], "l3", s.Blocks[block.Peer], "l4", s.Blocks[block.Origin],
-				"failed", s.Failed, "ahead", s.Ahead, "ahead_used", s.AheadUsed)
-			return err
-		case <-signals:
-			if err := m.Unmount(); err != nil {
-				log.Warn("the mount stays: "+err.Error(), "image", img.Name())
+			st := s.img.Stats()
+			s.log.Info("unmounted", "image", s.img.Name(), "l1", st.Blocks[block.Memory], "l2", st.Blocks[block.Disk], "l3", st.Blocks[block.Peer], "l4", st.Blocks[block.Origin],
+				"failed", st.Failed, "ahead", st.Ahead, "ahead_used", st.AheadUsed)
+			return s.m.Kept(), err
+		case sig := <-signals:
+			switch sig {
+			case mount.SignalLook:
+				s.m.Look()
+				continue
+			case mount.SignalKeepNothing:
+				s.m.KeepNothing()
+				continue
+			}
+			if err := s.m.Unmount(); err != nil {
+				s.log.Warn("the mount stays: "+err.Error(), "image", s.img.Name())
 			}
 		}
 	}
@@ -101,15 +155,15 @@ func (c *mountCommand) open(ctx context.Context, log *slog.Logger) (*agent.Image
 	if err != nil {
 		return nil, nil, err
 	}
-	o := agent.Options{Pool: pool, Image: c.image, Workload: c.workload, Daemon: client, Grace: c.grace, Deadline: c.deadline, Window: int64(c.window), Logger: log}
+	o := agent.Options{Pool: pool, Image: c.image, Workload: c.workload, Daemon: client, Grace: c.grace, Deadline: c.deadline, Window: int64(c.window), PagesHeld: c.held, Logger: log}
 	closers := []func() error{client.Close}
-	done := func() {
+	done := sync.OnceFunc(func() {
 		for _, f := range closers {
 			if err := f(); err != nil {
 				log.Debug("closing", "error", err)
 			}
 		}
-	}
+	})
 	if len(c.origins) > 0 {
 		direct, err := origin.Open(ctx, c.origins, origin.Options{Pool: pool, Logger: log})
 		if err != nil {
@@ -132,8 +186,8 @@ func (c *mountCommand) open(ctx context.Context, log *slog.Logger) (*agent.Image
 	return img, done, nil
 }
 
-// mountImage mounts img, with the bundle around it if there is to be one.
-func (c *mountCommand) mountImage(img *agent.Image, log *slog.Logger) (*mount.Mount, error) {
+// mountImage mounts img by how, with the bundle around it if there is to be one.
+func (c *mountCommand) mountImage(img *agent.Image, log *slog.Logger, how func(mount.Source, mount.Options) (*mount.Mount, error)) (*mount.Mount, error) {
 	kind, err := mount.ParseKind(c.as)
 	if err != nil {
 		return nil, err
@@ -144,12 +198,12 @@ func (c *mountCommand) mountImage(img *agent.Image, log *slog.Logger) (*mount.Mo
 		}
 	}
 	o := mount.Options{
-		Dir: c.dir, Image: c.image, Manifest: img.ID().String(), As: kind, Overlay: c.overlay, State: c.state, Logger: log,
+		Dir: c.dir, Image: c.image, Manifest: img.ID().String(), As: kind, Overlay: c.overlay, State: c.state, Keep: c.keep > 0, Logger: log,
 	}
 	if img.Manifest().MediaType == image.MediaTypeBytes {
 		o.ReadAhead = mappedAhead
 	}
-	m, err := mount.New(img, o)
+	m, err := how(img, o)
 	if err != nil || c.bundle == "" {
 		return m, err
 	}
@@ -184,10 +238,4 @@ func (c *mountCommand) tell(cmd *cobra.Command, state mounted) error {
 	}
 	f := os.NewFile(uintptr(c.readyFD), "ready")
 	return errors.Join(json.NewEncoder(f).Encode(state), f.Close())
-}
-
-// log returns where a background process of this mount logs.
-func (c *mountCommand) logFile() (string, error) {
-	home, err := mount.Home(c.state, c.dir)
-	return filepath.Join(home, "log"), err
 }

@@ -93,7 +93,9 @@ func newStarts(n *node, log *slog.Logger) *starts {
 // Began implements [api.Starts].
 func (s *starts) Began(ctx context.Context, session string, req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) {
 	whole := req.GetReadAhead() == cachedv1.ReadAhead_READ_AHEAD_IMAGE
-	if !whole && s.recorder == nil {
+	// Who holds pages reads less than a start needs: a trace of it would say that the
+	// rest is not needed, and what is read ahead of it would be wasted.
+	if !whole && (s.recorder == nil || req.GetPagesHeld()) {
 		s.untold(req, image)
 		return
 	}

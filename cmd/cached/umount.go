@@ -17,18 +17,42 @@ const umountWithin = 20 * time.Second
 
 func newUmountCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "umount DIR...",
+		Use:   "umount DIR... | --all | --kept",
 		Short: "Take down what `cached mount` has mounted",
-		Long: `Take down a mount and end the process that serves it. While somebody uses the mount,
-nothing happens but that you are told who. A mount whose process has died is cleared away.`,
-		Args: cobra.MinimumNArgs(1),
+		Long: `Take down a mount. While somebody uses it, nothing happens but that you are told who.
+A mount whose process has died is cleared away.
+
+What the kernel has read of the image is kept for a while for a next mount of it, by
+the process that served the mount (cached mount --keep); --now ends that process, too.`,
+		Example: `  cached umount /mnt/flask
+  cached umount /mnt/flask --now   # and keep nothing of it
+  cached umount --kept             # keep nothing of what was unmounted before
+  cached umount --all              # every mount of this host, and what is kept`,
 	}
 	state := cmd.Flags().String("state-dir", mount.DefaultState(), "`DIR` with the records of mounts")
 	lazy := cmd.Flags().BoolP("lazy", "l", false, "take it out of sight now, down when its last user has gone")
+	now := cmd.Flags().Bool("now", false, "keep nothing of it, and return when the process that serves it has ended")
+	all := cmd.Flags().Bool("all", false, "take down all mounts, and keep nothing")
+	kept := cmd.Flags().Bool("kept", false, "keep nothing of what was unmounted before")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 == (!*all && !*kept) {
+			return errors.New("umount: want the directories of mounts, or --all, or --kept; see cached umount --help")
+		}
+		if *all {
+			records, err := mount.List(*state)
+			if err != nil {
+				return err
+			}
+			for _, r := range records {
+				args = append(args, r.Dir)
+			}
+		}
 		force := mount.Gently
-		if *lazy {
+		switch {
+		case *lazy:
 			force = mount.Lazily
+		case *now, *all:
+			force = mount.Wholly
 		}
 		var errs []error
 		for _, dir := range args {
@@ -38,9 +62,29 @@ nothing happens but that you are told who. A mount whose process has died is cle
 			}
 			errs = append(errs, err)
 		}
+		if *all || *kept {
+			errs = append(errs, dropKept(cmd.Context(), *state))
+		}
 		return errors.Join(errs...)
 	}
 	return cmd
+}
+
+// dropKept ends what is kept without a mount, and waits for that.
+func dropKept(ctx context.Context, state string) error {
+	ctx, cancel := context.WithTimeout(ctx, umountWithin)
+	defer cancel()
+	list, err := mount.ListKept(state)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		err = errors.Join(err, r.Drop())
+	}
+	for _, r := range list {
+		err = errors.Join(err, r.Await(ctx))
+	}
+	return err
 }
 
 func umount(ctx context.Context, state, dir string, force mount.Force) error {

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zonecache/cached/agent"
+	"github.com/zonecache/cached/mount"
+)
+
+const (
+	// defaultKeep is as long as platforms keep idle instances for a next call: Shahrad
+	// et al., "Serverless in the Wild" (USENIX ATC 2020), section 2.
+	defaultKeep = 5 * time.Minute
+	// maxKept is how many images the processes of one state directory keep. Each takes
+	// a process of some 20 MiB; the pages are the kernel's to reclaim.
+	maxKept = 8
+	// trimAfter is when a process gives its free memory back: not while the next mount
+	// may be about to come.
+	trimAfter = time.Second
+	// requestWithin is how long a mount may take to say what it wants.
+	requestWithin = time.Second
+)
+
+// A keeper is a process that keeps the image of a mount that is gone.
+type keeper struct {
+	was    *served
+	kept   *mount.Kept
+	log    *slog.Logger
+	record *mount.KeptRecord
+	rested sync.WaitGroup // until the mount's start has been ended at the daemon
+}
+
+// keep keeps an image until a next mount takes it, which is returned, or until
+// nothing of it is left.
+func (s *served) keep(kept *mount.Kept, signals <-chan os.Signal) *served {
+	k := &keeper{was: s, kept: kept, log: s.log}
+	k.rested.Go(s.img.Rest)
+	_ = os.Chdir("/") // otherwise it would hold the directory it was started in
+	next := k.untilTaken(signals)
+	if next != nil {
+		return next
+	}
+	kept.Drop()
+	<-kept.Ended()
+	k.rested.Wait()
+	s.done()
+	k.log.Info("kept no longer", "image", s.img.Name(), "manifest", kept.Manifest())
+	return nil
+}
+
+// untilTaken returns nil when nothing is to be kept any more.
+func (k *keeper) untilTaken(signals <-chan os.Signal) *served {
+	until := time.NewTimer(k.was.c.keep)
+	defer until.Stop()
+	trim := time.NewTimer(trimAfter)
+	defer trim.Stop()
+	conns, stop, err := k.open()
+	if err != nil {
+		k.log.Warn("nothing is kept", "image", k.was.img.Name(), "error", err)
+		return nil
+	}
+	defer stop()
+	for {
+		select {
+		case conn := <-conns:
+			if next := k.answer(conn, stop); next != nil {
+				return next
+			}
+		case <-trim.C:
+			debug.FreeOSMemory()
+		case <-until.C:
+			return nil
+		case <-k.kept.Ended():
+			return nil
+		case s := <-signals:
+			if s != mount.SignalLook { // that is for the mount that is gone
+				return nil
+			}
+		}
+	}
+}
+
+// open makes the image known to mounts that come, and ends the oldest of too many.
+// stop, which may be called again, undoes it.
+func (k *keeper) open() (conns <-chan *net.UnixConn, stop func(), err error) {
+	s, now := k.was, time.Now()
+	k.record = &mount.KeptRecord{
+		Image: s.c.image, Manifest: k.kept.Manifest(), Bytes: s.img.Size(), For: s.c.heirs, Since: now, Until: now.Add(s.c.keep),
+	}
+	listener, err := k.record.Register(s.c.state)
+	if err != nil {
+		return nil, nil, err
+	}
+	accepted, ended := make(chan *net.UnixConn), make(chan struct{})
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			conn, err := listener.AcceptUnix()
+			if err != nil {
+				return
+			}
+			select {
+			case accepted <- conn:
+			case <-ended:
+				conn.Close()
+			}
+		}
+	})
+	stop = sync.OnceFunc(func() {
+		close(ended)
+		err := errors.Join(k.record.Forget(), listener.Close())
+		work.Wait()
+		if err != nil {
+			k.log.Warn("the record of what was kept", "error", err)
+		}
+	})
+	list, err := mount.ListKept(s.c.state)
+	if err != nil {
+		k.log.Warn("it is not known how much is kept", "error", err)
+	}
+	for i := maxKept; i < len(list); i++ {
+		if err := list[i].Drop(); err != nil {
+			k.log.Warn("an image is kept beyond the limit", "image", list[i].Image, "limit", maxKept, "error", err)
+		}
+	}
+	return accepted, stop, nil
+}
+
+// answer serves one who asks for the image; the mount that came of it, or nil. Before
+// anybody is told of the mount, nobody finds the record any more.
+func (k *keeper) answer(conn *net.UnixConn, stop func()) *served {
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(requestWithin))
+	answers := json.NewEncoder(conn)
+	request, err := k.hear(conn)
+	if err != nil {
+		_ = answers.Encode(takeAnswer{Refused: err.Error()})
+		return nil
+	}
+	if err := answers.Encode(takeAnswer{}); err != nil {
+		return nil // whoever asked has gone
+	}
+	next, state, answer := k.mount(request)
+	if next != nil {
+		stop()
+		answer.Mounted = &state
+	}
+	_ = conn.SetDeadline(time.Now().Add(requestWithin))
+	err = answers.Encode(answer)
+	if next != nil && err != nil {
+		k.log.Warn("whoever wanted the mount has gone", "image", next.img.Name(), "error", errors.Join(err, next.m.Unmount()))
+	}
+	return next
+}
+
+// hear reads a request, whose sender must be of this process's standing.
+func (k *keeper) hear(conn *net.UnixConn) (*takeRequest, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var peer *unix.Ucred
+	if ctl := raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); ctl != nil || err != nil {
+		return nil, errors.Join(ctl, err)
+	}
+	theirs, err := standingOf(int(peer.Pid))
+	if err != nil {
+		return nil, err
+	}
+	ours, err := standingOf(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	if !reflect.DeepEqual(ours, theirs) {
+		return nil, fmt.Errorf("process %d is of another standing", peer.Pid)
+	}
+	request := &takeRequest{}
+	if err := json.NewDecoder(conn).Decode(request); err != nil {
+		return nil, err
+	}
+	if request.For != k.record.For {
+		return nil, errors.New("kept for others")
+	}
+	return request, nil
+}
+
+// mount mounts the image as the request says. Whoever asks has opened it with what is
+// his own now, whatever could be read before.
+func (k *keeper) mount(r *takeRequest) (*served, mounted, takeAnswer) {
+	began := time.Now()
+	c := *k.was.c
+	c.image, c.dir, c.workload, c.as, c.overlay, c.bundle, c.hostNet, c.args = r.Image, r.Dir, r.Workload, r.As, r.Overlay, r.Bundle, r.HostNet, r.Args
+	c.grace, c.deadline, c.window, c.keep, c.held = r.Grace, r.Deadline, Size(r.Window), r.Keep, true
+	if err := os.Chdir(r.Cwd); err != nil {
+		return nil, mounted{}, takeAnswer{Refused: err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.deadline+requestWithin)
+	defer cancel()
+	next := &served{c: &c, log: k.log}
+	var err error
+	if next.img, next.done, err = c.open(ctx, k.log); err != nil {
+		_ = os.Chdir("/")
+		return nil, mounted{}, takeAnswer{Error: err.Error()}
+	}
+	if next.m, err = k.place(&c, next.img); err != nil {
+		next.done()
+		_ = os.Chdir("/")
+		return nil, mounted{}, takeAnswer{Refused: err.Error()}
+	}
+	state := next.state(time.Since(began))
+	k.log.Info("mounted what was kept", "image", c.image, "manifest", state.Manifest, "dir", state.Dir, "took", time.Since(began).Round(time.Microsecond))
+	return next, state, takeAnswer{}
+}
+
+// place mounts the kept tree where c says, and has the process log there.
+func (k *keeper) place(c *mountCommand, img *agent.Image) (*mount.Mount, error) {
+	if id := img.ID().String(); id != k.kept.Manifest() {
+		return nil, fmt.Errorf("%s is %s by now", c.image, id)
+	}
+	log, name, err := c.openLog()
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	old := k.was
+	m, err := c.mountImage(img, k.log, func(src mount.Source, o mount.Options) (*mount.Mount, error) {
+		return k.kept.Mount(src, o, func() {
+			go func() { // not by a read that was the last
+				k.rested.Wait()
+				old.done()
+			}()
+		})
+	})
+	if err != nil {
+		c.forgetLog(name)
+		return nil, err
+	}
+	for _, fd := range []*os.File{os.Stdout, os.Stderr} {
+		if err := unix.Dup3(int(log.Fd()), int(fd.Fd()), 0); err != nil {
+			k.log.Warn("the log of the mount", "file", filepath.Base(name), "error", err)
+		}
+	}
+	return m, nil
+}

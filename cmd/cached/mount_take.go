@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/zonecache/cached/mount"
+)
+
+// How long the process that keeps an image may take to say that it has heard of a
+// mount, and beyond the mount's own deadline, to have it.
+const (
+	heardWithin = 500 * time.Millisecond
+	takenWithin = 10 * time.Second
+)
+
+// A takeRequest asks the process that keeps an image to mount it.
+type takeRequest struct {
+	For        string        `json:"for"` // audience of the mount
+	Cwd        string        `json:"cwd"`
+	Image      string        `json:"image"`
+	Dir        string        `json:"dir"`
+	Workload   string        `json:"workload"`
+	As         string        `json:"as"`
+	Overlay    string        `json:"overlay"`
+	Bundle     string        `json:"bundle"`
+	HostNet    bool          `json:"host_network"`
+	Args       []string      `json:"args"`
+	Grace      time.Duration `json:"grace"`
+	Deadline   time.Duration `json:"deadline"`
+	Window     int64         `json:"window"`
+	Keep       time.Duration `json:"keep"`
+}
+
+// A takeAnswer comes twice: when the process has heard, and when it is done.
+type takeAnswer struct {
+	Refused string   `json:"refused,omitempty"` // why somebody else has to mount it
+	Error   string   `json:"error,omitempty"`   // why nobody can
+	Mounted *mounted `json:"mounted,omitempty"`
+}
+
+// fromKept has the image mounted by a process that keeps it. Nil: there is none, or
+// it cannot, and all is as before.
+func (c *mountCommand) fromKept() (*mounted, error) {
+	if c.keep == 0 || !slices.Contains([]mount.Kind{mount.Auto, mount.EROFS}, mount.Kind(c.as)) {
+		return nil, nil
+	}
+	list, err := mount.ListKept(c.state)
+	if err != nil || len(list) == 0 {
+		return nil, nil //nolint:nilerr // what cannot be looked at is not used
+	}
+	request := takeRequest{
+		Image: c.image, Dir: c.dir, Workload: c.workload, As: c.as, Overlay: c.overlay, Bundle: c.bundle, HostNet: c.hostNet, Args: c.args,
+		Grace: c.grace, Deadline: c.deadline, Window: int64(c.window), Keep: c.keep,
+	}
+	if request.For, err = c.audience(); err != nil {
+		return nil, nil //nolint:nilerr // see above
+	}
+	if request.Cwd, err = os.Getwd(); err != nil {
+		return nil, nil //nolint:nilerr // see above
+	}
+	for _, r := range list {
+		if r.For != request.For || r.Image != c.image && r.Manifest != c.image {
+			continue
+		}
+		if m, err := take(r, request); m != nil || err != nil {
+			return m, err
+		}
+	}
+	return nil, nil
+}
+
+// take asks one process.
+func take(r *mount.KeptRecord, request takeRequest) (*mounted, error) {
+	conn, err := r.Dial()
+	if err != nil {
+		return nil, nil //nolint:nilerr // it has just ended, or serves another mount by now
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(heardWithin))
+	answers := json.NewDecoder(conn)
+	var heard, done takeAnswer
+	err = json.NewEncoder(conn).Encode(request)
+	if err == nil {
+		err = answers.Decode(&heard)
+	}
+	if err != nil || heard.Refused != "" {
+		return nil, nil //nolint:nilerr // see above
+	}
+	_ = conn.SetDeadline(time.Now().Add(request.Deadline + takenWithin))
+	var late net.Error
+	switch err := answers.Decode(&done); {
+	case errors.As(err, &late) && late.Timeout():
+		return nil, fmt.Errorf("mount: process %d, which keeps the image, does not mount it: %w", r.PID, err)
+	case err != nil || done.Refused != "":
+		return nil, nil
+	case done.Error != "":
+		return nil, errors.New(done.Error)
+	}
+	return done.Mounted, nil
+}
