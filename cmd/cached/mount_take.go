@@ -21,20 +21,20 @@ const (
 
 // A takeRequest asks the process that keeps an image to mount it.
 type takeRequest struct {
-	For        string        `json:"for"` // audience of the mount
-	Cwd        string        `json:"cwd"`
-	Image      string        `json:"image"`
-	Dir        string        `json:"dir"`
-	Workload   string        `json:"workload"`
-	As         string        `json:"as"`
-	Overlay    string        `json:"overlay"`
-	Bundle     string        `json:"bundle"`
-	HostNet    bool          `json:"host_network"`
-	Args       []string      `json:"args"`
-	Grace      time.Duration `json:"grace"`
-	Deadline   time.Duration `json:"deadline"`
-	Window     int64         `json:"window"`
-	Keep       time.Duration `json:"keep"`
+	For      string        `json:"for"` // audience of the mount
+	Cwd      string        `json:"cwd"`
+	Image    string        `json:"image"`
+	Dir      string        `json:"dir"`
+	Workload string        `json:"workload"`
+	As       string        `json:"as"`
+	Overlay  string        `json:"overlay"`
+	Bundle   string        `json:"bundle"`
+	HostNet  bool          `json:"host_network"`
+	Args     []string      `json:"args"`
+	Grace    time.Duration `json:"grace"`
+	Deadline time.Duration `json:"deadline"`
+	Window   int64         `json:"window"`
+	Keep     time.Duration `json:"keep"`
 }
 
 // A takeAnswer comes twice: when the process has heard, and when it is done.

@@ -63,7 +63,7 @@ func startMountTest(t *testing.T) *mountTest {
 // cached runs the binary.
 func (m *mountTest) cached(args ...string) (string, error) {
 	cmd := exec.Command("cached", append([]string{args[0], "--state-dir", m.state}, args[1:]...)...)
-	cmd.Env = append(os.Environ(), "CACHED_SERVER="+m.daemon.client.URL())
+	cmd.Env = append(os.Environ(), "CACHED_SERVER="+m.daemon.client.URL(), "CACHED_KEEP=0")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run() // the mount's process has no part of these pipes

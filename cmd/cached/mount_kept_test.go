@@ -1,0 +1,394 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zonecache/cached/api"
+	"github.com/zonecache/cached/mount"
+)
+
+// keeping mounts the tree for a minute longer than it is mounted, on a new directory.
+func (m *mountTest) keeping(flags ...string) mounted {
+	m.t.Helper()
+	return m.mountOf("tree", append([]string{"--keep", "1m"}, flags...)...)
+}
+
+func (m *mountTest) mountOf(image string, flags ...string) (said mounted) {
+	m.t.Helper()
+	m.t.Cleanup(func() {
+		if out, err := m.cached("umount", "--all"); err != nil {
+			m.t.Errorf("umount --all: %v\n%s", err, out)
+		}
+	})
+	out, err := m.cached(append([]string{"mount", image, m.t.TempDir(), "--json"}, flags...)...)
+	if err != nil || json.Unmarshal([]byte(out), &said) != nil {
+		m.t.Fatalf("mount: %v\n%s\n%s", err, out, m.log())
+	}
+	if said.Kind != string(mount.EROFS) {
+		m.t.Skipf("this kernel mounts no EROFS from a file: nothing can be kept of %s", said.Kind)
+	}
+	return said
+}
+
+// umount takes a mount down and checks that nobody sees anything of it.
+func (m *mountTest) umount(dir string, flags ...string) {
+	m.t.Helper()
+	if out, err := m.cached(append([]string{"umount", dir}, flags...)...); err != nil {
+		m.t.Fatalf("umount: %v\n%s\n%s", err, out, m.log())
+	}
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || strings.Contains(string(table), dir) || strings.Contains(string(table), m.state) {
+		m.t.Errorf("something is mounted: %v\n%s", err, table)
+	}
+	if list, err := mount.List(m.state); err != nil || len(list) > 0 {
+		m.t.Errorf("listed: %v, %v", list, err)
+	}
+}
+
+// kept returns the processes that keep an image, once there are as many.
+func (m *mountTest) kept(want int) (pids []int) {
+	m.t.Helper()
+	eventually(m.t, fmt.Sprintf("%d processes keep an image", want), func() bool {
+		out, err := m.cached("mount", "--kept", "--json")
+		var list []mount.KeptRecord
+		if err != nil || json.Unmarshal([]byte(out), &list) != nil {
+			m.t.Fatalf("mount --kept: %v\n%s", err, out)
+		}
+		pids = nil
+		for _, r := range list {
+			pids = append(pids, r.PID)
+		}
+		return len(pids) == want
+	})
+	return pids
+}
+
+// nothing checks that the state directory is empty.
+func (m *mountTest) nothing() {
+	m.t.Helper()
+	if left, err := os.ReadDir(m.state); err != nil || len(left) > 0 {
+		m.t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+func (m *mountTest) asked() uint64 {
+	m.t.Helper()
+	l, err := m.daemon.client.Ledger(m.t.Context())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return l.GetRequests().GetBlocks()
+}
+
+func TestMountOfAKeptImageReadsNothing(t *testing.T) {
+	m := startMountTest(t)
+	first := m.keeping()
+	m.check(first.Dir)
+	before := m.asked()
+	if first.Kept || before == 0 {
+		t.Errorf("the first mount: %+v, %d blocks", first, before)
+	}
+	m.umount(first.Dir)
+	for _, flags := range [][]string{nil, {"--overlay", filepath.Join(t.TempDir(), "upper")}, {"--as", "erofs"}} {
+		m.kept(1)
+		next := m.keeping(flags...)
+		if !next.Kept || next.PID != first.PID || next.Manifest != first.Manifest || next.Bytes != first.Bytes {
+			t.Errorf("%q: %+v after %+v", flags, next, first)
+		}
+		m.check(next.Dir)
+		if got := m.asked(); got != before {
+			t.Errorf("%q: the daemon was asked for %d blocks", flags, got-before)
+		}
+		if len(flags) == 2 && flags[0] == "--overlay" {
+			if err := os.WriteFile(filepath.Join(next.Dir, "new"), []byte("x"), 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+		m.kept(0)
+		if out, err := m.cached("mount"); err != nil || !strings.Contains(out, next.Dir) {
+			t.Errorf("list: %v\n%s", err, out)
+		}
+		m.umount(next.Dir)
+	}
+	if out, err := m.cached("umount", "--kept"); err != nil {
+		t.Errorf("umount --kept: %v\n%s", err, out)
+	}
+	waitForEnd(t, first.PID)
+	m.nothing()
+	checkBooks(t, m.daemon.client)
+}
+
+// Everything that was not read before comes as in any mount.
+func TestMountOfAKeptImageReadsTheRest(t *testing.T) {
+	m := startMountTest(t)
+	first := m.keeping()
+	m.umount(first.Dir)
+	m.kept(1)
+	next := m.keeping()
+	m.check(next.Dir)
+	if !next.Kept || m.asked() == 0 {
+		t.Errorf("%+v, %d blocks", next, m.asked())
+	}
+	// Its process dies, and what it leaves is cleared away as that of any.
+	_ = syscall.Kill(next.PID, syscall.SIGKILL)
+	waitForEnd(t, next.PID)
+	m.umount(next.Dir)
+	m.nothing()
+}
+
+// Whatever ends a process that keeps an image, nothing is left.
+func TestWhatEndsKeptImages(t *testing.T) {
+	m := startMountTest(t)
+	for how, end := range map[string]func(dir string, pid int){
+		"time":          nil,
+		"killed":        func(dir string, pid int) { m.umount(dir); m.kept(1); _ = syscall.Kill(pid, syscall.SIGKILL) },
+		"terminated":    func(dir string, pid int) { m.umount(dir); m.kept(1); _ = syscall.Kill(pid, syscall.SIGTERM) },
+		"while mounted": func(_ string, pid int) { _ = syscall.Kill(pid, syscall.SIGTERM) },
+		"now":           func(dir string, _ int) { m.umount(dir, "--now") },
+		"lazily": func(dir string, _ int) {
+			if out, err := m.cached("umount", dir, "--lazy"); err != nil {
+				t.Errorf("umount --lazy: %v\n%s", err, out)
+			}
+		},
+		"all": func(dir string, _ int) {
+			m.umount(dir)
+			m.kept(1)
+			if out, err := m.cached("umount", "--all"); err != nil {
+				t.Errorf("umount --all: %v\n%s", err, out)
+			}
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			m.t = t
+			if end == nil {
+				short := m.mountOf("tree", "--keep", "200ms")
+				m.umount(short.Dir)
+				waitForEnd(t, short.PID)
+				m.nothing()
+				return
+			}
+			s := m.keeping()
+			m.check(s.Dir)
+			if how == "while mounted" || how == "now" { // also of one that was kept before
+				m.umount(s.Dir)
+				m.kept(1)
+				s = m.keeping()
+			}
+			end(s.Dir, s.PID)
+			waitForEnd(t, s.PID)
+			m.kept(0) // clears the record of a killed one away
+			m.nothing()
+		})
+	}
+}
+
+func TestKeptImagesAreBounded(t *testing.T) {
+	m := startMountTest(t)
+	var all []mounted
+	for range maxKept + 2 {
+		all = append(all, m.keeping())
+	}
+	for _, one := range all {
+		if out, err := m.cached("umount", one.Dir); err != nil {
+			t.Errorf("umount: %v\n%s", err, out)
+		}
+		eventually(t, "it is kept", func() bool {
+			list, err := mount.ListKept(m.state)
+			return err == nil && len(list) > 0 && list[0].PID == one.PID
+		})
+	}
+	for _, one := range all[:2] {
+		waitForEnd(t, one.PID)
+	}
+	m.kept(maxKept)
+}
+
+// An umount waits for nobody but the users of the mount.
+func TestUmountWhileTheDaemonHangs(t *testing.T) {
+	m := startMountTest(t)
+	s := m.keeping()
+	daemon := m.daemon.cmd.Process
+	if err := daemon.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	m.umount(s.Dir)
+	pids := m.kept(1)
+	if err := daemon.Signal(syscall.SIGCONT); err != nil || pids[0] != s.PID {
+		t.Errorf("kept by %v, %v", pids, err)
+	}
+}
+
+// A name that has moved is mounted anew; the id still names what is kept.
+func TestMountOfAKeptImageWhoseNameMoves(t *testing.T) {
+	m := startMountTest(t)
+	first := m.keeping()
+	m.umount(first.Dir)
+	m.kept(1)
+	was := m.tree
+	m.tree = t.TempDir()
+	if err := os.WriteFile(filepath.Join(m.tree, "other"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cached", "publish", "dir:"+m.tree, "--name", "tree", "--origin", m.origin).CombinedOutput(); err != nil {
+		t.Fatalf("publish: %v\n%s", err, out)
+	}
+	eventually(t, "the daemon has heard of the new version", func() bool {
+		resp, err := m.daemon.client.GetImage(t.Context(), "tree")
+		return err == nil && resp.GetManifestId() != first.Manifest
+	})
+	next := m.keeping()
+	m.check(next.Dir)
+	if next.Kept || next.PID == first.PID || next.Manifest == first.Manifest {
+		t.Errorf("%+v after %+v", next, first)
+	}
+	m.tree = was
+	old := m.mountOf(first.Manifest, "--keep", "1m")
+	m.check(old.Dir)
+	if !old.Kept || old.PID != first.PID {
+		t.Errorf("%+v after %+v", old, first)
+	}
+}
+
+// What one user's process keeps is not for a process with other rights.
+func TestKeptImagesAreForTheSameStanding(t *testing.T) {
+	m := startMountTest(t)
+	first := m.keeping()
+	m.umount(first.Dir)
+	m.kept(1)
+	for how, attr := range map[string]*syscall.SysProcAttr{
+		"another group":           {Credential: &syscall.Credential{Groups: []uint32{4711}}},
+		"another mount namespace": {Unshareflags: syscall.CLONE_NEWNS},
+	} {
+		cmd := exec.Command("cached", "mount", "tree", t.TempDir(), "--state-dir", m.state, "--json", "--keep", "1m", "--server", m.daemon.client.URL())
+		cmd.SysProcAttr = attr
+		var said mounted
+		out, err := cmd.Output()
+		if err != nil || json.Unmarshal(out, &said) != nil || said.Kept || said.PID == first.PID {
+			t.Errorf("%s: %+v, %v", how, said, err)
+		}
+		_ = syscall.Kill(said.PID, syscall.SIGTERM)
+		waitForEnd(t, said.PID)
+	}
+	for _, flags := range [][]string{{"--origin", m.origin}, {"--keep", "0"}, {"--as", "loop"}, {"--as", "fuse"}} {
+		out, err := m.cached(append([]string{"mount", "tree", t.TempDir(), "--json", "--keep", "1m"}, flags...)...)
+		var said mounted
+		if err != nil || json.Unmarshal([]byte(out), &said) != nil || said.Kept || said.PID == first.PID {
+			t.Errorf("%q: %+v, %v", flags, said, err)
+		}
+	}
+	m.kept(1)
+}
+
+// With tenants, what one of them has read is only for those who may read it now.
+func TestKeptImagesAndTenants(t *testing.T) {
+	needMounts(t)
+	g := startGuarded(t, plainText)
+	dir := t.TempDir()
+	m := &mountTest{t: t, tree: filepath.Join(dir, "tree"), state: filepath.Join(dir, "state")}
+	if err := errors.Join(os.Mkdir(m.tree, 0o755), os.WriteFile(filepath.Join(m.tree, "a"), make([]byte, 300_000), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cached", "publish", "dir:"+m.tree, "--name", "shop-tree", "--origin", "file://"+g.origin).CombinedOutput(); err != nil {
+		t.Fatalf("publish: %v\n%s", err, out)
+	}
+	doc := tenantsDoc(twoTenants + `  - {name: till, tokens: ["DIGEST(till)"], images: ["shop-*"]}` + "\n")
+	if err := os.WriteFile(g.tenants, []byte(doc), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.clock.add(3 * time.Second)
+	tokens := map[string]string{}
+	for _, who := range []string{"shop", "bank", "till"} {
+		tokens[who] = filepath.Join(dir, who)
+		if err := os.WriteFile(tokens[who], []byte(who), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.daemon = &demoDaemon{client: g.client(t, api.ClientOptions{Token: "ops"})}
+	first := m.mountOf("shop-tree", "--keep", "1m", "--token-file", tokens["shop"])
+	m.check(first.Dir)
+	m.umount(first.Dir)
+	m.kept(1)
+	try := func(token string) (string, mounted) {
+		out, err := m.cached("mount", "shop-tree", t.TempDir(), "--json", "--keep", "1m", "--token-file", token)
+		var said mounted
+		if err == nil {
+			err = json.Unmarshal([]byte(out), &said)
+		}
+		if err != nil {
+			return out, mounted{}
+		}
+		return "", said
+	}
+	if out, said := try(tokens["bank"]); said.PID != 0 || !strings.Contains(out, "shop-tree") {
+		t.Errorf("another tenant: %+v\n%s", said, out)
+	}
+	// The same file with another tenant's token: the process that keeps the image asks
+	// as whoever it is now.
+	if err := os.WriteFile(tokens["shop"], []byte("bank"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, said := try(tokens["shop"]); said.PID != 0 || !strings.Contains(out, "shop-tree") {
+		t.Errorf("another tenant by the same file: %+v\n%s", said, out)
+	}
+	m.kept(1)
+	if out, said := try(tokens["till"]); said.PID == 0 || said.PID == first.PID || said.Kept {
+		t.Errorf("another tenant that may: %+v\n%s", said, out)
+	}
+	if err := os.WriteFile(tokens["shop"], []byte("shop"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, said := try(tokens["shop"])
+	if said.PID != first.PID || !said.Kept {
+		t.Fatalf("the same tenant: %+v\n%s", said, out)
+	}
+	m.check(said.Dir)
+}
+
+// A start that finds its pages read is not evidence that it needs nothing.
+func TestMountOfAKeptImageTeachesNothing(t *testing.T) {
+	m := startMountTest(t)
+	starts := func() uint32 {
+		out, _ := traceCommand(t, strings.TrimPrefix(m.origin, "file://"), "ls", "tree", "--json")
+		var rows []tracedRow
+		if json.Unmarshal([]byte(out), &rows) != nil || len(rows) == 0 {
+			return 0
+		}
+		return rows[0].Starts
+	}
+	for _, turn := range []struct {
+		flags []string
+		kept  bool
+		want  uint32
+	}{
+		{[]string{"--keep", "1m"}, false, 1},
+		{[]string{"--keep", "1m"}, true, 1},
+		{[]string{"--keep", "0"}, false, 2}, // behind the one before, had that been recorded
+	} {
+		s := m.mountOf("tree", append(turn.flags, "--workload", "w")...)
+		if s.Kept != turn.kept {
+			t.Errorf("%+v, want %v", s, turn.kept)
+		}
+		m.check(s.Dir)
+		if turn.kept { // and a part that was not read before would say nothing of the rest
+			forgetPages(t)
+			m.check(s.Dir)
+		}
+		m.umount(s.Dir)
+		eventually(t, "the start is recorded", func() bool { return starts() >= turn.want })
+		if got := starts(); got != turn.want {
+			t.Errorf("%d starts are recorded, want %d", got, turn.want)
+		}
+		if turn.want == 1 {
+			m.kept(1)
+		}
+	}
+}
