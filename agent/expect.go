@@ -17,6 +17,9 @@ const (
 	expectRight  = 4
 	expectAtOnce = 8                // fetches: more would only take the processor from the program
 	expectQuiet  = 10 * time.Second // without any being used, and it is given up
+	// heldMisses is how many blocks a program that should find its pages may ask for
+	// before they count as gone: the kernel reclaims what it needs the memory of.
+	heldMisses = 16
 )
 
 // expect fetches what earlier starts of the workload have read into the window,
@@ -27,6 +30,8 @@ type expect struct {
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
 	running atomic.Bool
+	misses  atomic.Int64  // blocks that a program had to wait for
+	missing chan struct{} // has one element when these are too many for pages that are held
 }
 
 // guided reports whether what is fetched ahead is known, so that it need not be
@@ -37,12 +42,19 @@ func (img *Image) guided() bool {
 
 // start begins, in an image that is about to be handed out.
 func (e *expect) start(img *Image) {
-	if img.opts.Ahead < 0 || img.opts.PagesHeld || img.touches.session == "" {
+	if img.opts.Ahead < 0 || img.touches.session == "" {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
 	e.work.Go(func() {
+		if img.opts.PagesHeld {
+			select {
+			case <-e.missing:
+			case <-ctx.Done():
+				return
+			}
+		}
 		asking, done := context.WithTimeout(ctx, expectWithin)
 		blocks, err := img.touches.daemon.ExpectBlocks(asking, img.touches.session)
 		done()
@@ -50,6 +62,13 @@ func (e *expect) start(img *Image) {
 			img.runAhead(ctx, blocks)
 		}
 	})
+}
+
+// missed notes that a program waits for a block.
+func (e *expect) missed() {
+	if e.misses.Add(1) == heldMisses {
+		e.missing <- struct{}{}
+	}
 }
 
 // stop ends it: the program is ready.

@@ -38,6 +38,7 @@ const closeWithin = 2 * time.Second
 // newImage takes the manifest that was found.
 func newImage(o Options, s *source, m *image.Manifest) (*Image, error) {
 	img := &Image{opts: o, source: s, pattern: newPattern(o.Ahead)}
+	img.expect.missing = make(chan struct{}, 1)
 	var err error
 	if img.id, err = m.ID(); err != nil {
 		return nil, err
@@ -52,8 +53,12 @@ func newImage(o Options, s *source, m *image.Manifest) (*Image, error) {
 		quiet = o.Pool.Trim
 	}
 	img.window, err = newWindow(o.Window, func(ctx context.Context, ref image.BlockRef) (block.Block, error) {
+		demand := block.CallFrom(ctx).Cause == block.Demand
+		if demand {
+			img.expect.missed()
+		}
 		b, err := img.reader.Decoded(ctx, ref)
-		if err != nil && ctx.Err() == nil && block.CallFrom(ctx).Cause == block.Demand {
+		if err != nil && ctx.Err() == nil && demand {
 			o.Logger.Error("a block cannot be had", "image", o.Image, "block", ref.ID, "error", err)
 		}
 		return b, err

@@ -37,7 +37,8 @@ type Options struct {
 	ReadAhead cachedv1.ReadAhead
 	// PagesHeld says that the caller still has what earlier starts have read, for
 	// example in the kernel's page cache: the daemon learns nothing from this one, and
-	// nothing is read ahead of it by what earlier ones have read.
+	// what earlier ones have read is read ahead of it only when its program turns out to
+	// miss it.
 	PagesHeld bool
 	// Daemon is the host's.
 	Daemon *api.Client

@@ -23,6 +23,7 @@ type heard struct {
 	touched []uint32
 	ready   int // of touched, when the start was ready; -1: it is not
 	ended   bool
+	held    bool // what the start said of its pages
 	deaf    bool // wants to hear nothing more
 
 	hold chan chan struct{} // nil, or where a report waits to be let go on
@@ -42,7 +43,8 @@ func (h *heard) daemon(t *testing.T, s *store) *daemon {
 	return d
 }
 
-func (h *heard) Began(context.Context, string, *cachedv1.OpenImageRequest, *cachedv1.GetImageResponse) {
+func (h *heard) Began(_ context.Context, _ string, req *cachedv1.OpenImageRequest, _ *cachedv1.GetImageResponse) {
+	h.note(func() { h.held = req.GetPagesHeld() })
 }
 
 func (h *heard) Expected(context.Context, string) []uint32 { return h.expected }

@@ -21,6 +21,7 @@ import (
 type KeptRecord struct {
 	Image    string    `json:"image"`
 	Manifest string    `json:"manifest_id"`
+	Workload string    `json:"workload,omitempty"` // what ran in it
 	Bytes    int64     `json:"bytes"`
 	For      string    `json:"for"` // a digest of who may have it
 	PID      int       `json:"pid"`

@@ -420,7 +420,7 @@ type OpenImageRequest struct {
 	ReadAhead ReadAhead `protobuf:"varint,3,opt,name=read_ahead,json=readAhead,proto3,enum=cached.v1.ReadAhead" json:"read_ahead,omitempty"`
 	// True when the caller still holds what earlier starts have read, as the kernel does
 	// below a mount that was kept: it will ask for little, so nothing is learned from the
-	// start, and nothing read ahead of it by what others have read.
+	// start, and what others have read is read ahead of it only once ExpectBlocks is called.
 	PagesHeld     bool `protobuf:"varint,4,opt,name=pages_held,json=pagesHeld,proto3" json:"pages_held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -98,7 +98,7 @@ func (k *keeper) untilTaken(signals <-chan os.Signal) *served {
 func (k *keeper) open() (conns <-chan *net.UnixConn, stop func(), err error) {
 	s, now := k.was, time.Now()
 	k.record = &mount.KeptRecord{
-		Image: s.c.image, Manifest: k.kept.Manifest(), Bytes: s.img.Size(), For: s.c.heirs, Since: now, Until: now.Add(s.c.keep),
+		Image: s.c.image, Manifest: k.kept.Manifest(), Workload: s.c.workload, Bytes: s.img.Size(), For: s.c.heirs, Since: now, Until: now.Add(s.c.keep),
 	}
 	listener, err := k.record.Register(s.c.state)
 	if err != nil {

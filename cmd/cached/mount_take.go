@@ -65,7 +65,9 @@ func (c *mountCommand) fromKept() (*mounted, error) {
 		return nil, nil //nolint:nilerr // see above
 	}
 	for _, r := range list {
-		if r.For != request.For || r.Image != c.image && r.Manifest != c.image {
+		// What one workload has read is not what another needs, and it could not be
+		// learned any more what that is.
+		if r.For != request.For || r.Workload != c.workload || r.Image != c.image && r.Manifest != c.image {
 			continue
 		}
 		if m, err := take(r, request); m != nil || err != nil {

@@ -66,6 +66,7 @@ type start struct {
 	name      string // as the start gave it
 	recording *prefetch.Recording
 	run       *prefetch.Run
+	begin     func() // reading ahead, of one that has pages; nil: of any other, for which it has begun
 	over      context.CancelFunc
 	shut      func()        // of its pack; nil: it has none
 	known     chan struct{} // closed once expected is set, or stays empty
@@ -93,9 +94,7 @@ func newStarts(n *node, log *slog.Logger) *starts {
 // Began implements [api.Starts].
 func (s *starts) Began(ctx context.Context, session string, req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) {
 	whole := req.GetReadAhead() == cachedv1.ReadAhead_READ_AHEAD_IMAGE
-	// Who holds pages reads less than a start needs: a trace of it would say that the
-	// rest is not needed, and what is read ahead of it would be wasted.
-	if !whole && (s.recorder == nil || req.GetPagesHeld()) {
+	if !whole && s.recorder == nil {
 		s.untold(req, image)
 		return
 	}
@@ -111,6 +110,10 @@ func (s *starts) Began(ctx context.Context, session string, req *cachedv1.OpenIm
 	}
 	call := block.Call{Image: req.GetImage(), Workload: req.GetWorkload(), Tenant: block.CallFrom(ctx).Tenant}
 	ctx, st.over = context.WithCancel(context.WithoutCancel(ctx)) // until Ended, or the daemon's end
+	if !whole && req.GetPagesHeld() {
+		s.beganHeld(ctx, session, st, call)
+		return
+	}
 	if !whole {
 		// Two starts of a workload at once read the same blocks: one is enough.
 		if st.recording = s.recorder.Start(st.workload.Manifest, st.workload.Name, st.image); st.recording == nil {
@@ -129,35 +132,6 @@ func (s *starts) Began(ctx context.Context, session string, req *cachedv1.OpenIm
 	}
 	st.recording.OnEnd(func() { s.Ended(session) }) // at once when it has ended meanwhile
 	s.busy.Go(func() { s.prefetch(ctx, session, st, call) })
-}
-
-// untold notes the image of a start of whose end nothing will be heard.
-func (s *starts) untold(req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) {
-	if id, err := block.ParseID(image.GetManifestId()); err == nil {
-		s.residents.note(resident{manifest: id, name: req.GetImage(), workloads: []string{req.GetWorkload()}})
-	}
-}
-
-func newStart(req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) (*start, error) {
-	id, err := block.ParseID(image.GetManifestId())
-	if err != nil {
-		return nil, err
-	}
-	refs := image.GetManifest().GetBlocks()
-	st := &start{
-		known:    make(chan struct{}),
-		name:     req.GetImage(),
-		workload: prefetch.Workload{Manifest: id, Name: req.GetWorkload()},
-		image:    prefetch.Image{Names: []string{req.GetImage()}, Blocks: make([]prefetch.Block, len(refs))},
-	}
-	if id := image.GetManifestId(); id != req.GetImage() {
-		st.image.Names = append(st.image.Names, id)
-	}
-	for i, ref := range refs {
-		st.image.Blocks[i].Length = int(ref.GetStoredLength())
-		copy(st.image.Blocks[i].ID[:], ref.GetId())
-	}
-	return st, nil
 }
 
 // prefetch reads ahead of a start by the profile of its workload, if there is one
@@ -294,50 +268,13 @@ func (s *starts) Ready(session string) {
 	s.mu.Lock()
 	st := s.open[session]
 	s.mu.Unlock()
-	if st != nil && st.recording != nil {
+	switch {
+	case st == nil:
+	case st.recording != nil:
 		st.recording.End()
+	case st.begin != nil:
+		s.Ended(session)
 	}
-}
-
-// Expected implements [api.Starts].
-func (s *starts) Expected(ctx context.Context, session string) []uint32 {
-	s.mu.Lock()
-	st := s.open[session]
-	s.mu.Unlock()
-	if st == nil || st.recording == nil {
-		return nil
-	}
-	select {
-	case <-st.known:
-		return st.expected
-	case <-ctx.Done():
-		return nil
-	}
-}
-
-// Touched implements [api.Starts].
-func (s *starts) Touched(session string, blocks []uint32) (goesOn bool) {
-	s.mu.Lock()
-	st := s.open[session]
-	var run *prefetch.Run
-	if st != nil {
-		run = st.run
-	}
-	s.mu.Unlock()
-	if st == nil || st.recording == nil {
-		return false
-	}
-	for _, i := range blocks {
-		if int(i) >= len(st.image.Blocks) {
-			continue
-		}
-		id := st.image.Blocks[i].ID
-		st.recording.Touched(id)
-		if run != nil {
-			run.Touched(id)
-		}
-	}
-	return true
 }
 
 // Ended implements [api.Starts].

@@ -21,6 +21,7 @@ type mounted struct {
 	PID   int    `json:"pid"`
 	Kind  string `json:"kind"`
 	Bytes int64  `json:"bytes"`
+	Kept  bool   `json:"kept"` // with the pages of an earlier mount
 
 	node   *zone.Node
 	bundle string        // with the config.json; "" if it has none
@@ -43,7 +44,8 @@ func (l *lab) mount(t *testing.T, node *zone.Node, image string, flags ...string
 
 func (l *lab) tryMount(t *testing.T, node *zone.Node, image string, flags ...string) (mounted, error) {
 	t.Helper()
-	args := append([]string{"mount", image, "--json", "--state-dir", l.state(), "--origin", l.zone.Origin}, flags...)
+	// Nothing is kept where a measurement does not ask for it: a mount is a new one.
+	args := append([]string{"mount", image, "--json", "--state-dir", l.state(), "--origin", l.zone.Origin, "--keep", "0"}, flags...)
 	m := mounted{node: node}
 	began := time.Now()
 	out, err := try(t, node, l.programs.Command(args...))
@@ -81,6 +83,12 @@ func (l *lab) umount(t *testing.T, m mounted, flags ...string) {
 	l.mu.Lock()
 	delete(l.mounts, m.Dir)
 	l.mu.Unlock()
+}
+
+// dropKept ends what is kept on the first host.
+func (l *lab) dropKept(t *testing.T) {
+	t.Helper()
+	on(t, l.first, l.programs.Command("umount", "--state-dir", l.state(), "--kept"))
 }
 
 // abandon is for a mount that a test left.

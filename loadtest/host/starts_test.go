@@ -89,6 +89,9 @@ func (l *lab) warmStarts(t *testing.T, w ways, img images.Built, workload, rootf
 		s, m = l.lazy(t, l.first, img, workload)
 		w.add(t, "l2", s)
 		l.umount(t, m)
+		s, m = l.kept(t, img, workload)
+		w.add(t, "kept", s)
+		l.umount(t, m, "--now")
 		m = l.mountBundle(t, l.first, img.Ref()) // nothing is cold
 		w.add(t, "mount", start{ready: m.took, mount: m.took})
 		l.umount(t, m)
@@ -119,6 +122,14 @@ func tiersOf(s start) (text string) {
 		text += fmt.Sprintf(" %s %d/%.2fMB", tier, s.served[tier].blocks, float64(s.served[tier].bytes)/1e6)
 	}
 	return text
+}
+
+// blocks is how many blocks the daemon served.
+func (s start) blocks() (n int64) {
+	for _, c := range s.served {
+		n += c.blocks
+	}
+	return n
 }
 
 // median returns the median of what f says of the starts.
@@ -159,6 +170,9 @@ func (w ways) report(t *testing.T, name string) {
 	figure.Report(t, name+".l1_by_local", w.median("l1", seconds)/w.median("local_cold", seconds), "x")
 	figure.Report(t, name+".l2_by_local", w.median("l2", seconds)/w.median("local_cold", seconds), "x")
 	figure.Report(t, name+".same_mount_by_local", w.median("same_mount", seconds)/w.median("local_warm", seconds), "x")
+	figure.Report(t, name+".kept_by_local", w.median("kept", seconds)/w.median("local_warm", seconds), "x")
+	figure.Report(t, name+".kept_mount_ms", w.median("kept", func(s start) float64 { return s.mount.Seconds() * 1000 }), "ms")
+	figure.Report(t, name+".kept_blocks", w.median("kept", func(s start) float64 { return float64(s.blocks()) }), "blocks")
 	figure.Report(t, name+".mount_ms", w.median("mount", seconds)*1000, "ms")
 	for tier, how := range map[cachedv1.Tier]string{
 		cachedv1.Tier_TIER_ORIGIN: "lazy", cachedv1.Tier_TIER_MEMORY: "l1", cachedv1.Tier_TIER_DISK: "l2", cachedv1.Tier_TIER_PEER: "peer",

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,6 +80,28 @@ func (l *lab) lazy(t *testing.T, node *zone.Node, img images.Built, workload str
 	w := l.watch(t, node)
 	m := l.mountBundle(t, node, img.Ref(), "--workload", workload)
 	return w.end(t, l.run(t, node, m.bundle, img.Image), m.took), m
+}
+
+// kept starts an image from a mount whose pages the kernel has of one before, which is
+// made and started first.
+func (l *lab) kept(t *testing.T, img images.Built, workload string) (start, mounted) {
+	t.Helper()
+	flags := []string{"--workload", workload, "--keep", "10m"}
+	m := l.mountBundle(t, l.first, img.Ref(), flags...)
+	l.again(t, m.bundle, img)
+	l.umount(t, m)
+	await(t, "an image is kept", func() error {
+		if out := on(t, l.first, l.programs.Command("mount", "--kept", "--json", "--state-dir", l.state())); len(out) < len("[{}]") {
+			return errors.New("none is")
+		}
+		return nil
+	})
+	w := l.watch(t, l.first)
+	m = l.mountBundle(t, l.first, img.Ref(), flags...)
+	if !m.Kept {
+		t.Errorf("nothing was kept of %s", img.Ref())
+	}
+	return w.end(t, l.run(t, l.first, m.bundle, img.Image), m.took), m
 }
 
 // again starts another container of a bundle.
