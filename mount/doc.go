@@ -22,4 +22,11 @@
 // mounts that any process can take down: each mount has a record in the state
 // directory, which [Unmount] reads. [Mount.Unmount] refuses while somebody uses the
 // image and says who.
+//
+// # Kept
+//
+// With [Options.Keep] the process holds another mount of the EROFS, which is in no
+// mount table. After an unmount there is a [Kept] then: the kernel has the pages that
+// were read, and [Kept.Mount] mounts them elsewhere, with a source of its own for what
+// is missing.
 package mount

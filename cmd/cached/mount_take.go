@@ -81,7 +81,7 @@ func (c *mountCommand) fromKept() (*mounted, error) {
 func take(r *mount.KeptRecord, request takeRequest) (*mounted, error) {
 	conn, err := r.Dial()
 	if err != nil {
-		return nil, nil //nolint:nilerr // it has just ended, or serves another mount by now
+		return nil, nil // it has just ended, or serves another mount by now
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(heardWithin))
@@ -92,7 +92,7 @@ func take(r *mount.KeptRecord, request takeRequest) (*mounted, error) {
 		err = answers.Decode(&heard)
 	}
 	if err != nil || heard.Refused != "" {
-		return nil, nil //nolint:nilerr // see above
+		return nil, nil
 	}
 	_ = conn.SetDeadline(time.Now().Add(request.Deadline + takenWithin))
 	var late net.Error

@@ -65,6 +65,22 @@ func (l *lab) inARow(t *testing.T) {
 	}
 	figure.Report(t, "host.robust.row.mounts", float64(n), "mounts")
 	l.reportLeaks(t, "host.robust.row", before)
+
+	again := 0
+	for range n {
+		m := l.mount(t, l.first, image, dir, "--keep", "10m")
+		if m.Kept {
+			again++
+		}
+		if len(list(t, m.Dir)) == 0 {
+			t.Errorf("%s is empty", m.Dir)
+		}
+		l.umount(t, m)
+	}
+	l.dropKept(t)
+	figure.Report(t, "host.robust.kept_row.mounts", float64(n), "mounts")
+	figure.Report(t, "host.robust.kept_row.kept", float64(again), "mounts")
+	l.reportLeaks(t, "host.robust.kept_row", before)
 }
 
 // atOnce mounts one image many times at the same moment on a cold host, and reads
