@@ -26,18 +26,20 @@ type Kept struct {
 var errOther = errors.New("mount: something else is kept")
 
 // leave makes a mount that nobody sees any more a kept one: its layers and its record
-// go, and the kernel's EROFS stays. It fails while one of the layers is in use.
+// go, and the kernel's EROFS stays.
 func (m *Mount) leave() error {
 	r := m.record
+	// What is below is nobody's but ours from here on, and goes with what is above it:
+	// the kernel lets go of an overlay's layers a moment after it, and the file is held by
+	// the EROFS that stays.
+	below := []string{r.file()}
 	if r.Overlay != "" {
-		if err := takeDown([]string{r.Dir, r.lower()}, 0); err != nil {
-			return err
-		}
+		below = []string{r.lower(), r.file()}
 	}
-	// The file is below the EROFS that stays. Nobody sees it from here on, and it goes
-	// with that.
-	if err := unix.Unmount(r.file(), unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("mount: unmount %s: %w", r.file(), err)
+	for _, dir := range below {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("mount: unmount %s: %w", dir, err)
+		}
 	}
 	if err := r.remove(); err != nil {
 		return err

@@ -116,7 +116,7 @@ var serviceLink = regexp.MustCompile(`_SERVICE_(HOST|PORT)|^CACHED_PORT|_PORT(_[
 // warnOfTypos names variables that look like settings and are none. They are no
 // errors, since others may have put them there.
 func warnOfTypos(all *pflag.FlagSet, environ []string, w io.Writer) {
-	known := map[string]bool{"CONFIG": true, "SERVER": true, "CA": true, "CERT_DIR": true, "TOKEN_FILE": true, "TOOLS": true, "PROVE": true}
+	known := map[string]bool{"CONFIG": true, "SERVER": true, "CA": true, "CERT_DIR": true, "TOKEN_FILE": true, "KEEP": true, "TOOLS": true, "PROVE": true}
 	all.VisitAll(func(f *pflag.Flag) { known[strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))] = true })
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
