@@ -14,6 +14,7 @@ const (
 	simBursts  = simTest + "TestProveBursts ./loadtest/sim/spread"
 	simField   = simTest + "TestProveField ./loadtest/sim/spread"
 	simLarge   = simTest + "TestProveLargeZones ./loadtest/sim/spread"
+	simCode    = simTest + "TestTheSimulatorBesideTheCode ./internal/zonetest"
 	simHarness = simTest + "TestProveZoneBesideSimulator ./loadtest/zone"
 )
 
@@ -21,6 +22,10 @@ const (
 var loadtestGoals = slices.Concat(
 	[]goal{
 		{name: "simulator: closed forms of links, origin, trees and a registry within 1 to 5 %; no host beats the bound; a seed repeats; every host ends with the image", command: simBounds},
+		{name: "simulator beside the product's own code in virtual time: 2 hosts at 100 Mbit/s, its time by theirs", figure: "sim.beside_code_2", op: atLeast, bound: 0.9, unit: "x", command: simCode},
+		{name: "simulator beside the product's own code: 4 hosts", figure: "sim.beside_code_4", op: atLeast, bound: 0.9, unit: "x", command: simCode},
+		{name: "simulator beside the product's own code: 8 hosts", figure: "sim.beside_code_8", op: atLeast, bound: 0.9, unit: "x", command: simCode},
+		{name: "simulator beside the product's own code: 16 hosts", figure: "sim.beside_code_16", op: atLeast, bound: 0.9, unit: "x", command: simCode},
 		{name: "simulator beside real daemons: 2 hosts at 25 Mbit/s, its time by theirs", figure: "sim.beside_real_2", op: atLeast, bound: 0.9, unit: "x", command: simHarness},
 		{name: "simulator beside real daemons: 4 hosts", figure: "sim.beside_real_4", op: atLeast, bound: 0.9, unit: "x", command: simHarness},
 		{name: "simulator beside real daemons: 8 hosts", figure: "sim.beside_real_8", op: atLeast, bound: 0.9, unit: "x", command: simHarness},
