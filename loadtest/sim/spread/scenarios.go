@@ -39,6 +39,10 @@ func with(z Zone, changes ...func(*Zone)) Zone {
 	return z
 }
 
+// coarse has chunks four times as large: a quarter of the work, and times that are
+// longer by a hundredth (TestCoarseChunksChangeLittle).
+func coarse(z *Zone) { z.Chunk = 64 << 10 }
+
 // dying has 5 % of the hosts die while the image spreads.
 func dying(z *Zone) { z.Dying = .05 }
 
@@ -50,23 +54,23 @@ var Scenarios = []Scenario{
 	{Name: "start-1g", About: "1,000 hosts at 1 Gb/s read a start's set of 64 MiB", Zone: store(1000, gbit, 64*mib)},
 	{Name: "start-10g", About: "the same at 10 Gb/s", Zone: store(1000, 10*gbit, 64*mib)},
 	{Name: "start-4000", About: "4,000 hosts at 1 Gb/s read a start's set of 64 MiB", Zone: store(4000, gbit, 64*mib)},
-	{Name: "image-1g", About: "1,000 hosts at 1 Gb/s read an image of 1 GiB", Zone: store(1000, gbit, gib)},
-	{Name: "image-10g", About: "the same at 10 Gb/s", Zone: store(1000, 10*gbit, gib)},
+	{Name: "image-1g", About: "1,000 hosts at 1 Gb/s read an image of 1 GiB", Zone: with(store(1000, gbit, gib), coarse)},
+	{Name: "image-10g", About: "the same at 10 Gb/s", Zone: with(store(1000, 10*gbit, gib), coarse)},
 	{
 		Name: "starts-on-1000", About: "4,000 starts at once of a 1.8 GB image on 1,000 hosts at 10 Gb/s, four on each",
-		Zone: store(1000, 10*gbit, 1800*mb), Starts: 4000,
+		Zone: with(store(1000, 10*gbit, 1800*mb), coarse), Starts: 4000,
 	},
 	{
 		Name: "starts-on-10000", About: "4,000 starts at once of a 1.8 GB image in a zone of 10,000 hosts at 10 Gb/s",
-		Zone: with(store(10000, 10*gbit, 1800*mb), func(z *Zone) { z.Readers, z.Chunk = 4000, 64<<10 }),
+		Zone: with(store(10000, 10*gbit, 1800*mb), coarse, func(z *Zone) { z.Readers = 4000 }),
 	},
 	{
 		Name: "all-10000", About: "10,000 hosts at 10 Gb/s read an image of 1 GiB",
-		Zone: with(store(10000, 10*gbit, gib), func(z *Zone) { z.Chunk = 64 << 10 }),
+		Zone: with(store(10000, 10*gbit, gib), coarse),
 	},
 	{
 		Name: "faasnet-2500", About: "2,500 containers on 1,000 VMs at 1 Gb/s, an image of 758 MB, all of it",
-		Zone: store(1000, gbit, 758*mb), Starts: 2500,
+		Zone: with(store(1000, gbit, 758*mb), coarse), Starts: 2500,
 		Theirs: "FaaSNet: 8.3 s, with the start of the containers (USENIX ATC 2021)",
 	},
 	{
@@ -76,7 +80,7 @@ var Scenarios = []Scenario{
 	},
 	{
 		Name: "kraken-2600", About: "3 GB to 2,600 hosts that read and send 300 MB/s, from five times that",
-		Zone:   with(store(2600, 2.4*gbit, 3000*mb), func(z *Zone) { z.OriginRate, z.Chunk = 12*gbit, 64<<10 }),
+		Zone:   with(store(2600, 2.4*gbit, 3000*mb), coarse, func(z *Zone) { z.OriginRate = 12 * gbit }),
 		Theirs: "Kraken: p50, p99, p99.9 of 10, 18, 22 s (README of github.com/uber/kraken)",
 	},
 	{
@@ -85,7 +89,7 @@ var Scenarios = []Scenario{
 		Theirs: "a star, in which the owner serves all: 233 to 419 ms",
 	},
 	{Name: "deaths", About: "as start-1g, 5 % of the hosts die meanwhile, known after 50 ms", Zone: with(store(1000, gbit, 64*mib), dying)},
-	{Name: "deaths-image", About: "as image-10g, 5 % of the hosts die meanwhile", Zone: with(store(1000, 10*gbit, gib), dying)},
+	{Name: "deaths-image", About: "as image-10g, 5 % of the hosts die meanwhile", Zone: with(store(1000, 10*gbit, gib), coarse, dying)},
 	{Name: "slow-links", About: "as start-1g, a tenth of the links four times slower: the others", Zone: with(store(1000, gbit, 64*mib), slowed)},
 	{
 		Name: "slow-unknown", About: "the same, and no host knows that a link is slow",
@@ -98,7 +102,7 @@ var Scenarios = []Scenario{
 	},
 	{
 		Name: "small-memory", About: "as image-10g, hosts keep 64 MiB in memory and the rest on a disk of 1 GB/s",
-		Zone: with(store(1000, 10*gbit, gib), func(z *Zone) { z.Memory, z.Disk = 64*mib, Disk{Rate: 1e9, Delay: 100 * time.Microsecond} }),
+		Zone: with(store(1000, 10*gbit, gib), coarse, func(z *Zone) { z.Memory, z.Disk = 64*mib, Disk{Rate: 1e9, Delay: 100 * time.Microsecond} }),
 	},
 	{
 		Name: "real-16", About: "as 'make prove-zone' does with real daemons: 16 hosts at 50 Mbit/s, an origin no faster, 128 MiB",

@@ -46,7 +46,7 @@ type Zone struct {
 	HeldBack int  // bytes of a block passed on only when all of it is verified; 0: 4 KiB, as block.Arrival does
 	Window   int  // bytes a send may be ahead of its reader; 0: 128 KiB, at 10 Gb/s 256 KiB, and two chunks
 	Strict   bool // a send keeps its place on the wire though it has nothing to send
-	Chunk    int  // bytes; 0: a sixteenth of a block, from 16 to 256 KiB
+	Chunk    int  // bytes at least; a sixteenth of a block, from 16 to 256 KiB, where that is more
 
 	Seed uint64
 }
@@ -74,9 +74,7 @@ func (z Zone) withDefaults(heldBack int) Zone {
 		z.HeldBack = heldBack
 	}
 	largest := slices.Max(z.Sizes)
-	if z.Chunk == 0 {
-		z.Chunk = min(max(largest/16, 16<<10), 256<<10)
-	}
+	z.Chunk = max(z.Chunk, min(max(largest/16, 16<<10), 256<<10))
 	if z.Window == 0 {
 		z.Window = 128 << 10
 		if z.Rate >= 10e9 {
