@@ -28,11 +28,15 @@ func timed(t *testing.T, o zonetest.Options) (median, last time.Duration) {
 // burstOf is a burst over links of 100 Mbit/s, and the same as the simulator takes it.
 func burstOf(nodes, blocks int) (zonetest.Options, spread.Zone) {
 	const rate, size = 12.5e6, 128 << 10
-	return zonetest.Options{
-			Nodes: nodes, Blocks: blocks, BlockSize: size, Link: zonetest.Link{Up: rate, Down: rate}, OriginRate: 4 * rate,
-		}, spread.Zone{
-			Hosts: nodes, Image: int64(blocks * size), Block: size, Rate: 8 * rate, OriginRate: 4 * 8 * rate, OriginDelay: 20 * time.Millisecond, Seed: 1,
-		}
+	code := zonetest.Options{
+		Nodes: nodes, Blocks: blocks, BlockSize: size,
+		Link: zonetest.Link{Up: rate, Down: rate}, OriginRate: 4 * rate,
+	}
+	model := spread.Zone{
+		Hosts: nodes, Image: int64(blocks * size), Block: size,
+		Rate: 8 * rate, OriginRate: 4 * 8 * rate, OriginDelay: 20 * time.Millisecond, Seed: 1,
+	}
+	return code, model
 }
 
 // The simulator's hosts take as long as nodes that run the product's own code, with
