@@ -63,17 +63,19 @@ func TestProveBursts(t *testing.T) {
 		"start-1g", "start-10g", "start-4000", "image-1g", "image-10g", "starts-on-1000", "deaths", "deaths-image",
 		"slow-links", "deaths-and-slow", "faasnet-2500", "dadi-10000", "kraken-2600", "small-memory",
 	} {
-		report(t, name, measured(t, name, Cached))
+		t.Run(name, func(t *testing.T) { report(t, name, measured(t, name, Cached)) })
 	}
-	r := measured(t, "first-block", Cached)
-	delay := Scenarios[0].Zone.OriginDelay.Seconds()
-	figure.Report(t, "sim.first-block.p99_beyond_origin_ms", (r.First.P99-delay)*1e3, "ms")
+	t.Run("first-block", func(t *testing.T) {
+		r := measured(t, "first-block", Cached)
+		delay := Scenarios[0].Zone.OriginDelay.Seconds()
+		figure.Report(t, "sim.first-block.p99_beyond_origin_ms", (r.First.P99-delay)*1e3, "ms")
+	})
 }
 
 func TestProveLargeZones(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(200))
 	for _, name := range []string{"starts-on-10000", "all-10000"} {
-		report(t, name, measured(t, name, Cached))
+		t.Run(name, func(t *testing.T) { report(t, name, measured(t, name, Cached)) })
 		debug.FreeOSMemory()
 	}
 }
@@ -81,10 +83,12 @@ func TestProveLargeZones(t *testing.T) {
 func TestProveField(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	for _, name := range []string{"start-1g", "image-10g"} {
-		ours := measured(t, name, Cached)
-		for _, p := range All[1:] {
-			r := measured(t, name, p)
-			figure.Report(t, "sim."+name+"."+string(p)+".by_cached", r.Time.P50/ours.Time.P50, "x")
-		}
+		t.Run(name, func(t *testing.T) {
+			ours := measured(t, name, Cached)
+			for _, p := range All[1:] {
+				r := measured(t, name, p)
+				figure.Report(t, "sim."+name+"."+string(p)+".by_cached", r.Time.P50/ours.Time.P50, "x")
+			}
+		})
 	}
 }
