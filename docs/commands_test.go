@@ -162,6 +162,7 @@ func TestEveryPageIsTried(t *testing.T) {
 	tried := map[string]string{
 		"docs/bench.md":              "its runs take minutes: TestScripts/bench in cmd/cached runs such commands, for shorter",
 		"docs/peers.md":              "it measures for minutes: the tests of loadtest/peers do the same, smaller",
+		"docs/hitrate.md":            "the tests of loadtest/hitrate make such calls; its day takes minutes",
 		"CONTRIBUTING.md":            "its commands are what continuous integration, or a developer, runs",
 		"helm/cached/README.head.md": "it is the beginning of README.md beside it",
 	}

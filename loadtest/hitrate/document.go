@@ -29,18 +29,13 @@ func variants(o day.Options) []struct {
 		options day.Options
 	}{
 		{theZone, o},
-		{"half the L2", with(func(o *day.Options) { o.L2 /= 2 })},
-		{"a quarter", with(func(o *day.Options) { o.L2 /= 4 })},
-		{"an eighth", with(func(o *day.Options) { o.L2 /= 8 })},
-		{"an eighth, owned blocks evicted last", with(func(o *day.Options) { o.L2, o.KeepOwned = o.L2/8, true })},
-		{"an eighth, l2-admit: always", with(func(o *day.Options) { o.L2, o.Always = o.L2/8, true })},
+		{"half the L2", with(func(o *day.Options) { o.L2 = 410 << 20 })},
+		{"a quarter", with(func(o *day.Options) { o.L2 = 205 << 20 })},
+		{"an eighth", with(func(o *day.Options) { o.L2 = 102 << 20 })},
+		{"an eighth, owned blocks evicted last", with(func(o *day.Options) { o.L2, o.KeepOwned = 102<<20, true })},
 		{"each image published daily", with(func(o *day.Options) { o.PublishEvery = 24 * time.Hour })},
-		{"a quarter of the starts", with(func(o *day.Options) { o.Starts = quarter })},
 	}
 }
-
-// quarter is a quarter of the starts of day.Default.
-const quarter = "diurnal:0.0625-0.4375/s@24h"
 
 // document makes the tables of a page anew: each stands between two comments that name
 // its source.

@@ -17,7 +17,7 @@ var recordedStarts []byte
 
 // What the recorded starts are made into.
 const (
-	recordedCount = 1000
+	recordedCount = 500
 	recordedEvery = 2 * time.Second // so that some overlap
 	recordedZipf  = 0.8
 )

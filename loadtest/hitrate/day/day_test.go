@@ -138,7 +138,7 @@ func TestProveDay(t *testing.T) {
 	if !figure.Full() {
 		return
 	}
-	o.L2 /= 2
+	o.L2 = 410 << 20
 	half := run1(t, o).Day
 	figure.Report(t, "hitrate.day.half_l2.origin_share_percent", 100*half.OriginShare(), "%")
 }

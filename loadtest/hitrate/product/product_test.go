@@ -65,7 +65,7 @@ func TestL2BesideTheTier(t *testing.T) {
 	pool := block.NewPool(block.DefaultIdle)
 	names := map[uint64]block.ID{}
 	count, ours, theirs, differ := 0, 0, 0, 0
-	for _, id := range asks(1, 6_000, 2_000) {
+	for _, id := range asks(1, 3_000, 1_200) {
 		name, known := names[id]
 		hit := false
 		if known {
