@@ -86,6 +86,7 @@ func modeGoals(mode, what string, must *demand) []goal {
 			flatness.op, flatness.bound = atMost, must.flat
 		}
 	}
+	carried := goal{name: name + "16 hosts, bytes that the store's link carries, by distinct bytes", figure: figure + "hosts16.link_bytes_per_distinct", op: shown, unit: "x", command: burstModes}
 	busy := goal{name: name + "16 hosts, processor time of daemons, store and programs, by all of the machine's", figure: figure + "hosts16.cpu_share", op: shown, unit: "x", command: burstModes}
-	return append(goals, flatness, bytes, busy)
+	return append(goals, flatness, bytes, carried, busy)
 }

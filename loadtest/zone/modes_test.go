@@ -58,6 +58,7 @@ type outcome struct {
 	seconds      float64 // until the last program had all
 	vsBound      float64
 	bytesPerByte float64 // read of the origin, whatever for, over the distinct bytes
+	carried      float64 // bytes that the store's link has carried, manifests and headers too, over the same
 	mostReads    int     // of one block
 	cpuShare     float64 // of the machine's processors' time until then: daemons, store and programs
 }
@@ -83,10 +84,12 @@ func (s *stage) burst(t *testing.T, c scene) outcome {
 	}
 	mark := s.Store.Mark(t)
 	agents := s.starts(t, c)
+	before := s.Store.Host.Traffic(t)
 	daemonsBefore, storeBefore := s.CPU(t)
 	zone.Go(t, agents)
 	reports := zone.Reports(t, agents)
 	daemons, store := s.CPU(t)
+	sent := s.Store.Host.Traffic(t).Since(before).Sent
 	for i, r := range reports {
 		if r.Failed > 0 || r.Blocks != int64(len(c.ids)) || r.Bytes != c.bytes {
 			t.Errorf("program %d read %d of %d blocks, %d failed, %d wrong: %v", i, r.Blocks, len(c.ids), r.Failed, r.Wrong, r.Errors)
@@ -96,11 +99,12 @@ func (s *stage) burst(t *testing.T, c scene) outcome {
 	reads := s.Store.Reads(t, mark)
 	o.vsBound = o.seconds / bound(c.hosts, c.img(), modest.Rate).Seconds()
 	o.bytesPerByte, o.mostReads = float64(reads.Bytes)/float64(reads.Distinct), reads.Most()
+	o.carried = float64(sent) / float64(reads.Distinct)
 	sum := tally(reports)
 	cpu := (daemons + store - daemonsBefore - storeBefore).Seconds() + sum.CPU
 	o.cpuShare = cpu / (float64(runtime.NumCPU()) * o.seconds)
-	t.Logf("%s, %d hosts: %.2f s, %.3f of the bound, %.4f of %d distinct bytes from the origin, a block at most %d times; %d bytes in %d blocks were wanted; %d other reads, CPU %.2f, served %v",
-		c, c.hosts, o.seconds, o.vsBound, o.bytesPerByte, reads.Distinct, o.mostReads, c.bytes, len(c.ids), reads.Others, o.cpuShare, sum.From)
+	t.Logf("%s, %d hosts: %.2f s, %.3f of the bound, %.4f of %d distinct bytes from the origin, a block at most %d times; %d bytes in %d blocks were wanted; %d other reads, the link carried %.3f; CPU %.2f, served %v",
+		c, c.hosts, o.seconds, o.vsBound, o.bytesPerByte, reads.Distinct, o.mostReads, c.bytes, len(c.ids), reads.Others, o.carried, o.cpuShare, sum.From)
 	if text := zone.Complaints(s.Nodes[:c.daemonsOn()]); text != "" {
 		t.Logf("complaints: %s", text)
 	}
@@ -150,6 +154,7 @@ func (o outcome) say(t *testing.T, name string) {
 	figure.Report(t, name+".s", o.seconds, "s")
 	figure.Report(t, name+".vs_bound", o.vsBound, "x")
 	figure.Report(t, name+".origin_bytes_per_distinct", o.bytesPerByte, "x")
+	figure.Report(t, name+".link_bytes_per_distinct", o.carried, "x")
 	figure.Report(t, name+".cpu_share", o.cpuShare, "x")
 }
 
