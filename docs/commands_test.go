@@ -161,6 +161,7 @@ func built(t *testing.T) string {
 func TestEveryPageIsTried(t *testing.T) {
 	tried := map[string]string{
 		"docs/bench.md":              "its runs take minutes: TestScripts/bench in cmd/cached runs such commands, for shorter",
+		"docs/bursts.md":             "it measures for half an hour: the tests of loadtest/zone do the same, smaller",
 		"docs/peers.md":              "it measures for minutes: the tests of loadtest/peers do the same, smaller",
 		"docs/hitrate.md":            "the tests of loadtest/hitrate make such calls; its day takes minutes",
 		"CONTRIBUTING.md":            "its commands are what continuous integration, or a developer, runs",
