@@ -130,7 +130,7 @@ prove-operate: build tools ## check what who runs hosts relies on: table, result
 	go run ./loadtest/prove operate
 
 .PHONY: prove-loadtest
-prove-loadtest: build tools ## simulate bursts of up to 10,000 hosts, compare with real daemons (root; half an hour): table, results/loadtest.json, status 1 on a miss
+prove-loadtest: build tools ## simulate bursts of up to 10,000 hosts, compare with real daemons, let those start a real image (root; more than an hour): table, results/loadtest.json, status 1 on a miss
 	go run ./loadtest/prove loadtest
 
 ##@ generate

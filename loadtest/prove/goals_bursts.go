@@ -9,6 +9,7 @@ import (
 // image where it is not there yet.
 const (
 	burstModes    = simTest + "'TestProveZoneModes$' ./loadtest/zone"
+	burstSim      = simTest + "TestProveZoneModesSimulated ./loadtest/zone"
 	burstWhole    = simTest + "TestProveZoneModesWhole ./loadtest/zone"
 	burstBusy     = simTest + "TestProveZoneModesBusy ./loadtest/zone"
 	burstMost     = simTest + "TestProveZoneModesMost ./loadtest/zone"
@@ -24,11 +25,14 @@ func realBurstGoals() []goal {
 		modeGoals("node_cache_prefetch", "a cache on each host, read ahead", nil),
 		modeGoals("ring", "owners serve all, nobody is sent on", &once),
 		modeGoals("ring_prefetch", "owners serve all, read ahead", &once),
-		modeGoals("redirect", "as it is, without reading ahead", &flat),
+		modeGoals("redirect", "as it is, without reading ahead", &once),
 		modeGoals("redirect_prefetch", "as it is", &flat),
 		modeGoals("tree", "Function Tree", &once),
 		modeGoals("tree_prefetch", "Function Tree, read ahead", &once),
 		[]goal{
+			{name: "simulated: as many bytes as a start of flask reads, no processor: 16 hosts by one", figure: "sim.modes.start.flat_x", op: shown, unit: "x", command: burstSim},
+			{name: "simulated: all of flask, no processor: 16 hosts by one", figure: "sim.modes.whole.flat_x", op: shown, unit: "x", command: burstSim},
+
 			{name: "flask, all of it, 16 hosts by one", figure: "zone.modes.whole.flat_x", op: atMost, bound: 1.1, unit: "x", command: burstWhole},
 			{name: "flask, all of it, 16 hosts: until the last program has it, by (1 + floor(log2 N)/M) S/B", figure: "zone.modes.whole.many.vs_bound", op: shown, unit: "x", command: burstWhole},
 			{name: "flask, all of it, 16 hosts: origin bytes by distinct bytes", figure: "zone.modes.whole.many.origin_bytes_per_distinct", op: exactly, bound: 1, unit: "x", command: burstWhole},
@@ -84,6 +88,7 @@ func modeGoals(mode, what string, must *demand) []goal {
 		bytes.op, bytes.bound = exactly, must.once
 		if must.flat > 0 {
 			flatness.op, flatness.bound = atMost, must.flat
+			flatness.note = "4 hosts take 1.4 with processors busy to 0.28, so these are not the reason; queues of 1 MiB at 25 Mbit/s let asks wait behind blocks, for a second at worst; the protocol alone, simulated, takes 1.12 (docs/bursts.md)"
 		}
 	}
 	carried := goal{name: name + "16 hosts, bytes that the store's link carries, by distinct bytes", figure: figure + "hosts16.link_bytes_per_distinct", op: shown, unit: "x", command: burstModes}
