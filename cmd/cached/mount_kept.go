@@ -25,7 +25,7 @@ const (
 	// et al., "Serverless in the Wild" (USENIX ATC 2020), section 2.
 	defaultKeep = 5 * time.Minute
 	// maxKept is how many images the processes of one state directory keep. Each takes
-	// a process of some 20 MiB; the pages are the kernel's to reclaim.
+	// a process with some 10 MiB of its own; the pages are the kernel's to reclaim.
 	maxKept = 8
 	// trimAfter is when a process gives its free memory back: not while the next mount
 	// may be about to come.
