@@ -29,11 +29,8 @@ func variants(o day.Options) []struct {
 		options day.Options
 	}{
 		{theZone, o},
-		{"half the L2", with(func(o *day.Options) { o.L2 = 410 << 20 })},
-		{"a quarter", with(func(o *day.Options) { o.L2 = 205 << 20 })},
-		{"an eighth", with(func(o *day.Options) { o.L2 = 102 << 20 })},
-		{"an eighth, owned blocks evicted last", with(func(o *day.Options) { o.L2, o.KeepOwned = 102<<20, true })},
-		{"each image published daily", with(func(o *day.Options) { o.PublishEvery = 24 * time.Hour })},
+		{"a quarter of the L2", with(func(o *day.Options) { o.L2 = 205 << 20 })},
+		{"an eighth of the L2", with(func(o *day.Options) { o.L2 = 102 << 20 })},
 	}
 }
 

@@ -17,6 +17,7 @@ var hitrateGoals = []goal{
 	{name: "the same: reads served by the host itself", figure: "hitrate.day.local_share_percent", op: shown, unit: "%", command: hitrateDay},
 	{name: "the same: what all disks hold by what is read in the day", figure: "hitrate.day.zone_l2_by_read", op: shown, unit: "x", command: hitrateDay},
 	{name: "the same with half the L2: share of reads at the origin", figure: "hitrate.day.half_l2.origin_share_percent", op: shown, unit: "%", command: hitrateDay},
+	{name: "the same with an eighth of the L2, which is 2.6 times what is read in the day", figure: "hitrate.day.eighth_l2.origin_share_percent", op: shown, unit: "%", command: hitrateDay},
 	{name: "L1, the tier itself, on recorded starts at half of their bytes: hit rate", figure: "hitrate.recorded.l1.50", op: shown, unit: "", command: hitrateRecorded},
 	{name: "the same by LRU", figure: "hitrate.recorded.lru.50", op: shown, unit: "", command: hitrateRecorded},
 	{name: "the same by S3-FIFO", figure: "hitrate.recorded.s3-fifo.50", op: shown, unit: "", command: hitrateRecorded},

@@ -147,7 +147,8 @@ func TestProveDay(t *testing.T) {
 	if !figure.Full() {
 		return
 	}
-	o.L2 = 410 << 20
-	half := run1(t, o).Day
-	figure.Report(t, "hitrate.day.half_l2.origin_share_percent", 100*half.OriginShare(), "%")
+	for name, l2 := range map[string]int64{"half": 410 << 20, "eighth": 102 << 20} {
+		o.L2 = l2
+		figure.Report(t, "hitrate.day."+name+"_l2.origin_share_percent", 100*run1(t, o).Day.OriginShare(), "%")
+	}
 }
