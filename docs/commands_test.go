@@ -54,6 +54,7 @@ var manuals = []manual{
 		env: []string{"CACHED_ORIGIN=file:///srv/origin"},
 	},
 	{file: "docs/packages.md", given: func(t *testing.T) { givenPackage(t); givenMemory(t) }, first: "cached serve &\n", dir: "/srv/work"},
+	{file: "docs/simulator.md", tools: []string{"jq"}},
 	{file: "docs/security.md", tools: []string{"jq"}, given: givenApp, dir: "/srv/work"},
 	{
 		file: "docs/microvm.md", tools: []string{"busybox"}, given: givenMemory, dir: "/srv/work", first: "cached serve &\n",
