@@ -59,7 +59,7 @@ func TestTheSimulatorBesideTheCode(t *testing.T) {
 	}
 }
 
-// What docs/adr/0023-simulator.md has of the places on the wire.
+// What docs/adr/0025-simulator.md has of the places on the wire.
 func TestSweepPlaces(t *testing.T) {
 	if !figure.Full() {
 		t.Skip("sweeps run under " + figure.FullEnv + "=1")

@@ -85,7 +85,7 @@ func simulation(test, scenario string) string {
 
 // notes say why a scenario misses what it should take.
 var notes = map[string]string{
-	"start-10g": "an origin of four links has all 256 blocks under way for 13 ms, each at a 64th of a host's rate, and a host waits for 16: with an origin of 16 links p50 is 1.05 (docs/adr/0023-simulator.md)",
+	"start-10g": "an origin of four links has all 256 blocks under way for 13 ms, each at a 64th of a host's rate, and a host waits for 16: with an origin of 16 links p50 is 1.05 (docs/adr/0025-simulator.md)",
 }
 
 // readsOf is how often a block may be read: what a dead owner was reading is read

@@ -6,7 +6,7 @@
 // carries one chunk at a time, in turn from the few sends that have bytes to
 // send; a reader's downlink takes chunks in the order they come; a send is a
 // window of chunks ahead of its reader at most. That is what fair queues and TCP
-// come to on links that are not oversubscribed (docs/adr/0023-simulator.md).
+// come to on links that are not oversubscribed (docs/adr/0025-simulator.md).
 //
 // [Cached] drives the very code of the product: [placement.Ring] for the owners,
 // a [placement.Desk] and two [placement.Order] for each host, [placement.Tree] for
