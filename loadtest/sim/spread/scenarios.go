@@ -40,7 +40,7 @@ func with(z Zone, changes ...func(*Zone)) Zone {
 }
 
 // coarse has chunks four times as large: a quarter of the work, and times that are
-// longer by a hundredth (TestCoarseChunksChangeLittle).
+// longer by a few hundredths at most (TestCoarseChunksChangeLittle).
 func coarse(z *Zone) { z.Chunk = 64 << 10 }
 
 // dying has 5 % of the hosts die while the image spreads.
