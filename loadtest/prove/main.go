@@ -4,6 +4,7 @@
 //
 //	go run ./loadtest/prove main            # all of it
 //	go run ./loadtest/prove main -only disk # the commands that mention "disk", again
+//	go run ./loadtest/prove readme          # the table of README.md, from the results
 //
 // A measurement is any command that prints lines "figure NAME VALUE UNIT"; tests
 // and benchmarks do so through internal/figure. Commands run one after another,
@@ -29,8 +30,11 @@ func main() {
 func run(args []string) error {
 	fs := flag.NewFlagSet("prove", flag.ContinueOnError)
 	only := fs.String("only", "", "run the commands that contain `TEXT` only; their figures replace those in results/<set>.json")
+	if len(args) == 1 && args[0] == "readme" {
+		return writeReadme("README.md", "results")
+	}
 	if len(args) == 0 || sets[args[0]] == nil {
-		return fmt.Errorf("usage: prove main|zone|host|prefetch|operate|loadtest [-only TEXT]")
+		return fmt.Errorf("usage: prove main|zone|host|prefetch|operate|loadtest [-only TEXT], or prove readme")
 	}
 	set := args[0]
 	if err := fs.Parse(args[1:]); err != nil {

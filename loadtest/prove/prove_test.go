@@ -115,3 +115,18 @@ func TestMeasuringSomeAgainKeepsTheRest(t *testing.T) {
 		t.Fatalf("%+v", again)
 	}
 }
+
+// README.md shows what the committed results say.
+func TestReadmeHasTheFigures(t *testing.T) {
+	table, err := readmeTable("../../results")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(doc), tableBegins+table+tableEnds) {
+		t.Errorf("the table in README.md is not that of results/; go run ./loadtest/prove readme writes\n%s", table)
+	}
+}
