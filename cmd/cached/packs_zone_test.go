@@ -115,8 +115,14 @@ func TestAColdZoneReadsAPackOnce(t *testing.T) {
 	}
 }
 
-// A zone that has the blocks reads nothing of a pack.
+// A zone that has the blocks reads nothing of a pack, however often they were used.
 func TestAWarmZoneReadsNoPack(t *testing.T) {
+	for _, starts := range []int{1, 2} {
+		t.Run(fmt.Sprint(starts), func(t *testing.T) { warmZoneReadsNoPack(t, starts) })
+	}
+}
+
+func warmZoneReadsNoPack(t *testing.T, starts int) {
 	origin := filepath.Join(t.TempDir(), "origin")
 	const size = 40_000_000
 	want := publishFile(t, origin, "app", size)
@@ -128,6 +134,9 @@ func TestAWarmZoneReadsNoPack(t *testing.T) {
 		packs, _ := filepath.Glob(filepath.Join(origin, "packs", "*", "*"))
 		return len(packs) == 1
 	})
+	for range starts - 1 { // with what was learned
+		program.start(t, zone[0], "app", want, atOnce)
+	}
 	before := readTogether(t, zone)
 	args, _ = joiner(t, "1", origin, "--weight", "0", "--seed", seed)
 	zone = append(zone, startTestDaemon(t, args...))

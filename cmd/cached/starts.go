@@ -45,6 +45,7 @@ type starts struct {
 	packer    *packer
 	packs     *prefetch.Packs
 	residents *residents
+	held      func(block.ID) bool
 	log       *slog.Logger
 
 	busy sync.WaitGroup // starts that begin, or look for their profile
@@ -88,7 +89,7 @@ func newStarts(n *node, log *slog.Logger) *starts {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, residents: n.residents, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
+	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, residents: n.residents, held: n.holds, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
 }
 
 // Began implements [api.Starts].
@@ -162,7 +163,7 @@ func (s *starts) prefetch(ctx context.Context, session string, st *start, call b
 	looking, done := context.WithTimeout(ctx, findPack)
 	pack, id, err := s.packer.find(looking, st.workload, len(st.image.Blocks))
 	done()
-	if err == nil && !s.residents.unpacks(st.workload, id) {
+	if err == nil && (s.mostlyHere(st, order) || !s.residents.unpacks(st.workload, id)) {
 		pack = nil
 	}
 	if pack != nil {
@@ -173,6 +174,24 @@ func (s *starts) prefetch(ctx context.Context, session string, st *start, call b
 	}
 	s.log.Debug("reading ahead of a start", "image", st.name, "workload", st.workload.Name, "blocks", len(order), "starts", profile.Starts, "carried_over", !profile.From.IsZero(), "packed", pack != nil)
 	s.run(session, st, s.ahead.StartLearned(ctx, st.image, order, call))
+}
+
+// mostlyHere reports whether this host has half of what a start needs. It then reads
+// the rest by blocks, and must not tell the zone that it reads the pack: others would
+// have the origin read for parts of what the zone has in blocks.
+func (s *starts) mostlyHere(st *start, order []uint32) bool {
+	var here, all int
+	for _, i := range order {
+		if int(i) >= len(st.image.Blocks) {
+			continue // no block of this image: nobody reads it
+		}
+		b := st.image.Blocks[i]
+		all += b.Length
+		if s.held(b.ID) {
+			here += b.Length
+		}
+	}
+	return here > all/2
 }
 
 // unpack has what is read ahead of a start come from its pack.
