@@ -20,6 +20,7 @@ for n in 2 7; do
   cached umount /srv/start
 done
 until cached trace ls flask:v1 | grep -q serve; do sleep 0.1; done
+until cached images where flask:v1 --workload serve | grep -q '^h2 .*100'; do sleep 0.1; done
 `
 
 const (
