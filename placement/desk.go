@@ -41,7 +41,7 @@ type Limits struct {
 
 // DefaultLimits are the ones the simulator found best (docs/adr/0007-burst.md).
 func DefaultLimits() Limits {
-	return Limits{PerBlock: 2, Total: 8, Active: 8, Given: 8, Blocks: 16384, Idle: 10 * time.Second}
+	return Limits{PerBlock: 2, Total: 8, Active: 4, Given: 8, Blocks: 16384, Idle: 10 * time.Second}
 }
 
 func (l Limits) withDefaults() Limits {

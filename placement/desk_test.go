@@ -133,7 +133,7 @@ func TestDeskRemembersTheLastGiven(t *testing.T) {
 }
 
 func TestDeskTotal(t *testing.T) {
-	d := placement.NewDesk(placement.Limits{Active: 4})
+	d := placement.NewDesk(placement.Limits{})
 	serve := func(id block.ID, reader string) placement.Decision {
 		return d.Decide(placement.Request{Ask: placement.Ask{Reader: reader}, Block: id, Holding: placement.Whole}, start)
 	}

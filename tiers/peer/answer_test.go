@@ -88,13 +88,13 @@ func TestAnOwnerThatCannotReadTheOriginIsNotDead(t *testing.T) {
 	}
 }
 
-// Beyond eight sends at a time askers wait in line and are told so.
+// Beyond four sends at a time askers wait in line and are told so.
 func TestPlacesOnTheWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone(t, "a", "b")
 		n := z.nodes["b"]
 		var busy []Answer
-		for i := range n.tier.opts.Limits.Active {
+		for i := range 4 {
 			busy = append(busy, answer(t, n, z.block(uint64(1+100_000*i), 10_000, "b"), placement.Ask{Reader: "a"}))
 		}
 		next := z.block(900_000, 10_000, "b")
