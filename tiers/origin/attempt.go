@@ -15,12 +15,25 @@ var (
 // An attempt is one request to a store. It is given up when nothing moves for
 // the stall time-out: connecting, waiting for the answer, or within its body.
 type attempt struct {
-	stall time.Duration
-	timer *time.Timer
+	bucket *bucket
+	timer  *time.Timer
 }
 
+// began is what times are counted from, on a clock that does not jump.
+var began = time.Now()
+
 // moved notes progress.
-func (a *attempt) moved() { a.timer.Reset(a.stall) }
+func (a *attempt) moved() {
+	a.timer.Reset(a.bucket.timeouts.Stall)
+	a.bucket.lastMoved.Store(int64(time.Since(began)))
+}
+
+// lives reports whether another attempt made progress while one stood still: its
+// stream is starved on a full link then, and the store is well.
+func (b *bucket) lives() bool {
+	last := time.Duration(b.lastMoved.Load())
+	return last > 0 && time.Since(began)-last < b.timeouts.Stall/2
+}
 
 // do runs op until it succeeds, fails for good, or has used up the attempts its
 // kind of failure is worth. The error it returns has a kind of package block,
@@ -50,8 +63,8 @@ func (b *bucket) do(ctx context.Context, op func(ctx context.Context, a *attempt
 func (b *bucket) attempt(ctx context.Context, op func(ctx context.Context, a *attempt) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a := &attempt{stall: b.timeouts.Stall}
-	a.timer = time.AfterFunc(a.stall, func() { cancel(errStalled) })
+	a := &attempt{bucket: b}
+	a.timer = time.AfterFunc(b.timeouts.Stall, func() { cancel(errStalled) })
 	defer a.timer.Stop()
 	err := op(ctx, a)
 	if err != nil && ctx.Err() != nil {

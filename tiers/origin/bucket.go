@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/minio/minio-go/v7"
 
@@ -29,6 +30,7 @@ type bucket struct {
 	name      string
 	prefix    string
 	timeouts  Timeouts
+	lastMoved atomic.Int64 // nanoseconds after began at which an attempt made progress
 }
 
 var _ medium = (*bucket)(nil)

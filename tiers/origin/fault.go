@@ -48,6 +48,9 @@ func (b *bucket) explain(err error) fault {
 	if errors.Is(err, errChanged) {
 		return unavailable(twice, "%v", err)
 	}
+	if errors.Is(err, errStalled) && b.lives() {
+		return unavailable(often, "nothing moved for %v, while others moved", b.timeouts.Stall)
+	}
 	if errors.Is(err, errStalled) {
 		return unavailable(twice, "nothing moved for %v", b.timeouts.Stall)
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -208,6 +210,38 @@ func TestStalledConnection(t *testing.T) {
 			t.Errorf("error %v, want context.Canceled alone", err)
 		}
 	})
+}
+
+// Where other reads go on the store lives, and a read that stands still on a full link
+// is worth more attempts than one of a store that is dead.
+func TestAStalledReadOfAStoreThatLives(t *testing.T) {
+	b, other := blocktest.Block(1, 300_000), blocktest.Block(2, 50_000)
+	defer b.Release()
+	defer other.Release()
+	o, store := flakyOrigin(t, Options{Timeouts: Timeouts{Stall: 300 * time.Millisecond}}, b)
+	mustPut(t, o, other)
+	var asked atomic.Int32
+	store.script = func(_ int, r *http.Request) injected {
+		if strings.Contains(r.URL.Path, other.ID().Hex()) || asked.Add(1) == often {
+			return injected{}
+		}
+		return injected{then: stall}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	others.Go(func() {
+		for ctx.Err() == nil {
+			if got, err := o.ReadBlock(ctx, other.ID()); err == nil {
+				got.Release()
+			}
+		}
+	})
+	blocktest.CheckRead(t, o, b, block.Origin)
+	cancel()
+	others.Wait()
+	if n := asked.Load(); n != often {
+		t.Errorf("asked %d times, want %d", n, often)
+	}
 }
 
 func TestTotalTimeout(t *testing.T) {
