@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -80,13 +81,22 @@ func readmeTable(dir string) (string, error) {
 			goal += ", missed"
 		}
 		fmt.Fprintf(&text, "| %s | %s | %s | [%s](results/%s.json) %s |\n",
-			r.what, strings.TrimSpace(number(*f.Figure)+" "+f.Unit), goal, r.set, r.set, strings.Repeat("*", n+1))
+			r.what, strings.TrimSpace(shownNumber(f)+" "+f.Unit), goal, r.set, r.set, strings.Repeat("*", n+1))
 	}
 	for i, m := range machines {
 		fmt.Fprintf(&text, "\n%s %s", strings.Repeat(`\*`, i+1), m)
 	}
 	text.WriteString("\n")
 	return text.String(), nil
+}
+
+// shownNumber is short, and no shorter than shows why a goal is missed.
+func shownNumber(f reportFigure) string {
+	text := number(*f.Figure)
+	if !f.Met && strings.HasPrefix(f.Goal, "= "+text+" ") {
+		return strconv.FormatFloat(*f.Figure, 'f', 4, 64)
+	}
+	return text
 }
 
 // writeReadme puts the table into README.md.
