@@ -3,6 +3,7 @@ package docs_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -56,7 +57,9 @@ func (s *site) fickle(image string) (stop func()) {
 			offset := int64(n%24) * 2 * part
 			err := s.launch(ctx, "h2", image, workload, offset, part)
 			s.poll("what "+workload+" reads is learned", func() (bool, any) {
-				shown, err := exec.Command("cached", "trace", "ls", image, "--origin", s.store.url).CombinedOutput()
+				ls := exec.Command("cached", "trace", "ls", image, "--origin", s.store.url)
+				ls.Env = append(os.Environ(), storeKeys...)
+				shown, err := ls.CombinedOutput()
 				return ctx.Err() != nil || err == nil && strings.Contains(string(shown), workload), string(shown)
 			})
 			for range 2 {
