@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/zonecache/cached/internal/figure"
+	"github.com/zonecache/cached/loadtest/images"
 )
 
 // TestProveHostDedup measures what a second version brings to an origin that holds
@@ -22,7 +23,7 @@ func TestProveHostDedup(t *testing.T) {
 func measureDedup(t *testing.T, l *lab) {
 	list := map[string]blockList{}
 	for _, img := range l.images {
-		second := image(t, img.Name+":v2")
+		second := images.Need(t, img.Name+":v2")
 		l.publish(t, second)
 		list[img.Name] = l.blocksOf(t, img.Ref())
 		v2 := l.blocksOf(t, second.Ref())

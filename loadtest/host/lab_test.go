@@ -1,7 +1,6 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -54,7 +53,7 @@ func newLab(t *testing.T, m memory, names ...string) *lab {
 	needHost(t)
 	l := &lab{tools: findTools(t), dir: t.TempDir(), mounts: map[string]mounted{}}
 	for _, name := range names {
-		l.images = append(l.images, image(t, name))
+		l.images = append(l.images, images.Need(t, name))
 	}
 	l.zone = zone.Start(t, zone.Options{
 		Programs: l.programs, Nodes: 2, Link: netlab.Link{Rate: netlab.Gbit}, OriginLink: netlab.Link{Rate: 200 * netlab.Mbit},
@@ -82,23 +81,6 @@ func newLab(t *testing.T, m memory, names ...string) *lab {
 func (l *lab) publish(t *testing.T, img images.Built) {
 	t.Helper()
 	l.zone.Store.PublishSource(t, l.programs, img.Source(), img.Ref())
-}
-
-// image returns a built image, v1 without a tag.
-func image(t *testing.T, name string) images.Built {
-	t.Helper()
-	dir, err := images.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := images.Build(t.Context(), dir, name, nil)
-	if errors.Is(err, images.ErrUnable) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // imageNames are the images of a measurement, the field's or tiny.

@@ -144,7 +144,7 @@ func (l *lab) coldStart(t *testing.T, w ways, how string, img images.Built, work
 // an image of which no start was recorded.
 func (l *lab) nextVersion(t *testing.T, w ways, img images.Built) outcome {
 	t.Helper()
-	l.zone.Store.PublishSource(t, l.programs, image(t, img.Name+":v2").Source(), img.Ref())
+	l.zone.Store.PublishSource(t, l.programs, images.Need(t, img.Name+":v2").Source(), img.Ref())
 	return l.coldStart(t, w, "v2", img, "serve")
 }
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -40,7 +39,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	built.dir = dir
+	built.Dir = dir
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(dir)
 		os.Exit(code)
@@ -72,22 +71,7 @@ func inside() (int, error) {
 	return cmd.ProcessState.ExitCode(), nil
 }
 
-// built is where the programs are built when the first test needs them.
-var built struct {
-	dir  string
-	once sync.Once
-	zone.Programs
-	err error
-}
-
-func programs(t *testing.T) zone.Programs {
-	t.Helper()
-	built.once.Do(func() { built.Programs, built.err = zone.Build(built.dir) })
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return built.Programs
-}
+var built zone.Builder
 
 // needHost skips a test where no container can be started from a mounted image.
 func needHost(t *testing.T) {

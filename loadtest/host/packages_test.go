@@ -276,7 +276,7 @@ func (p *packer) add(tree, name string) error {
 func newArtefactLab(t *testing.T, nodes int) *lab {
 	t.Helper()
 	needHost(t)
-	l := &lab{tools: tools{programs: programs(t)}, dir: t.TempDir(), mounts: map[string]mounted{}}
+	l := &lab{tools: tools{programs: built.Programs(t)}, dir: t.TempDir(), mounts: map[string]mounted{}}
 	l.zone = zone.Start(t, zone.Options{Programs: l.programs, Nodes: nodes, Spread: zone.Redirect, L1: "1GiB", L2: "2GiB"})
 	l.first = l.zone.Nodes[0]
 	t.Cleanup(func() {

@@ -31,7 +31,7 @@ func TestRecordStarts(t *testing.T) {
 	l := newLab(t, learning, names...)
 	r := recording{index: map[string]int{}}
 	for _, img := range l.images {
-		second := image(t, img.Name+":v2")
+		second := images.Need(t, img.Name+":v2")
 		l.publish(t, second)
 		for i, version := range []images.Built{img, img, second} {
 			// Each is the first start of its workload: nothing is read ahead of it.

@@ -25,7 +25,7 @@ type tools struct {
 func findTools(t *testing.T) tools {
 	t.Helper()
 	return tools{
-		programs: programs(t), runc: testtool.Debian(t, "runc"), umoci: testtool.Debian(t, "umoci"),
+		programs: built.Programs(t), runc: testtool.Debian(t, "runc"), umoci: testtool.Debian(t, "umoci"),
 		skopeo: testtool.Debian(t, "skopeo"), registry: testtool.Debian(t, "docker-registry"),
 	}
 }

@@ -50,7 +50,7 @@ func startCached(t *testing.T, _ string, d *door) peer {
 func startDaemon(t *testing.T, d *door) (p peer, admin string) {
 	t.Helper()
 	address, admin := loopback(t), loopback(t)
-	cmd := programs(t).Command("serve", "--listen", address, "--admin", admin, "--data-dir", t.TempDir(),
+	cmd := built.Programs(t).Command("serve", "--listen", address, "--admin", admin, "--data-dir", t.TempDir(),
 		"--origin", "s3://peers?endpoint="+d.url()+"&region=us-east-1",
 		"--l1-size", fmt.Sprint(memory), "--l2-size", "4GiB", "--l2-min-free", "0")
 	p = peer{

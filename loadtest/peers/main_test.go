@@ -2,7 +2,6 @@ package peers
 
 import (
 	"os"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -23,29 +22,14 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	built.dir = dir
+	built.Dir = dir
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(dir)
 		os.Exit(code)
 	}))
 }
 
-// built is where the programs are built when the first test needs them.
-var built struct {
-	dir  string
-	once sync.Once
-	zone.Programs
-	err error
-}
-
-func programs(t *testing.T) zone.Programs {
-	t.Helper()
-	built.once.Do(func() { built.Programs, built.err = zone.Build(built.dir) })
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return built.Programs
-}
+var built zone.Builder
 
 // pick returns the first of two sizes for `make prove-loadtest`, the second for `go test`.
 func pick[T any](whole, quick T) T {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"sync"
+	"testing"
 
 	"github.com/zonecache/cached/internal/testtool/pin"
 )
@@ -23,6 +25,25 @@ func Build(dir string) (Programs, error) {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return Programs(dir), nil
+}
+
+// A Builder builds the programs when the first test needs them.
+type Builder struct {
+	Dir string // where; the caller's to remove
+
+	once     sync.Once
+	programs Programs
+	err      error
+}
+
+// Programs returns them, or ends the test.
+func (b *Builder) Programs(t testing.TB) Programs {
+	t.Helper()
+	b.once.Do(func() { b.programs, b.err = Build(b.Dir) })
+	if b.err != nil {
+		t.Fatal(b.err)
+	}
+	return b.programs
 }
 
 // Command returns `cached` with arguments, as the zone's programs are started.

@@ -2,7 +2,6 @@ package zone_test
 
 import (
 	"os"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -16,26 +15,11 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	built.dir = dir
+	built.Dir = dir
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(dir)
 		os.Exit(code)
 	}))
 }
 
-// built is where the programs are built when the first test needs them.
-var built struct {
-	dir  string
-	once sync.Once
-	zone.Programs
-	err error
-}
-
-func programs(t *testing.T) zone.Programs {
-	t.Helper()
-	built.once.Do(func() { built.Programs, built.err = zone.Build(built.dir) })
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return built.Programs
-}
+var built zone.Builder

@@ -30,7 +30,7 @@ func options(t *testing.T, spread zone.Spread) zone.Options {
 	if figure.Instrumented {
 		t.Skip("runs other processes, which are not instrumented: nothing is found here that a plain build does not find")
 	}
-	o := zone.Options{Programs: programs(t), Nodes: 3, Link: fast, OriginLink: fast, Image: 2 << 20, Spread: spread}
+	o := zone.Options{Programs: built.Programs(t), Nodes: 3, Link: fast, OriginLink: fast, Image: 2 << 20, Spread: spread}
 	if figure.Full() {
 		o.Nodes, o.Image = 16, 256<<20
 	}

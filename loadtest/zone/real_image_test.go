@@ -3,7 +3,6 @@ package zone_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -45,7 +44,7 @@ func newStage(t *testing.T, n int) *stage {
 		return madeUp(t, z, o)
 	}
 	o.Image = 0
-	img := builtImage(t, realImage)
+	img := images.Need(t, realImage)
 	z := zone.Start(t, o)
 	z.Store.PublishSource(t, o.Programs, img.Source(), img.Ref())
 	s := &stage{Zone: z, options: o}
@@ -90,22 +89,6 @@ func all(s shown) []uint32 {
 		indexes[i] = uint32(i)
 	}
 	return indexes
-}
-
-func builtImage(t *testing.T, name string) images.Built {
-	t.Helper()
-	dir, err := images.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := images.Build(t.Context(), dir, name, nil)
-	if errors.Is(err, images.ErrUnable) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // record starts a container of the image from a mount on the first host, and returns
