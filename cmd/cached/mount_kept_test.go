@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,113 +15,29 @@ import (
 	"github.com/zonecache/cached/mount"
 )
 
-// keeping mounts the tree for a minute longer than it is mounted, on a new directory.
-func (m *mountTest) keeping(flags ...string) mounted {
-	m.t.Helper()
-	return m.mountOf("tree", append([]string{"--keep", "1m"}, flags...)...)
-}
-
-func (m *mountTest) mountOf(image string, flags ...string) (said mounted) {
-	m.t.Helper()
-	m.t.Cleanup(func() {
-		if out, err := m.cached("umount", "--all"); err != nil {
-			m.t.Errorf("umount --all: %v\n%s", err, out)
-		}
-	})
-	out, err := m.cached(append([]string{"mount", image, m.t.TempDir(), "--json"}, flags...)...)
-	if err != nil || json.Unmarshal([]byte(out), &said) != nil {
-		m.t.Fatalf("mount: %v\n%s\n%s", err, out, m.log())
-	}
-	if said.Kind != string(mount.EROFS) {
-		m.t.Skipf("this kernel mounts no EROFS from a file: nothing can be kept of %s", said.Kind)
-	}
-	return said
-}
-
-// umount takes a mount down and checks that nobody sees anything of it.
-func (m *mountTest) umount(dir string, flags ...string) {
-	m.t.Helper()
-	if out, err := m.cached(append([]string{"umount", dir}, flags...)...); err != nil {
-		m.t.Fatalf("umount: %v\n%s\n%s", err, out, m.log())
-	}
-	table, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil || strings.Contains(string(table), dir) || strings.Contains(string(table), m.state) {
-		m.t.Errorf("something is mounted: %v\n%s", err, table)
-	}
-	if list, err := mount.List(m.state); err != nil || len(list) > 0 {
-		m.t.Errorf("listed: %v, %v", list, err)
-	}
-}
-
-// kept returns the processes that keep an image, once there are as many.
-func (m *mountTest) kept(want int) (pids []int) {
-	m.t.Helper()
-	eventually(m.t, fmt.Sprintf("%d processes keep an image", want), func() bool {
-		out, err := m.cached("mount", "--kept", "--json")
-		var list []mount.KeptRecord
-		if err != nil || json.Unmarshal([]byte(out), &list) != nil {
-			m.t.Fatalf("mount --kept: %v\n%s", err, out)
-		}
-		pids = nil
-		for _, r := range list {
-			pids = append(pids, r.PID)
-		}
-		return len(pids) == want
-	})
-	return pids
-}
-
-// nothing checks that the state directory is empty.
-func (m *mountTest) nothing() {
-	m.t.Helper()
-	if left, err := os.ReadDir(m.state); err != nil || len(left) > 0 {
-		m.t.Errorf("left: %v, %v", left, err)
-	}
-}
-
-func (m *mountTest) asked() uint64 {
-	m.t.Helper()
-	l, err := m.daemon.client.Ledger(m.t.Context())
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return l.GetRequests().GetBlocks()
-}
-
-// The kernel may take pages back at any time, and does under kdamond: next to nothing
-// is what a mount of a kept image reads.
-func TestMountOfAKeptImageReadsNextToNothing(t *testing.T) {
+// A mount of a kept image asks the daemon for nothing. The kernel may take pages back
+// meanwhile, and does where DAMON pages out what it takes for idle, with all memory
+// free: such a mount is made again.
+func TestMountOfAKeptImageReadsNothing(t *testing.T) {
 	m := startMountTest(t)
 	first := m.keeping()
 	m.check(first.Dir)
-	whole := m.asked()
-	if first.Kept || whole == 0 {
-		t.Errorf("the first mount: %+v, %d blocks", first, whole)
+	if asked := m.asked(); first.Kept || asked == 0 {
+		t.Errorf("the first mount: %+v, %d blocks", first, asked)
 	}
 	m.umount(first.Dir)
-	before := whole
 	for _, flags := range [][]string{nil, {"--overlay", filepath.Join(t.TempDir(), "upper")}, {"--as", "erofs"}} {
-		m.kept(1)
-		next := m.keeping(flags...)
-		if !next.Kept || next.PID != first.PID || next.Manifest != first.Manifest || next.Bytes != first.Bytes {
-			t.Errorf("%q: %+v after %+v", flags, next, first)
-		}
-		m.check(next.Dir)
-		got := m.asked()
-		if got-before > whole/3 {
-			t.Errorf("%q: the daemon was asked for %d blocks, by the first mount for %d", flags, got-before, whole)
-		}
-		before = got
-		if len(flags) == 2 && flags[0] == "--overlay" {
-			if err := os.WriteFile(filepath.Join(next.Dir, "new"), []byte("x"), 0o600); err != nil {
-				t.Error(err)
+		const attempts = 5
+		for n := 1; ; n++ {
+			asked := m.mountKept(first, flags)
+			if asked == 0 {
+				break
+			}
+			if n == attempts {
+				t.Errorf("%q: the daemon was asked for %d blocks, and for some in each of %d mounts", flags, asked, attempts)
+				break
 			}
 		}
-		m.kept(0)
-		if out, err := m.cached("mount"); err != nil || !strings.Contains(out, next.Dir) {
-			t.Errorf("list: %v\n%s", err, out)
-		}
-		m.umount(next.Dir)
 	}
 	if out, err := m.cached("umount", "--kept"); err != nil {
 		t.Errorf("umount --kept: %v\n%s", err, out)
