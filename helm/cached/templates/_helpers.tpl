@@ -110,6 +110,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if le (int .Values.terminationGracePeriodSeconds) 10 -}}
 {{- $bad = append $bad "terminationGracePeriodSeconds must be more than 10: reads in progress are drained for five seconds less" -}}
 {{- end -}}
+{{- with include "cached.limit" . -}}
+{{- $limit := include "cached.bytes" . -}}
+{{- $l1 := dig "l1" "size" $.Values.l1.size $.Values.config | toString -}}
+{{- $least := addf (divf (mulf (include "cached.bytes" ($l1 | nospace | trimSuffix "B") | float64) 1.25) 1048576) 128 | ceil -}}
+{{- if not $limit -}}
+{{- $bad = append $bad (printf "resources.limits.memory is %q, which is no quantity of Kubernetes: write it as 5376Mi, 5.5Gi or 6G" .) -}}
+{{- else if lt (float64 $limit) (mulf $least 1048576) -}}
+{{- $bad = append $bad (printf "resources.limits.memory is %s, too little for l1.size, %s: a quarter more than that and 128 MiB are %.0fMi. Raise the limit, or lower l1.size" . $l1 $least) -}}
+{{- end -}}
+{{- end -}}
 {{- if $bad -}}
 {{- fail (printf "\n\n%s\n" (join "\n" $bad)) -}}
 {{- end -}}
@@ -162,12 +172,25 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s-peers-%s.%s.svc" (include "cached.fullname" .root) .zone .root.Release.Namespace -}}
 {{- end -}}
 
+{{/* The bytes that a quantity of Kubernetes means, such as 5.5Gi, 6G, 6e9 or 6442450944; empty: it is none. */}}
+{{- define "cached.bytes" -}}
+{{- $text := toString . -}}
+{{- $units := dict "n" 1e-9 "u" 1e-6 "m" 1e-3 "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0
+  "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
+{{- if regexMatch "^[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$" $text -}}
+{{- $number := regexFind "^[+]?[0-9.]+([eE][+-]?[0-9]+)?" $text -}}
+{{- printf "%.0f" (mulf (float64 $number) (get $units (trimPrefix $number $text))) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* GOMEMLIMIT: nine tenths of the memory limit, in MiB. */}}
 {{- define "cached.memoryLimit" -}}
-{{- $limit := toString (dig "limits" "memory" "" (.Values.resources | default dict)) -}}
-{{- if hasSuffix "Gi" $limit -}}
-{{- printf "%dMiB" (div (mul (trimSuffix "Gi" $limit | int64) 1024 9) 10) -}}
-{{- else if hasSuffix "Mi" $limit -}}
-{{- printf "%dMiB" (div (mul (trimSuffix "Mi" $limit | int64) 9) 10) -}}
+{{- with include "cached.bytes" (include "cached.limit" .) -}}
+{{- printf "%.0fMiB" (floor (divf (mulf (float64 .) 0.9) 1048576)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The memory limit as it was given; empty: there is none. */}}
+{{- define "cached.limit" -}}
+{{- dig "limits" "memory" "" (.Values.resources | default dict) -}}
 {{- end -}}
