@@ -52,7 +52,9 @@ func TestWhatIsRendered(t *testing.T) {
 		{of: "csi", name: daemonSet, has: []string{
 			`"driver":"csi.cert-manager.io"`, `"csi.cert-manager.io/issuer-name":"zones"`, `"csi.cert-manager.io/issuer-kind":"Issuer"`,
 			`"csi.cert-manager.io/dns-names":"${POD_NAME}.eu-1a.zone.cached.internal"`, `"--node=$(POD_NAME)"`,
+			`"csi.cert-manager.io/fs-group":"65532"`,
 		}, lacks: []string{"cached-ca-", `"certs"`}},
+		{of: "csi", values: []string{"securityContext.runAsGroup=990"}, name: daemonSet, has: []string{`"csi.cert-manager.io/fs-group":"990"`}},
 		{of: "insecure", name: daemonSet, lacks: []string{"cached-ca-", `"certs"`, "gossip.keys", "zone-tls"}},
 		{of: "insecure", name: configMap, has: []string{"insecure: true"}, lacks: []string{"gossip-keys"}},
 		{of: "least", values: []string{"tls.selfMade.secretPrefix=zone-", "tls.selfMade.valid=24h"}, name: daemonSet, has: []string{`"secretName":"zone-eu-1a"`, `"--valid","24h"`}},
