@@ -88,7 +88,7 @@ func newSeries() series {
 	return series{
 		reads:      desc("block_reads_total", "Reads of this node's users, by the tier that served them (error: none), why, and by which interface they came (node: it reads by itself).", "tier", "cause", "interface"),
 		readBytes:  desc("block_read_bytes_total", "Bytes served to this node's users.", "tier", "cause", "interface"),
-		readTime:   desc("block_read_duration_seconds", "How long reads of this node's users took.", "tier"),
+		readTime:   desc("block_read_duration_seconds", "How long reads of this node's users took, by the tier that served them (error: none), and why they were made.", "tier", "cause"),
 		readErrors: desc("block_read_errors_total", "Failed reads of this node's users, by kind.", "kind"),
 		inFlight:   desc("requests_in_flight", "Reads of this node's users that have not ended."),
 
@@ -177,10 +177,13 @@ func (c *collector) collectRequests(out sink, r Requests) {
 			out.counter(c.readBytes, 0, "error", cause.String(), via.Interface)
 		}
 	}
-	for _, t := range block.Tiers {
-		c.histogram(out, c.readTime, *r.Latency.of(row(t)), &c.ledger.examples.requests[t], t.String())
+	for _, cause := range block.Causes {
+		latency := r.Latency.Of(cause)
+		for _, t := range block.Tiers {
+			c.histogram(out, c.readTime, *latency.of(row(t)), &c.ledger.examples.requests[t][cause], t.String(), cause.String())
+		}
+		c.histogram(out, c.readTime, latency.Error, &c.ledger.examples.requests[rowFailed][cause], "error", cause.String())
 	}
-	c.histogram(out, c.readTime, r.Latency.Error, &c.ledger.examples.requests[rowFailed], "error")
 	for k := range kindCount {
 		out.counter(c.readErrors, *r.Errors.of(k), kindNames[k])
 	}

@@ -11,7 +11,7 @@ import (
 
 // examples are the latest traced reads, so that a histogram leads to traces.
 type examples struct {
-	requests [rowCount]exampleRow
+	requests [rowCount][causeCount]exampleRow
 	media    [len(block.Tiers) + 1]exampleRow
 }
 

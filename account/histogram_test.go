@@ -108,8 +108,8 @@ func TestTracedReadsAreExemplars(t *testing.T) {
 		}
 		text := openMetrics(t, l)
 		for _, want := range []string{
-			`cached_block_read_duration_seconds_bucket{tier="l2",le="0.005"} 2 # {trace_id="4ms-later"} 0.004 `,
-			`cached_block_read_duration_seconds_bucket{tier="l2",le="+Inf"} 3 # {trace_id="20s-long"} 20.0 `,
+			`cached_block_read_duration_seconds_bucket{cause="demand",tier="l2",le="0.005"} 2 # {trace_id="4ms-later"} 0.004 `,
+			`cached_block_read_duration_seconds_bucket{cause="demand",tier="l2",le="+Inf"} 3 # {trace_id="20s-long"} 20.0 `,
 			`cached_tier_read_duration_seconds_bucket{tier="l2",le="0.005"} 2 # {trace_id="4ms-later"} 0.004 `,
 		} {
 			if !strings.Contains(text, want) {

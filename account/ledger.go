@@ -63,7 +63,7 @@ type shard struct {
 	started  [causeCount]atomic.Int64
 	finished atomic.Int64 // added to last, after every other book
 	served   [interfaceCount][rowCount][causeCount]tally
-	took     [rowCount]spread
+	took     [rowCount][causeCount]spread
 	kinds    [kindCount]atomic.Int64
 	media    [len(block.Tiers) + 1]medium
 	_        [64]byte
@@ -82,7 +82,7 @@ type medium struct {
 	offerErrors atomic.Int64
 }
 
-// maxShards bounds the memory of the books, about 30 KiB a shard and 0.3 KiB a
+// maxShards bounds the memory of the books, about 50 KiB a shard and 0.3 KiB a
 // shard and image.
 const maxShards = 16
 

@@ -198,7 +198,7 @@ func TestLatencyIsCountedWhereItBelongs(t *testing.T) {
 				return b.Retain().WithFrom(block.Peer), nil
 			})), b.ID())
 		}
-		got := balance(t, l).Requests.Latency.L3
+		got := balance(t, l).Requests.Latency.Demand.L3
 		want := make([]int64, bucketCount)
 		want[0], want[2], want[7], want[bucketCount-1] = 2, 1, 1, 1
 		if !reflect.DeepEqual(got.Buckets, want) {

@@ -32,10 +32,10 @@ func (r *requests) ReadBlock(ctx context.Context, id block.ID) (b block.Block, e
 			n = b.Len()
 		}
 		s.served[via][to][cause].add(n)
-		s.took[to].add(took)
+		s.took[to][cause].add(took)
 		l.tenants.add(call.Tenant, s.index, to, n)
 		if l.trace != nil {
-			l.examples.requests[to].note(l.trace(ctx), took)
+			l.examples.requests[to][cause].note(l.trace(ctx), took)
 		}
 		l.images.add(call.Image, s.index, entry{to, cause}, n)
 		s.finished.Add(1)

@@ -21,13 +21,13 @@ type Snapshot struct {
 
 // Requests are the reads of the node's users.
 type Requests struct {
-	Started  ByCause[int64]  `json:"started"`
-	Finished int64           `json:"finished"`
-	InFlight int64           `json:"in_flight"` // started and not finished, and those that finished while the snapshot was taken
-	Served   ByCause[Served] `json:"served"`
-	Errors   Errors          `json:"errors"`  // by kind
-	Latency  ByRow[Latency]  `json:"latency"` // of all causes
-	Timed    int64           `json:"timed"`   // reads in Latency
+	Started  ByCause[int64]          `json:"started"`
+	Finished int64                   `json:"finished"`
+	InFlight int64                   `json:"in_flight"` // started and not finished, and those that finished while the snapshot was taken
+	Served   ByCause[Served]         `json:"served"`
+	Errors   Errors                  `json:"errors"` // by kind
+	Latency  ByCause[ByRow[Latency]] `json:"latency"`
+	Timed    int64                   `json:"timed"` // reads in Latency
 
 	Interfaces []InterfaceServed `json:"interfaces"` // one for each of block.Interfaces, in that order
 }

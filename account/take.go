@@ -47,11 +47,13 @@ func (l *Ledger) takeRequests(r *Requests) {
 			*r.Errors.of(k) += s.kinds[k].Load()
 		}
 		for to := range row(rowCount) {
-			latency := r.Latency.of(to)
-			if latency == nil {
-				latency = &unnamed
+			for _, cause := range block.Causes {
+				latency := r.Latency.Of(cause).of(to)
+				if latency == nil {
+					latency = &unnamed
+				}
+				r.Timed += s.took[to][cause].addTo(latency)
 			}
-			r.Timed += s.took[to].addTo(latency)
 			for _, via := range block.Interfaces {
 				for _, cause := range block.Causes {
 					addRow(r.Interfaces[via].Served.Of(cause), to, s.served[via][to][cause].count())
