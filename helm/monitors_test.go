@@ -1,0 +1,56 @@
+package helm_test
+
+import (
+	"fmt"
+	"regexp"
+	"testing"
+)
+
+// monitors are the endpoints of the monitors among all, by the name of their object.
+func monitors(t *testing.T, all []object) map[string]object {
+	t.Helper()
+	found := map[string]object{}
+	for kind, list := range map[string]string{"PodMonitor": "podMetricsEndpoints", "ServiceMonitor": "endpoints"} {
+		for _, o := range all {
+			endpoints, _ := o.at("spec", list).([]any)
+			if o.at("kind") != kind {
+				continue
+			}
+			if len(endpoints) != 1 {
+				t.Fatalf("%s has the endpoints %v", o.name(), endpoints)
+			}
+			found[o.name()] = endpoints[0].(map[string]any) //nolint:forcetypeassert // a panic says enough
+		}
+	}
+	return found
+}
+
+// relabeled are the labels that an endpoint gives whatever it scrapes.
+func relabeled(endpoint object) map[string]string {
+	labels := map[string]string{}
+	list, _ := endpoint.at("relabelings").([]any)
+	for _, r := range list {
+		if r := object(r.(map[string]any)); r.at("sourceLabels") == nil { //nolint:forcetypeassert // a panic says enough
+			labels[fmt.Sprint(r.at("targetLabel"))] = fmt.Sprint(r.at("replacement"))
+		}
+	}
+	return labels
+}
+
+// A node that is down is told of under whatever name the chart is installed: the
+// operator calls a job after the release.
+func TestTheAlertOfADeadNodeAsksForTheJobOfTheMonitors(t *testing.T) {
+	asks := regexp.MustCompile(`\bup\{job=\\"([^"\\]*)\\"\}`)
+	for name, values := range map[string][]string{"rel-cached": nil, "blocks": {"fullnameOverride=blocks"}, "rel-blocks": {"nameOverride=blocks"}} {
+		all := render(t, append(values, cases["monitoring"]...)...)
+		rule := asks.FindStringSubmatch(find(t, all, "PrometheusRule "+name).text(t))
+		if rule == nil {
+			t.Fatalf("%s: no alert asks for a job", name)
+		}
+		for _, kind := range []string{"PodMonitor ", "ServiceMonitor "} {
+			if job := relabeled(monitors(t, all)[kind+name])["job"]; job != rule[1] {
+				t.Errorf("%s%s: the job is %q, the alert asks for %q", kind, name, job, rule[1])
+			}
+		}
+	}
+}
