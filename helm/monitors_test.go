@@ -54,3 +54,15 @@ func TestTheAlertOfADeadNodeAsksForTheJobOfTheMonitors(t *testing.T) {
 		}
 	}
 }
+
+// The dashboards' variable of the cluster has what the monitors say, if they say it.
+func TestTheMonitorsNameTheCluster(t *testing.T) {
+	for _, cluster := range []string{"", "eu-1", "eu 2: a"} {
+		all := render(t, append([]string{"monitoring.cluster=" + cluster}, cases["monitoring"]...)...)
+		for name, endpoint := range monitors(t, all) {
+			if got, ok := relabeled(endpoint)["cluster"]; got != cluster || ok != (cluster != "") {
+				t.Errorf("%s of the cluster %q says %q, %v", name, cluster, got, ok)
+			}
+		}
+	}
+}
