@@ -187,7 +187,6 @@ func (a *asked) decide(ctx context.Context) (answer Answer, again bool, err erro
 			v.arrival.Leave()
 		}
 		if d.Verdict == placement.Redirect {
-			a.stats.redirectsGiven.Add(1)
 			return Answer{Reply: placement.Reply{Verdict: placement.Redirect, To: d.To, Epoch: a.ring.Epoch()}}, false, nil
 		}
 		return a.gone(), false, nil
@@ -220,7 +219,6 @@ func (a *asked) failed(err error) (answer Answer, again bool, _ error) {
 
 // gone says that the block is not to be had here, and who else may have it.
 func (a *asked) gone() Answer {
-	a.stats.goneGiven.Add(1)
 	owner, _ := a.ring.Owner(a.id)
 	if a.role == placement.Owner {
 		owner.Name = a.opts.Node

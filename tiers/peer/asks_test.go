@@ -53,12 +53,12 @@ func TestAsksAreCounted(t *testing.T) {
 		}
 		answer(t, z.nodes["c"], b, placement.Ask{Reader: "a", Kind: placement.Offer})
 		for node, want := range map[string]string{
-			"a": "sent map[refused:1 served:1] received map[gone:2]", // b asks the next holder before the origin
-			"b": "sent map[gone:2] received map[refused:1 served:1]",
-			"c": "sent map[] received map[gone:1]",
+			"a": "sent map[refused:1 served:1] received map[gone:2], gone 0 taken, 2 given", // b asks the next holder before the origin
+			"b": "sent map[gone:2] received map[refused:1 served:1], gone 2 taken, 0 given",
+			"c": "sent map[] received map[gone:1], gone 0 taken, 1 given",
 		} {
 			s := z.nodes[node].tier.Stats()
-			if got := fmt.Sprintf("sent %v received %v", byResult(s.Asked), byResult(s.Answered)); got != want {
+			if got := fmt.Sprintf("sent %v received %v, gone %d taken, %d given", byResult(s.Asked), byResult(s.Answered), s.GoneTaken, s.GoneGiven); got != want {
 				t.Errorf("%s: %s, want %s", node, got, want)
 			}
 		}

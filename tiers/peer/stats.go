@@ -9,14 +9,12 @@ import (
 
 // stats are what the tier did as a whole.
 type stats struct {
-	redirectsGiven, redirectsTaken atomic.Uint64
-	misled, epochMismatches        atomic.Uint64
-	goneGiven, goneTaken           atomic.Uint64
-	hedges, hedgesWon              atomic.Uint64
-	orphans, restarts              atomic.Uint64
-	budgetSpent, resumedBytes      atomic.Uint64
-	inherited                      atomic.Uint64
-	offersGiven, offersTaken       atomic.Uint64
+	misled, epochMismatches   atomic.Uint64
+	hedges, hedgesWon         atomic.Uint64
+	orphans, restarts         atomic.Uint64
+	budgetSpent, resumedBytes atomic.Uint64
+	inherited                 atomic.Uint64
+	offersGiven, offersTaken  atomic.Uint64
 
 	asked, answered asks
 }
@@ -52,15 +50,16 @@ type Stats struct {
 // Stats returns the counts of the tier.
 func (t *Tier) Stats() Stats {
 	s := &t.stats
+	asked, answered := s.asked.counts(), s.answered.counts()
 	sum := Stats{
-		RedirectsGiven: s.redirectsGiven.Load(), RedirectsTaken: s.redirectsTaken.Load(), Misled: s.misled.Load(), EpochMismatches: s.epochMismatches.Load(),
-		GoneGiven: s.goneGiven.Load(), GoneTaken: s.goneTaken.Load(),
+		RedirectsGiven: answered[Redirected], RedirectsTaken: asked[Redirected], Misled: s.misled.Load(), EpochMismatches: s.epochMismatches.Load(),
+		GoneGiven: answered[Gone], GoneTaken: asked[Gone],
 		Hedges: s.hedges.Load(), HedgesWon: s.hedgesWon.Load(),
 		Orphans: s.orphans.Load(), Restarts: s.restarts.Load(),
 		BudgetSpent: s.budgetSpent.Load(), ResumedBytes: s.resumedBytes.Load(),
 		Inherited:   s.inherited.Load(),
 		OffersGiven: s.offersGiven.Load(), OffersTaken: s.offersTaken.Load(),
-		Asked: s.asked.counts(), Answered: s.answered.counts(),
+		Asked: asked, Answered: answered,
 	}
 	t.peers.mu.RLock()
 	defer t.peers.mu.RUnlock()

@@ -97,10 +97,8 @@ func (w *walk) take(ctx context.Context, s step) (next step, done bool, err erro
 	case err == nil && reply.Verdict == placement.Serve:
 		return w.finish(into, from, reply)
 	case err == nil && reply.Verdict == placement.Redirect:
-		w.stats.redirectsTaken.Add(1)
 		next, err = w.redirected(s, reply.To)
 	case err == nil:
-		w.stats.goneTaken.Add(1)
 		next, err = w.gone(ctx, s, reply)
 	case ctx.Err() != nil:
 		return step{}, false, ctx.Err()
