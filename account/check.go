@@ -24,13 +24,13 @@ func (s Snapshot) Check() error {
 	for _, cause := range block.Causes {
 		served := r.Served.Of(cause)
 		c.blocks(slack, served.Requests(), *r.Started.Of(cause), "%s requests: accounted, started", cause)
+		c.blocks(slack, r.Errors.Of(cause).Sum(), served.Errors, "failed %s requests: by kind, in all", cause)
 		if n := served.Unnamed.Blocks; n != 0 {
 			c.fault("%s requests: %d served by no tier", cause, n)
 		}
 	}
 	total := r.Total()
 	c.blocks(slack, total.Requests(), r.Finished, "requests: accounted, finished")
-	c.blocks(slack, r.Errors.Sum(), total.Errors, "failed requests: by kind, by cause")
 	c.blocks(slack, r.Timed, r.Finished, "requests: timed, finished")
 	s.checkTenants(&c, slack)
 

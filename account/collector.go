@@ -89,7 +89,7 @@ func newSeries() series {
 		reads:      desc("block_reads_total", "Reads of this node's users, by the tier that served them (error: none), why, and by which interface they came (node: it reads by itself).", "tier", "cause", "interface"),
 		readBytes:  desc("block_read_bytes_total", "Bytes served to this node's users.", "tier", "cause", "interface"),
 		readTime:   desc("block_read_duration_seconds", "How long reads of this node's users took, by the tier that served them (error: none), and why they were made.", "tier", "cause"),
-		readErrors: desc("block_read_errors_total", "Failed reads of this node's users, by kind.", "kind"),
+		readErrors: desc("block_read_errors_total", "Failed reads of this node's users, by kind, and why they were made.", "kind", "cause"),
 		inFlight:   desc("requests_in_flight", "Reads of this node's users that have not ended."),
 
 		tenantReads: desc("tenant_block_reads_total", "Reads of this node's users by tenant, of those in metrics.tenants; other: all others together.", "tenant", "tier"),
@@ -183,9 +183,9 @@ func (c *collector) collectRequests(out sink, r Requests) {
 			c.histogram(out, c.readTime, *latency.of(row(t)), &c.ledger.examples.requests[t][cause], t.String(), cause.String())
 		}
 		c.histogram(out, c.readTime, latency.Error, &c.ledger.examples.requests[rowFailed][cause], "error", cause.String())
-	}
-	for k := range kindCount {
-		out.counter(c.readErrors, *r.Errors.of(k), kindNames[k])
+		for k := range kindCount {
+			out.counter(c.readErrors, *r.Errors.Of(cause).of(k), kindNames[k], cause.String())
+		}
 	}
 	out.gauge(c.inFlight, r.InFlight)
 }

@@ -69,7 +69,7 @@ func TestSeriesAreThereFromTheStart(t *testing.T) {
 		"cached_tenant_block_reads_total":      5,
 		"cached_tenant_block_read_bytes_total": 5,
 		"cached_block_read_duration_seconds":   5 * 3,
-		"cached_block_read_errors_total":       6,
+		"cached_block_read_errors_total":       6 * 3,
 		"cached_requests_in_flight":            1,
 		"cached_tier_reads_total":              4 * 7,
 		"cached_tier_read_bytes_total":         4,

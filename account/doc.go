@@ -19,7 +19,7 @@
 // flight they hold exactly:
 //
 //	started = served by L1 + L2 + L3 + L4 + errors, for each cause
-//	errors  = the sum over their kinds
+//	errors  = the sum over their kinds, for each cause
 //	totals  = the sum over interfaces, = the sum over tenants, = the reads that were timed
 //	totals  = the sum over images and [Snapshot.Other], in blocks and bytes, by tier and cause
 //	reads of a medium = the sum over their outcomes

@@ -64,7 +64,7 @@ type shard struct {
 	finished atomic.Int64 // added to last, after every other book
 	served   [interfaceCount][rowCount][causeCount]tally
 	took     [rowCount][causeCount]spread
-	kinds    [kindCount]atomic.Int64
+	kinds    [kindCount][causeCount]atomic.Int64
 	media    [len(block.Tiers) + 1]medium
 	_        [64]byte
 }

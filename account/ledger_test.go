@@ -81,8 +81,8 @@ func TestRequestsAreCountedByTierCauseAndImage(t *testing.T) {
 	if got, want := s.Requests.Total().Requests(), int64(10*3*6+4*6+2); got != want || s.Requests.Finished != want {
 		t.Errorf("%d requests, %d finished, want %d", got, s.Requests.Finished, want)
 	}
-	if got := s.Requests.Served.Repair.Errors; got != 1 || s.Requests.Errors.NotFound != 1 {
-		t.Errorf("repair errors: %d, not found: %d", got, s.Requests.Errors.NotFound)
+	if got := s.Requests.Served.Repair.Errors; got != 1 || s.Requests.Errors.Repair.NotFound != 1 {
+		t.Errorf("repair errors: %d, not found: %d", got, s.Requests.Errors.Repair.NotFound)
 	}
 }
 
@@ -119,8 +119,8 @@ func TestErrorsAreCountedByKind(t *testing.T) {
 				t.Fatalf("the error became %v", err)
 			}
 			s := balance(t, l)
-			if s.Requests.Errors != tt.want || s.Tiers[1].Failures != tt.want {
-				t.Errorf("requests %+v, medium %+v, want %+v", s.Requests.Errors, s.Tiers[1].Failures, tt.want)
+			if s.Requests.Errors.Demand != tt.want || s.Tiers[1].Failures != tt.want {
+				t.Errorf("requests %+v, medium %+v, want %+v", s.Requests.Errors.Demand, s.Tiers[1].Failures, tt.want)
 			}
 		})
 	}
@@ -144,7 +144,7 @@ func TestNeitherBlockNorErrorCountsAsFailed(t *testing.T) {
 	empty := block.ReaderFunc(func(context.Context, block.ID) (block.Block, error) { return block.Block{}, nil })
 	read(call("", 77), l.Requests(l.Reader(block.Peer, empty)), block.ID{1})
 	s := balance(t, l)
-	if s.Requests.Errors.Other != 1 || s.Tiers[2].Failures.Other != 1 || s.Requests.Served.Demand.Errors != 1 {
+	if s.Requests.Errors.Demand.Other != 1 || s.Tiers[2].Failures.Other != 1 || s.Requests.Served.Demand.Errors != 1 {
 		t.Fatalf("%+v", s.Requests)
 	}
 }
@@ -157,7 +157,7 @@ func TestAPanicIsAccounted(t *testing.T) {
 		defer func() { _ = recover() }()
 		read(context.Background(), l.Requests(l.Reader(block.Peer, broken)), block.ID{1})
 	}()
-	if s := balance(t, l); s.Requests.InFlight != 0 || s.Tiers[2].InFlight != 0 || s.Requests.Errors.Other != 1 {
+	if s := balance(t, l); s.Requests.InFlight != 0 || s.Tiers[2].InFlight != 0 || s.Requests.Errors.Demand.Other != 1 {
 		t.Fatalf("%+v", s.Requests)
 	}
 }

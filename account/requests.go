@@ -27,7 +27,7 @@ func (r *requests) ReadBlock(ctx context.Context, id block.ID) (b block.Block, e
 		took := l.clock() - began
 		n, to := 0, rowOf(b, err)
 		if to == rowFailed {
-			s.kinds[kindOf(ctx, err)].Add(1)
+			s.kinds[kindOf(ctx, err)][cause].Add(1)
 		} else {
 			n = b.Len()
 		}

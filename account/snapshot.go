@@ -25,7 +25,7 @@ type Requests struct {
 	Finished int64                   `json:"finished"`
 	InFlight int64                   `json:"in_flight"` // started and not finished, and those that finished while the snapshot was taken
 	Served   ByCause[Served]         `json:"served"`
-	Errors   Errors                  `json:"errors"` // by kind
+	Errors   ByCause[Errors]         `json:"errors"` // by kind
 	Latency  ByCause[ByRow[Latency]] `json:"latency"`
 	Timed    int64                   `json:"timed"` // reads in Latency
 

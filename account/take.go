@@ -44,7 +44,9 @@ func (l *Ledger) takeRequests(r *Requests) {
 	for i := range l.shards {
 		s := &l.shards[i]
 		for k := range kindCount {
-			*r.Errors.of(k) += s.kinds[k].Load()
+			for _, cause := range block.Causes {
+				*r.Errors.Of(cause).of(k) += s.kinds[k][cause].Load()
+			}
 		}
 		for to := range row(rowCount) {
 			for _, cause := range block.Causes {

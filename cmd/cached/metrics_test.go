@@ -120,7 +120,7 @@ func TestEveryNumberOfTheDaemonsPage(t *testing.T) {
 		"block_reads_total{cause=demand,interface=connect,tier=l1}":  1,
 		"block_reads_total{cause=demand,interface=grpc,tier=l1}":     1,
 		"block_reads_total{cause=demand,interface=grpc_web,tier=l1}": 1,
-		"block_read_errors_total{kind=not_found}":                    1,
+		"block_read_errors_total{cause=demand,kind=not_found}":       1,
 		"block_read_duration_seconds{cause=demand,tier=l1}":          7,
 		"block_read_duration_seconds{cause=demand,tier=l4}":          1,
 		"block_read_duration_seconds{cause=demand,tier=error}":       1,
