@@ -99,13 +99,10 @@ func TestEveryNumberOfTheDaemonsPage(t *testing.T) {
 	const raw = "/cached.v1.BlockService/ReadBlock?encoding=raw&tenant=shop&id="
 	get(http.DefaultClient, raw+id, http.StatusOK)
 	get(http.DefaultClient, "/blocks/blake3:"+strings.Repeat("00", 31)+"01", http.StatusNotFound)
-	var h2c http.Protocols
-	h2c.SetUnencryptedHTTP2(true)
-	over2 := &http.Client{Transport: &http.Transport{Protocols: &h2c}}
-	defer over2.CloseIdleConnections()
-	get(over2, raw+id, http.StatusOK)
+	client2 := over2(t)
+	get(client2, raw+id, http.StatusOK)
 	for _, options := range [][]rpc.ClientOption{{}, {rpc.WithGRPC()}, {rpc.WithGRPC(), rpc.WithSendGzip()}, {rpc.WithGRPCWeb()}} {
-		client := cachedv1connect.NewBlockServiceClient(over2, d.client.URL(), options...)
+		client := cachedv1connect.NewBlockServiceClient(client2, d.client.URL(), options...)
 		if _, err := client.ReadBlock(t.Context(), &cachedv1.ReadBlockRequest{Id: id, Context: &cachedv1.CallContext{Tenant: "shop"}}); err != nil && len(options) != 2 {
 			t.Fatal(err)
 		}

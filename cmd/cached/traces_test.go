@@ -4,22 +4,26 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	rpc "connectrpc.com/connect"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	spans "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/zonecache/cached/api/cachedv1"
+	"github.com/zonecache/cached/api/cachedv1/cachedv1connect"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/block/blocktest"
+	"github.com/zonecache/cached/placement"
 )
 
 // A span is what a collector was sent of one.
@@ -110,8 +114,13 @@ func callersTrace(n int) (id, parent, header string) {
 	return id, parent, "00-" + id + "-" + parent + "-01"
 }
 
-// call makes one request of a daemon with a traceparent and wants it to succeed.
+// callTraced makes one request of a daemon with a traceparent and wants it to succeed.
 func callTraced(t *testing.T, method, url, body, traceparent string) {
+	t.Helper()
+	callTracedBy(t, http.DefaultClient, method, url, body, traceparent)
+}
+
+func callTracedBy(t *testing.T, client *http.Client, method, url, body, traceparent string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -123,7 +132,7 @@ func callTraced(t *testing.T, method, url, body, traceparent string) {
 	if traceparent != "" {
 		req.Header.Set("Traceparent", traceparent)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,13 +142,57 @@ func callTraced(t *testing.T, method, url, body, traceparent string) {
 	}
 }
 
-// One read of a block that another node owns: what the caller began goes on through
-// the call, the tiers of its host, the ask of the owner and the owner's tiers to the
-// origin, in one trace.
+// tracedReads are all ways in which a program reads a block, and the span of each.
+var tracedReads = []struct {
+	name, span string
+	read       func(t *testing.T, url, id, traceparent string)
+}{
+	{"raw", "cached.v1.BlockService/ReadBlock", func(t *testing.T, url, id, traceparent string) {
+		callTraced(t, http.MethodGet, url+"/cached.v1.BlockService/ReadBlock?encoding=raw&id="+id, "", traceparent)
+	}},
+	{"raw over HTTP/2", "cached.v1.BlockService/ReadBlock", func(t *testing.T, url, id, traceparent string) {
+		callTracedBy(t, over2(t), http.MethodGet, url+"/cached.v1.BlockService/ReadBlock?encoding=raw&id="+id, "", traceparent)
+	}},
+	{"blocks", "GET /blocks", func(t *testing.T, url, id, traceparent string) {
+		callTraced(t, http.MethodGet, url+"/blocks/"+id, "", traceparent)
+	}},
+	{"JSON", "cached.v1.BlockService/ReadBlock", func(t *testing.T, url, id, traceparent string) {
+		callTraced(t, http.MethodPost, url+"/cached.v1.BlockService/ReadBlock", `{"id":"`+id+`"}`, traceparent)
+	}},
+	{"Connect", "cached.v1.BlockService/ReadBlock", readRPC()},
+	{"gRPC", "cached.v1.BlockService/ReadBlock", readRPC(rpc.WithGRPC())},
+	{"gRPC-Web", "cached.v1.BlockService/ReadBlock", readRPC(rpc.WithGRPCWeb())},
+}
+
+// over2 returns a client that speaks HTTP/2 in plain text.
+func over2(t *testing.T) *http.Client {
+	t.Helper()
+	var h2c http.Protocols
+	h2c.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: &h2c}}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// readRPC reads a block by a protocol of connect-go's client.
+func readRPC(protocol ...rpc.ClientOption) func(t *testing.T, url, id, traceparent string) {
+	return func(t *testing.T, url, id, traceparent string) {
+		t.Helper()
+		ctx, call := rpc.NewClientContext(t.Context())
+		call.RequestHeader().Set("Traceparent", traceparent)
+		if _, err := cachedv1connect.NewBlockServiceClient(over2(t), url, protocol...).ReadBlock(ctx, &cachedv1.ReadBlockRequest{Id: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// One read of a block that another node owns: what the caller began, by whichever
+// interface, goes on through the call, the tiers of its host, the ask of the owner and
+// the owner's tiers to the origin, in one trace.
 func TestATraceGoesThroughTheZone(t *testing.T) {
 	c := startCollector(t)
 	origin := filepath.Join(t.TempDir(), "origin")
-	publishFile(t, origin, "app", 8_000_000)
+	ids := fillFolder(t, origin, 40)
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
 	args, seed := joiner(t, "h0", origin, "--tracing-endpoint", c.url, "--tracing-sample", "0", "--prefetch=false")
 	first := startTestDaemon(t, args...)
@@ -148,31 +201,43 @@ func TestATraceGoesThroughTheZone(t *testing.T) {
 	for _, d := range []*demoDaemon{first, second} {
 		eventually(t, "it knows the other", func() bool { return strings.Contains(adminPage(t, d, "/metrics"), "\ncached_ring_members 2\n") })
 	}
-	image, err := first.client.GetImage(t.Context(), "app")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n, b := range image.GetManifest().GetBlocks() {
+	ring := placement.NewRing([]placement.Member{{Name: "h0", Weight: 1}, {Name: "h1", Weight: 1}})
+	ids = slices.DeleteFunc(ids, func(id block.ID) bool { owner, _ := ring.Owner(id); return owner.Name != "h1" })
+	for n, by := range tracedReads {
 		_, _, traceparent := callersTrace(n)
-		id := block.ID(b.GetId()).String()
-		callTraced(t, http.MethodGet, first.client.URL()+"/cached.v1.BlockService/ReadBlock?encoding=raw&image=app&id="+id, "", traceparent)
-		callTraced(t, http.MethodGet, first.client.URL()+"/blocks/"+id, "", "") // brings no trace, and none is sampled
+		by.read(t, first.client.URL(), ids[n].String(), traceparent)
+		callTraced(t, http.MethodGet, first.client.URL()+"/blocks/"+ids[n].String(), "", "") // brings no trace, and none is sampled
 	}
-	n, through := 0, map[string][]span(nil)
-	eventually(t, "a trace of both nodes", func() bool {
-		for n = range image.GetManifest().GetBlocks() {
-			id, _, _ := callersTrace(n)
-			if through = c.trace(id); len(through["h1 l4"]) == 1 && len(through["h1 peer.answer"]) == 1 && len(through["h0 cached.v1.BlockService/ReadBlock"]) == 1 {
-				return true
-			}
+	for n, by := range tracedReads {
+		c.checkThroughTheZone(t, n, "h0 "+by.span)
+	}
+	id, _, _ := callersTrace(0)
+	if page := openMetrics(t, first); !strings.Contains(page, `# {trace_id="`+id[:20]) {
+		t.Errorf("no histogram leads to a trace:\n%s", page)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.all {
+		if !strings.HasPrefix(hex.EncodeToString(s.GetTraceId()), "00000000000000000000000000abc") {
+			t.Errorf("a span of no caller's trace: %s %s", s.node, s.GetName())
 		}
-		return false
+	}
+}
+
+// checkThroughTheZone fails the test unless a caller's trace leads from its call of h0
+// to the origin that h1 read.
+func (c *spanCollector) checkThroughTheZone(t *testing.T, n int, call string) {
+	t.Helper()
+	id, parent, _ := callersTrace(n)
+	var through map[string][]span
+	eventually(t, "a trace of both nodes below "+call, func() bool {
+		through = c.trace(id)
+		return len(through["h1 l4"]) == 1 && len(through["h1 peer.answer"]) == 1 && len(through[call]) == 1 && len(through["h0 l3"]) == 1
 	})
-	_, parent, _ := callersTrace(n)
 	for _, want := range []struct{ name, below, outcome string }{
-		{"h0 cached.v1.BlockService/ReadBlock", "", ""},
-		{"h0 l1", "h0 cached.v1.BlockService/ReadBlock", "miss"},
-		{"h0 l3", "h0 cached.v1.BlockService/ReadBlock", "hit"},
+		{call, "", ""},
+		{"h0 l1", call, "miss"},
+		{"h0 l3", call, "hit"},
 		{"h0 peer.ask", "h0 l3", ""},
 		{"h1 peer.answer", "h0 peer.ask", ""},
 		{"h1 l1", "h1 peer.answer", "miss"},
@@ -196,17 +261,6 @@ func TestATraceGoesThroughTheZone(t *testing.T) {
 	}
 	if node := through["h0 peer.ask"][0].attribute("cached.peer"); node != "h1" {
 		t.Errorf("%q was asked, want h1", node)
-	}
-	id, _, _ := callersTrace(n)
-	if page := openMetrics(t, first); !strings.Contains(page, `# {trace_id="`+id[:20]) {
-		t.Errorf("no histogram leads to a trace:\n%s", page)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.all {
-		if !strings.HasPrefix(hex.EncodeToString(s.GetTraceId()), "00000000000000000000000000abc") {
-			t.Errorf("a span of no caller's trace: %s %s", s.node, s.GetName())
-		}
 	}
 }
 
@@ -239,26 +293,17 @@ func TestEveryInterfaceIsTraced(t *testing.T) {
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
 
 	address := "http://" + startNodeOf(t, b, func(cfg *Config) { cfg.Tracing.Endpoint, cfg.Tracing.Sample, cfg.Zone.Node = c.url, 0, "n" })
-	ask, err := json.Marshal(map[string]string{"id": b.ID().String()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const procedure = "/cached.v1.BlockService/ReadBlock"
-	for n, call := range []struct{ name, method, path, body string }{
-		{"cached.v1.BlockService/ReadBlock", http.MethodGet, procedure + "?encoding=raw&id=" + b.ID().String(), ""},
-		{"GET /blocks", http.MethodGet, "/blocks/" + b.ID().String(), ""},
-		{"cached.v1.BlockService/ReadBlock", http.MethodPost, procedure, string(ask)},
-	} {
+	for n, by := range tracedReads {
 		id, parent, traceparent := callersTrace(n)
-		callTraced(t, call.method, address+call.path, call.body, traceparent)
-		eventually(t, "the spans of "+call.path, func() bool { found := c.trace(id); return len(found["n "+call.name]) == 1 && len(found["n l1"]) == 1 })
+		by.read(t, address, b.ID().String(), traceparent)
+		eventually(t, "the spans of "+by.name, func() bool { found := c.trace(id); return len(found["n "+by.span]) == 1 && len(found["n l1"]) == 1 })
 		found := c.trace(id)
-		rpc, l1 := found["n "+call.name][0], found["n l1"][0]
-		if got := hex.EncodeToString(rpc.GetParentSpanId()); got != parent || rpc.GetKind() != spans.Span_SPAN_KIND_SERVER {
-			t.Errorf("%s: a %s span below %s, want a server's below %s", call.path, rpc.GetKind(), got, parent)
+		call, l1 := found["n "+by.span][0], found["n l1"][0]
+		if got := hex.EncodeToString(call.GetParentSpanId()); got != parent || call.GetKind() != spans.Span_SPAN_KIND_SERVER {
+			t.Errorf("%s: a %s span below %s, want a server's below %s", by.name, call.GetKind(), got, parent)
 		}
-		if !bytes.Equal(l1.GetParentSpanId(), rpc.GetSpanId()) {
-			t.Errorf("%s: L1 is not below the call", call.path)
+		if !bytes.Equal(l1.GetParentSpanId(), call.GetSpanId()) {
+			t.Errorf("%s: L1 is not below the call", by.name)
 		}
 	}
 }
