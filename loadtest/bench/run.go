@@ -61,7 +61,7 @@ type run struct {
 	stage    string
 	round    int
 	slots    chan struct{} // one for each arrival in progress
-	held     atomic.Int64  // arrivals that waited for a slot
+	held     atomic.Int64  // arrivals that a full run held back
 	inFlight atomic.Int64
 	arrived  atomic.Int64
 	cursors  []atomic.Int64 // of images, where reads are in order
@@ -179,6 +179,7 @@ func (r *run) open(ctx context.Context, begin time.Time, p part) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	n := 0
+	var full time.Time // when the last one that had to wait for a slot got it
 	for group := range groups(p.arrivals(p.seed)) {
 		at := group[0].At
 		if p.length > 0 && at >= p.length || ctx.Err() != nil {
@@ -198,8 +199,15 @@ func (r *run) open(ctx context.Context, begin time.Time, p part) {
 			}
 			one := r.choose(rng, functions, a.Name)
 			one.intended, one.together = begin.Add(at), len(group)
-			if !r.take(ctx) {
+			waited, ok := r.take(ctx)
+			if !ok {
 				return
+			}
+			if waited {
+				full = time.Now()
+			}
+			if one.intended.Before(full) {
+				r.held.Add(1)
 			}
 			wg.Go(func() {
 				defer func() { <-r.slots }()
@@ -232,19 +240,18 @@ func groups(seq iter.Seq[workload.Arrival]) iter.Seq[[]workload.Arrival] {
 	}
 }
 
-// take waits for a slot, and notes where it had to.
-func (r *run) take(ctx context.Context) bool {
+// take gets a slot, and reports whether it had to wait for one.
+func (r *run) take(ctx context.Context) (waited, ok bool) {
 	select {
 	case r.slots <- struct{}{}:
-		return true
+		return false, true
 	default:
 	}
-	r.held.Add(1)
 	select {
 	case r.slots <- struct{}{}:
-		return true
+		return true, true
 	case <-ctx.Done():
-		return false
+		return true, false
 	}
 }
 
