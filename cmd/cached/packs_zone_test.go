@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zonecache/cached/agent"
 	"github.com/zonecache/cached/api/cachedv1"
@@ -39,6 +40,21 @@ func readTogether(t *testing.T, daemons []*demoDaemon) (all read) {
 		all.Blocks += l.GetOriginReads().GetBlocks()
 		all.Bytes += l.GetOriginReads().GetBytes()
 	}
+	return all
+}
+
+// restTogether is readTogether once nothing more is read.
+func restTogether(t *testing.T, daemons []*demoDaemon) (all read) {
+	t.Helper()
+	eventually(t, "nothing is read of the origin any more", func() bool {
+		was := all
+		all = readTogether(t, daemons)
+		if was == all && all.Blocks > 0 {
+			return true
+		}
+		time.Sleep(500 * time.Millisecond)
+		return false
+	})
 	return all
 }
 
@@ -137,7 +153,12 @@ func warmZoneReadsNoPack(t *testing.T, starts int) {
 	for range starts - 1 { // with what was learned
 		program.start(t, zone[0], "app", want, atOnce)
 	}
-	before := readTogether(t, zone)
+	// What was learned is written behind a start, and read for the pack.
+	eventually(t, "every start has left its trace", func() bool {
+		traces, _ := filepath.Glob(filepath.Join(origin, "traces", "*", "*", "*"))
+		return len(traces) == starts
+	})
+	before := restTogether(t, zone)
 	args, _ = joiner(t, "1", origin, "--weight", "0", "--seed", seed)
 	zone = append(zone, startTestDaemon(t, args...))
 	holdsOf(t, zone[1], "workload", "0 1", "1 0")

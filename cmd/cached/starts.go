@@ -13,6 +13,7 @@ import (
 	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement/residency"
 	"github.com/zonecache/cached/prefetch"
 )
 
@@ -46,6 +47,7 @@ type starts struct {
 	packs     *prefetch.Packs
 	residents *residents
 	held      func(block.ID) bool
+	inZone    bool
 	log       *slog.Logger
 
 	busy sync.WaitGroup // starts that begin, or look for their profile
@@ -89,7 +91,7 @@ func newStarts(n *node, log *slog.Logger) *starts {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, residents: n.residents, held: n.holds, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
+	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, residents: n.residents, held: n.holds, inZone: n.zone != nil, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
 }
 
 // Began implements [api.Starts].
@@ -163,7 +165,7 @@ func (s *starts) prefetch(ctx context.Context, session string, st *start, call b
 	looking, done := context.WithTimeout(ctx, findPack)
 	pack, id, err := s.packer.find(looking, st.workload, len(st.image.Blocks))
 	done()
-	if err == nil && (s.mostlyHere(st, order) || !s.residents.unpacks(st.workload, id)) {
+	if err == nil && (!s.residents.unpacks(st.workload, id) || s.inZone && s.mostlyHere(st.image.Blocks, order)) {
 		pack = nil
 	}
 	if pack != nil {
@@ -177,21 +179,21 @@ func (s *starts) prefetch(ctx context.Context, session string, st *start, call b
 }
 
 // mostlyHere reports whether this host has half of what a start needs. It then reads
-// the rest by blocks, and must not tell the zone that it reads the pack: others would
+// the rest by blocks, and must not tell its zone that it reads the pack: others would
 // have the origin read for parts of what the zone has in blocks.
-func (s *starts) mostlyHere(st *start, order []uint32) bool {
-	var here, all int
-	for _, i := range order {
-		if int(i) >= len(st.image.Blocks) {
+func (s *starts) mostlyHere(blocks []prefetch.Block, order []uint32) bool {
+	var here, all uint64
+	for _, i := range spread(order, maxLooked) {
+		if int(i) >= len(blocks) {
 			continue // no block of this image: nobody reads it
 		}
-		b := st.image.Blocks[i]
-		all += b.Length
+		b := blocks[i]
+		all += uint64(b.Length)
 		if s.held(b.ID) {
-			here += b.Length
+			here += uint64(b.Length)
 		}
 	}
-	return here > all/2
+	return all > 0 && residency.ShareOf(here, all) >= residency.All/2
 }
 
 // unpack has what is read ahead of a start come from its pack.

@@ -94,3 +94,34 @@ func TestManyStartsEndTheOldestRun(t *testing.T) {
 		t.Error("an image that is too large is read ahead of")
 	}
 }
+
+// A host that has half of what a start needs, by bytes, reads the rest by blocks.
+func TestMostlyHere(t *testing.T) {
+	blocks := make([]prefetch.Block, 9)
+	for i := range blocks {
+		blocks[i] = prefetch.Block{ID: block.Sum([]byte{byte(i)}), Length: 100}
+	}
+	blocks[8].Length = 600
+	for _, c := range []struct {
+		name  string
+		held  int // the first ones
+		order []uint32
+		want  bool
+	}{
+		{"half", 3, []uint32{0, 1, 2, 3, 4, 5}, true},
+		{"a third", 2, []uint32{0, 1, 2, 3, 4, 5}, false},
+		{"half of the blocks, a quarter of the bytes", 2, []uint32{0, 1, 7, 8}, false},
+		{"all that are blocks of the image", 2, []uint32{0, 1, 9, 1 << 20}, true},
+		{"nothing to read", 9, nil, false},
+		{"no block of the image", 9, []uint32{9}, false},
+	} {
+		held := map[block.ID]bool{}
+		for _, b := range blocks[:c.held] {
+			held[b.ID] = true
+		}
+		s := &starts{held: func(id block.ID) bool { return held[id] }}
+		if got := s.mostlyHere(blocks, c.order); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
