@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,24 +16,25 @@ var (
 // An attempt is one request to a store. It is given up when nothing moves for
 // the stall time-out: connecting, waiting for the answer, or within its body.
 type attempt struct {
-	bucket *bucket
-	timer  *time.Timer
+	stall time.Duration
+	timer *time.Timer
 }
+
+// moved notes progress.
+func (a *attempt) moved() { a.timer.Reset(a.stall) }
+
+// A pulse knows when a store last did what it was asked to.
+type pulse struct{ last atomic.Int64 } // nanoseconds after began; zero: never
 
 // began is what times are counted from, on a clock that does not jump.
 var began = time.Now()
 
-// moved notes progress.
-func (a *attempt) moved() {
-	a.timer.Reset(a.bucket.timeouts.Stall)
-	a.bucket.lastMoved.Store(int64(time.Since(began)))
-}
+func (p *pulse) beat() { p.last.Store(int64(time.Since(began))) }
 
-// lives reports whether another attempt made progress while one stood still: its
-// stream is starved on a full link then, and the store is well.
-func (b *bucket) lives() bool {
-	last := time.Duration(b.lastMoved.Load())
-	return last > 0 && time.Since(began)-last < b.timeouts.Stall/2
+// within reports whether the last beat was not longer ago than d.
+func (p *pulse) within(d time.Duration) bool {
+	last := p.last.Load()
+	return last > 0 && time.Since(began)-time.Duration(last) <= d
 }
 
 // do runs op until it succeeds, fails for good, or has used up the attempts its
@@ -47,6 +49,7 @@ func (b *bucket) do(ctx context.Context, op func(ctx context.Context, a *attempt
 		err := b.attempt(total, op)
 		switch {
 		case err == nil:
+			b.pulse.beat()
 			return nil
 		case errors.Is(ctx.Err(), context.DeadlineExceeded) && f.err != nil:
 			return f.err
@@ -63,8 +66,8 @@ func (b *bucket) do(ctx context.Context, op func(ctx context.Context, a *attempt
 func (b *bucket) attempt(ctx context.Context, op func(ctx context.Context, a *attempt) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a := &attempt{bucket: b}
-	a.timer = time.AfterFunc(b.timeouts.Stall, func() { cancel(errStalled) })
+	a := &attempt{stall: b.timeouts.Stall}
+	a.timer = time.AfterFunc(a.stall, func() { cancel(errStalled) })
 	defer a.timer.Stop()
 	err := op(ctx, a)
 	if err != nil && ctx.Err() != nil {

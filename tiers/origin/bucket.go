@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/minio/minio-go/v7"
 
@@ -30,7 +29,7 @@ type bucket struct {
 	name      string
 	prefix    string
 	timeouts  Timeouts
-	lastMoved atomic.Int64 // nanoseconds after began at which an attempt made progress
+	pulse     pulse
 }
 
 var _ medium = (*bucket)(nil)

@@ -24,6 +24,7 @@ type fault struct {
 const (
 	once     = 1
 	twice    = 2 // waiting for another time-out rarely helps
+	thrice   = 3 // unless the store does what others ask meanwhile: one read is starved on a full link
 	often    = 4 // a broken connection or a sick server behind a load balancer
 	overload = 6 // the store asked us to come back
 )
@@ -48,8 +49,8 @@ func (b *bucket) explain(err error) fault {
 	if errors.Is(err, errChanged) {
 		return unavailable(twice, "%v", err)
 	}
-	if errors.Is(err, errStalled) && b.lives() {
-		return unavailable(often, "nothing moved for %v, while others moved", b.timeouts.Stall)
+	if errors.Is(err, errStalled) && b.pulse.within(b.timeouts.Stall) {
+		return unavailable(thrice, "nothing moved for %v, while other calls were done", b.timeouts.Stall)
 	}
 	if errors.Is(err, errStalled) {
 		return unavailable(twice, "nothing moved for %v", b.timeouts.Stall)

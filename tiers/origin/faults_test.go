@@ -212,7 +212,7 @@ func TestStalledConnection(t *testing.T) {
 	})
 }
 
-// Where other reads go on the store lives, and a read that stands still on a full link
+// Where other reads are done the store lives, and a read that stands still on a full link
 // is worth more attempts than one of a store that is dead.
 func TestAStalledReadOfAStoreThatLives(t *testing.T) {
 	b, other := blocktest.Block(1, 300_000), blocktest.Block(2, 50_000)
@@ -222,7 +222,7 @@ func TestAStalledReadOfAStoreThatLives(t *testing.T) {
 	mustPut(t, o, other)
 	var asked atomic.Int32
 	store.script = func(_ int, r *http.Request) injected {
-		if strings.Contains(r.URL.Path, other.ID().Hex()) || asked.Add(1) == often {
+		if strings.Contains(r.URL.Path, other.ID().Hex()) || asked.Add(1) == thrice {
 			return injected{}
 		}
 		return injected{then: stall}
@@ -239,8 +239,45 @@ func TestAStalledReadOfAStoreThatLives(t *testing.T) {
 	blocktest.CheckRead(t, o, b, block.Origin)
 	cancel()
 	others.Wait()
-	if n := asked.Load(); n != often {
-		t.Errorf("asked %d times, want %d", n, often)
+	if n := asked.Load(); n != thrice {
+		t.Errorf("asked %d times, want %d", n, thrice)
+	}
+}
+
+// A store that begins answers and does not end them is dead: each read of many is tried
+// twice, whatever moves beside it.
+func TestAStoreThatStandsStillForAll(t *testing.T) {
+	const reads, stillFor = 6, 300 * time.Millisecond
+	b := blocktest.Block(0, 100_000)
+	defer b.Release()
+	o, store := flakyOrigin(t, Options{Timeouts: Timeouts{Stall: stillFor}}, b)
+	blocks := []block.Block{b}
+	for i := 1; i < reads; i++ {
+		other := blocktest.Block(uint64(i), 100_000)
+		defer other.Release()
+		mustPut(t, o, other)
+		blocks = append(blocks, other)
+	}
+	time.Sleep(2 * stillFor) // what it did before is long ago
+	store.seen()
+	store.script = func(int, *http.Request) injected { return injected{then: stall, limit: 10_000} }
+	var all sync.WaitGroup
+	for _, one := range blocks {
+		all.Go(func() { blocktest.CheckError(t, o, one.ID(), block.ErrUnavailable) })
+		time.Sleep(stillFor / 3)
+	}
+	all.Wait()
+	asked := map[string]int{}
+	for _, r := range store.seen() {
+		asked[r.URL.Path]++
+	}
+	for path, n := range asked {
+		if n != twice {
+			t.Errorf("%s was asked for %d times, want %d", path, n, twice)
+		}
+	}
+	if len(asked) != reads {
+		t.Errorf("%d of %d were asked for", len(asked), reads)
 	}
 }
 
