@@ -3,6 +3,7 @@ package mount
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -101,10 +102,12 @@ func end(t *testing.T, m *Mount) {
 	clean(t, m.opts.State, m.opts.Dir)
 }
 
-// clean checks that nothing of a mount is left.
-func clean(t *testing.T, state, dir string) {
+// clean checks that nothing of a mount is left in the state directory but besides.
+func clean(t *testing.T, state, dir string, besides ...string) {
 	t.Helper()
-	if left, err := os.ReadDir(state); err != nil || len(left) > 0 {
+	left, err := os.ReadDir(state)
+	left = slices.DeleteFunc(left, func(e os.DirEntry) bool { return slices.Contains(besides, e.Name()) })
+	if err != nil || len(left) > 0 {
 		t.Errorf("left in the state directory: %v, %v", left, err)
 	}
 	table, err := os.ReadFile("/proc/self/mountinfo")

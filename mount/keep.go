@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -14,8 +15,8 @@ import (
 // takes nothing from those who still use files of a mount that was taken out of
 // sight.
 type Kept struct {
-	state    string
-	manifest string
+	record   *KeptRecord
+	listener *net.UnixListener
 	spare    *spare
 	src      *turns
 	ended    <-chan struct{}
@@ -26,9 +27,16 @@ type Kept struct {
 var errOther = errors.New("mount: something else is kept")
 
 // leave makes a mount that nobody sees any more a kept one: its layers and its record
-// go, and the kernel's EROFS stays.
+// go, and the kernel's EROFS stays. The process has one record or the other at any
+// time, and logs to a file that has a name.
 func (m *Mount) leave() error {
 	r := m.record
+	k, err := m.register()
+	if err != nil {
+		m.opts.Logger.Warn("nothing is kept", "error", err)
+		m.spare.close()
+		return err
+	}
 	// What is below is nobody's but ours from here on, and goes with what is above it:
 	// the kernel lets go of an overlay's layers a moment after it, and the file is held by
 	// the EROFS that stays.
@@ -37,18 +45,33 @@ func (m *Mount) leave() error {
 		below = []string{r.lower(), r.file()}
 	}
 	for _, dir := range below {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("mount: unmount %s: %w", dir, err)
+		if e := unix.Unmount(dir, unix.MNT_DETACH); e != nil && !errors.Is(e, unix.EINVAL) && !errors.Is(e, fs.ErrNotExist) {
+			err = fmt.Errorf("mount: unmount %s: %w", dir, e)
 		}
 	}
-	if err := r.remove(); err != nil {
-		return err
+	if err == nil {
+		err = r.pass(k.record)
 	}
-	k := &Kept{state: m.opts.State, manifest: r.Manifest, spare: m.spare, src: m.src, ended: m.ended, turn: r.Turn}
+	if err != nil {
+		return errors.Join(err, k.listener.Close(), k.Forget())
+	}
 	m.mu.Lock()
 	m.kept = k
 	m.mu.Unlock()
 	return nil
+}
+
+// register makes what is to be kept of the mount known.
+func (m *Mount) register() (*Kept, error) {
+	o := m.opts
+	holding, err := newHolding(o.Image, o.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kept{spare: m.spare, src: m.src, ended: m.ended, turn: m.record.Turn}
+	k.record = &KeptRecord{Holding: holding, Workload: o.Keep.Workload, Bytes: m.src.Size(), For: o.Keep.For, Until: holding.Since.Add(o.Keep.Time)}
+	k.listener, err = k.record.register(o.State)
+	return k, err
 }
 
 // Kept returns what is left of a mount of which Wait has seen the end; nil: nothing.
@@ -62,26 +85,37 @@ func (m *Mount) Kept() *Kept {
 // said.
 func (m *Mount) KeepNothing() { m.spare.close() }
 
+// Record returns what the state directory says of it.
+func (k *Kept) Record() KeptRecord { return *k.record }
+
+// Accept returns the next connection of a process that has found the record. It fails
+// once the image is mounted again, or dropped.
+func (k *Kept) Accept() (*net.UnixConn, error) { return k.listener.AcceptUnix() }
+
 // Mount mounts the kept image, which must be the one that src has, as [New] does. Once
-// nobody reads the source before any more, over is called. After an error the image is
-// kept as before, or its [Kept.Ended] is closed soon.
+// nobody reads the source before any more, over is called. Nobody finds the record of
+// what is kept any more then. After an error the image is kept as before, or its
+// [Kept.Ended] is closed soon.
 func (k *Kept) Mount(src Source, o Options, over func()) (*Mount, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if o.Manifest != k.manifest || o.As != Auto && o.As != EROFS {
+	if o.Manifest != k.record.Manifest || o.As != Auto && o.As != EROFS {
 		return nil, errOther
 	}
 	m := &Mount{opts: o, src: k.src, ended: k.ended, looks: make(chan struct{}, 1)}
 	if err := m.claim(); err != nil {
 		return nil, err
 	}
-	m.record.Turn, m.record.Kind, m.record.Keep = k.turn+1, EROFS, true
+	m.record.Turn, m.record.Kind = k.turn+1, EROFS
 	if err := m.mountKept(k); err != nil {
 		// The lowest layer is not among these: the spare needs it.
 		return nil, errors.Join(err, takeDown(m.record.above(), 0), m.record.remove())
 	}
 	k.src.next(src, over)
+	if err := errors.Join(k.listener.Close(), k.Forget()); err != nil {
+		o.Logger.Warn("the record of what was kept", "error", err)
+	}
 	return m, nil
 }
 
@@ -106,25 +140,28 @@ func (m *Mount) mountKept(k *Kept) error {
 			return err
 		}
 	}
-	if !m.opts.Keep {
-		r.Keep = false
-	}
+	r.Keep = m.opts.Keep != nil
 	if err := r.update(); err != nil {
 		return err
 	}
-	if !m.opts.Keep {
+	if !r.Keep {
 		m.spare.close()
 	}
 	return nil
 }
 
 // Drop gives the kernel's file system up. It goes when nobody uses a file of it, and
-// [Kept.Ended] is closed then.
-func (k *Kept) Drop() { k.spare.close() }
+// [Kept.Ended] is closed then; until then the record says so.
+func (k *Kept) Drop() error {
+	k.record.Over = true
+	err := errors.Join(k.record.update(), k.listener.Close())
+	k.spare.close()
+	return err
+}
 
 // Ended is closed when nothing of the image is left, and its source is not read any
 // more.
 func (k *Kept) Ended() <-chan struct{} { return k.ended }
 
-// Manifest returns the id of the image's manifest.
-func (k *Kept) Manifest() string { return k.manifest }
+// Forget removes the record, as the last that is done for what was kept.
+func (k *Kept) Forget() error { return k.record.forget() }

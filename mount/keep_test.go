@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -16,10 +18,12 @@ import (
 	"github.com/zonecache/cached/internal/imagetest"
 )
 
+var keepLong = &Keep{Workload: "w", For: "us", Time: time.Hour}
+
 // keeping mounts src so that it is kept; the test's end takes down what there is.
 func keeping(t *testing.T, src Source, o Options) *Mount {
 	t.Helper()
-	o.Keep, o.Manifest = true, "the image"
+	o.Keep, o.Manifest = keepLong, "the image"
 	m := start(t, src, o)
 	if !m.Record().Keep {
 		t.Skipf("this kernel keeps nothing of a mount by %s", m.Record().Kind)
@@ -39,18 +43,38 @@ func kept(t *testing.T, m *Mount) *Kept {
 	if err := m.Wait(ctx); err != nil || m.Kept() == nil {
 		t.Fatalf("kept %v: %v", m.Kept(), err)
 	}
-	clean(t, m.opts.State, m.opts.Dir)
+	list, err := ListKept(m.opts.State)
+	if err != nil || len(list) != 1 || list[0].For != "us" || list[0].Over {
+		t.Fatalf("listed: %+v, %v", list, err)
+	}
+	clean(t, m.opts.State, m.opts.Dir, filepath.Base(list[0].home))
 	return m.Kept()
 }
 
 func drop(t *testing.T, k *Kept) {
 	t.Helper()
-	k.Drop()
+	if err := k.Drop(); err != nil {
+		t.Error(err)
+	}
 	select {
 	case <-k.Ended():
 	case <-time.After(20 * time.Second):
 		t.Error("what was dropped does not end")
 	}
+	forget(t, k)
+}
+
+// forget removes the record of what has ended, and checks that it was there till then.
+func forget(t *testing.T, k *Kept) {
+	t.Helper()
+	state := filepath.Dir(k.record.home)
+	if list, err := ListKept(state); err != nil || len(list) != 1 || !list[0].Over {
+		t.Errorf("listed: %+v, %v", list, err)
+	}
+	if err := k.Forget(); err != nil {
+		t.Error(err)
+	}
+	clean(t, state, state)
 }
 
 func TestKeptImagesAreMountedAgain(t *testing.T) {
@@ -60,7 +84,7 @@ func TestKeptImagesAreMountedAgain(t *testing.T) {
 	for turn, overlay := range []string{"", filepath.Join(t.TempDir(), "upper"), ""} {
 		var over atomic.Int64
 		dir := t.TempDir()
-		m, err := k.Mount(src, Options{Dir: dir, State: state, Overlay: overlay, Manifest: "the image", Keep: true}, func() { over.Add(1) })
+		m, err := k.Mount(src, Options{Dir: dir, State: state, Overlay: overlay, Manifest: "the image", Keep: keepLong}, func() { over.Add(1) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,13 +161,15 @@ func TestKeptImagesAndWhoStillReads(t *testing.T) {
 		t.Fatalf("kept %v: %v", m.Kept(), err)
 	}
 	read(0, 1<<20)
-	next, err := m.Kept().Mount(src, Options{Dir: t.TempDir(), State: t.TempDir(), Manifest: "the image", Keep: true}, func() {})
+	next, err := m.Kept().Mount(src, Options{Dir: t.TempDir(), State: t.TempDir(), Manifest: "the image", Keep: keepLong}, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	read(1<<20, 2<<20)
 	k := kept(t, next)
-	k.Drop()
+	if err := k.Drop(); err != nil {
+		t.Error(err)
+	}
 	read(2<<20, 4<<20)
 	select {
 	case <-k.Ended():
@@ -152,6 +178,7 @@ func TestKeptImagesAndWhoStillReads(t *testing.T) {
 	}
 	f.Close()
 	<-k.Ended()
+	forget(t, k)
 }
 
 func TestKeptImagesRefuse(t *testing.T) {
@@ -228,20 +255,30 @@ func TestKeptImagesShareNoMounts(t *testing.T) {
 
 func TestKeptRecords(t *testing.T) {
 	state := filepath.Join(t.TempDir(), strings.Repeat("a long name ", 12)) // longer than a socket's may be
-	r := &KeptRecord{Image: "i", Manifest: "m", For: "us", Since: time.Now()}
-	l, err := r.Register(state)
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	holding, err := newHolding("i", "m")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead := filepath.Join(state, keptDir, "1-1")
-	if err := os.Mkdir(dead, 0o700); err != nil {
+	r := &KeptRecord{Holding: holding, For: "us"}
+	l, err := r.register(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := &KeptRecord{Holding: Holding{PID: holding.PID, Started: holding.Started - 1}}
+	if dead.home, err = os.MkdirTemp(state, keptPrefix); err != nil || dead.update() != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.MkdirTemp(state, keptPrefix); err != nil { // of one that is being made
 		t.Fatal(err)
 	}
 	list, err := ListKept(state)
 	if err != nil || len(list) != 1 || list[0].PID != os.Getpid() || list[0].For != "us" || !list[0].Alive() {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(dead.home); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the record of a dead process is left: %v", err)
 	}
 	c, err := list[0].Dial()
@@ -249,13 +286,85 @@ func TestKeptRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
-	if err := errors.Join(r.Forget(), l.Close(), list[0].Await(t.Context())); err != nil {
+	if err := errors.Join(r.forget(), l.Close(), list[0].Await(t.Context())); err != nil {
 		t.Error(err)
 	}
-	if left, err := os.ReadDir(state); err != nil || len(left) != 0 {
+	if left, err := os.ReadDir(state); err != nil || len(left) != 1 {
 		t.Errorf("left: %v, %v", left, err)
 	}
 	if _, err := list[0].Dial(); err == nil {
 		t.Error("a socket that is gone was reached")
 	}
+}
+
+// Whoever looks while a mount becomes a kept image finds one record or the other, and the
+// log.
+func TestTheProcessOfAMountHasARecordAtAnyTime(t *testing.T) {
+	src := testImage(t, imagetest.File("a", "x"))
+	m := keeping(t, src, Options{})
+	state := m.opts.State
+	log, err := os.Create(filepath.Join(m.record.home, logName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	stop, looking, looked := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(looked)
+		close(looking)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			// In the order in which umount --all looks.
+			mounts, err := List(state)
+			if err != nil || len(mounts) > 0 {
+				continue
+			}
+			if list, err := ListKept(state); err != nil || len(list) == 0 {
+				t.Errorf("it has no record: %v", err)
+			}
+		}
+	}()
+	<-looking
+	k := kept(t, m)
+	close(stop)
+	<-looked
+	fmt.Fprint(log, "a line")
+	if got, err := os.ReadFile(filepath.Join(k.record.home, logName)); err != nil || string(got) != "a line" {
+		t.Errorf("the log: %q, %v", got, err)
+	}
+	drop(t, k)
+}
+
+// After umount(8) it takes a process a moment to have something kept that can be dropped.
+func TestSettleWaitsForWhatWasUnmounted(t *testing.T) {
+	m := keeping(t, testImage(t, imagetest.File("a", "x")), Options{})
+	if err := Settle(t.Context(), m.opts.State); err != nil { // nobody has unmounted it
+		t.Fatal(err)
+	}
+	if err := unix.Unmount(m.opts.Dir, 0); err != nil {
+		t.Fatal(err)
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, SignalLook)
+	defer signal.Stop(signals)
+	settled := make(chan error, 1)
+	go func() { settled <- Settle(t.Context(), m.opts.State) }()
+	<-signals
+	select {
+	case err := <-settled:
+		t.Errorf("it did not wait: %v", err)
+	default:
+	}
+	m.Look()
+	if err := m.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-settled; err != nil {
+		t.Error(err)
+	}
+	drop(t, m.Kept())
 }

@@ -2,7 +2,6 @@ package mount
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,57 +18,40 @@ import (
 // A KeptRecord is what the state directory says of an image that a process keeps
 // without a mount.
 type KeptRecord struct {
-	Image    string    `json:"image"`
-	Manifest string    `json:"manifest_id"`
+	Holding
 	Workload string    `json:"workload,omitempty"` // what ran in it
 	Bytes    int64     `json:"bytes"`
 	For      string    `json:"for"` // a digest of who may have it
-	PID      int       `json:"pid"`
-	Started  uint64    `json:"started"`
-	Since    time.Time `json:"since"`
 	Until    time.Time `json:"until"`
-
-	home string
+	// Over is set once it is kept no longer, and the process is there for those who
+	// still read files of a mount that was taken out of sight.
+	Over bool `json:"over,omitempty"`
 }
 
 const (
-	keptDir    = "kept"
+	keptPrefix = "kept-" // of the directories of such records, in no directory of their own: the last to go would take it from the next to come
 	keptName   = "kept.json"
 	keptSocket = "socket"
 )
 
-// Register writes the record of an image that this process keeps, and listens on its
-// socket. [KeptRecord.Forget] undoes both.
-func (r *KeptRecord) Register(state string) (*net.UnixListener, error) {
-	if state == "" {
-		state = DefaultState()
-	}
+// register writes the record of an image that this process keeps, and listens on its
+// socket. forget undoes both.
+func (r *KeptRecord) register(state string) (*net.UnixListener, error) {
 	var err error
-	r.PID = os.Getpid()
-	if r.Started, err = startOf(r.PID); err != nil {
-		return nil, fmt.Errorf("mount: %w", err)
-	}
-	r.home = filepath.Join(state, keptDir, fmt.Sprintf("%d-%d", r.PID, r.Started))
-	if err := os.MkdirAll(r.home, 0o700); err != nil {
+	if r.home, err = os.MkdirTemp(state, keptPrefix); err != nil {
 		return nil, fmt.Errorf("mount: state: %w", err)
 	}
 	l, err := r.listen()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mount: state: %w", err), r.Forget())
+		return nil, errors.Join(fmt.Errorf("mount: state: %w", err), r.forget())
 	}
-	doc, err := json.MarshalIndent(r, "", "  ")
-	tmp := filepath.Join(r.home, "."+keptName)
-	if err == nil {
-		err = os.WriteFile(tmp, doc, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(tmp, filepath.Join(r.home, keptName))
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mount: state: %w", err), l.Close(), r.Forget())
+	if err := r.update(); err != nil {
+		return nil, errors.Join(err, l.Close(), r.forget())
 	}
 	return l, nil
 }
+
+func (r *KeptRecord) update() error { return replace(filepath.Join(r.home, keptName), r) }
 
 // reach calls use with the socket's address. A path of any length fits by way of a
 // descriptor of its directory.
@@ -102,28 +84,14 @@ func (r *KeptRecord) Dial() (c *net.UnixConn, err error) {
 	return c, err
 }
 
-// Forget removes the record.
-func (r *KeptRecord) Forget() error {
-	err := os.RemoveAll(r.home)
-	_ = os.Remove(filepath.Dir(r.home)) // where it was the last
-	return err
-}
-
-// Alive reports whether the process runs.
-func (r *KeptRecord) Alive() bool {
-	started, err := startOf(r.PID)
-	return err == nil && started == r.Started
-}
+// forget removes the record.
+func (r *KeptRecord) forget() error { return os.RemoveAll(r.home) }
 
 // Drop tells the process to keep nothing.
-func (r *KeptRecord) Drop() error {
-	if err := unix.Kill(r.PID, SignalKeepNothing); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("mount: signal process %d: %w", r.PID, err)
-	}
-	return nil
-}
+func (r *KeptRecord) Drop() error { return r.signal(SignalKeepNothing) }
 
-// Await waits until the record is gone: the image is kept no longer, or mounted again.
+// Await waits until the record is gone: nothing of the image is left, or it is mounted
+// again.
 func (r *KeptRecord) Await(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -132,12 +100,12 @@ func (r *KeptRecord) Await(ctx context.Context) error {
 			return nil
 		}
 		if !r.Alive() {
-			return r.Forget()
+			return r.forget()
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("mount: process %d keeps %s all the same: %w", r.PID, r.Image, ctx.Err())
+			return fmt.Errorf("mount: process %d does not end: is a file of %s open, of a mount that was taken out of sight? %w", r.PID, r.Image, ctx.Err())
 		}
 	}
 }
@@ -148,34 +116,30 @@ func ListKept(state string) ([]*KeptRecord, error) {
 	if state == "" {
 		state = DefaultState()
 	}
-	entries, err := os.ReadDir(filepath.Join(state, keptDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	entries, err := os.ReadDir(state)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("mount: state: %w", err)
 	}
 	var list []*KeptRecord
 	for _, e := range entries {
-		r := &KeptRecord{home: filepath.Join(state, keptDir, e.Name())}
-		if n, err := fmt.Sscanf(e.Name(), "%d-%d", &r.PID, &r.Started); err != nil || n != 2 {
+		if !strings.HasPrefix(e.Name(), keptPrefix) {
 			continue
 		}
-		if !r.Alive() {
-			if err := r.Forget(); err != nil {
-				return nil, fmt.Errorf("mount: state: %w", err)
-			}
-			continue
-		}
-		doc, err := os.ReadFile(filepath.Join(r.home, keptName))
+		r := &KeptRecord{}
+		home := filepath.Join(state, e.Name())
+		err := read(filepath.Join(home, keptName), r)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it is being made, or gone
 		}
-		if err == nil {
-			err = json.Unmarshal(doc, r)
-		}
 		if err != nil {
-			return nil, fmt.Errorf("mount: %s: %w", r.home, err)
+			return nil, err
+		}
+		r.home = home
+		if !r.Alive() {
+			if err := r.forget(); err != nil {
+				return nil, fmt.Errorf("mount: state: %w", err)
+			}
+			continue
 		}
 		list = append(list, r)
 	}

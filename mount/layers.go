@@ -13,8 +13,6 @@ import (
 
 func imagePath(dir string) string { return filepath.Join(dir, imageFile) }
 
-func (r *Record) path() string { return filepath.Join(r.home, recordName) }
-
 // mountOverlay makes dir what lower holds, with all changes in upper.
 func mountOverlay(lower, upper, dir string) error {
 	work := upper + ".work" // on the same file system, and no part of upper

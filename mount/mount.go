@@ -56,15 +56,13 @@ func New(src Source, o Options) (*Mount, error) {
 // claim makes the mount's record, after the rest of one whose process has died has
 // been cleared away.
 func (m *Mount) claim() error {
-	started, err := startOf(os.Getpid())
-	if err != nil {
-		return fmt.Errorf("mount: %w", err)
-	}
 	o := m.opts
-	m.record = &Record{
-		Dir: o.Dir, Image: o.Image, Manifest: o.Manifest, Kind: o.As, Overlay: o.Overlay,
-		PID: os.Getpid(), Started: started, Since: time.Now().UTC().Truncate(time.Second), home: home(o.State, o.Dir),
+	holding, err := newHolding(o.Image, o.Manifest)
+	if err != nil {
+		return err
 	}
+	holding.home, holding.Since = home(o.State, o.Dir), holding.Since.Truncate(time.Second)
+	m.record = &Record{Holding: holding, Dir: o.Dir, Kind: o.As, Overlay: o.Overlay}
 	err = m.record.claim()
 	if !errors.Is(err, fs.ErrExist) {
 		return err
@@ -105,7 +103,7 @@ func (m *Mount) mount(src Source) error {
 		}
 	}
 	// Its pages would go with a loop device's, and a tree of ours has none.
-	if m.opts.Keep && r.Kind == EROFS {
+	if m.opts.Keep != nil && r.Kind == EROFS {
 		if m.spare, err = newSpare(r.tree()); err != nil {
 			m.opts.Logger.Warn("nothing will be kept of the mount", "error", err)
 		}
@@ -231,6 +229,12 @@ func (m *Mount) follow() {
 	m.mu.Lock()
 	ending := m.ending
 	m.mu.Unlock()
+	if m.record.Keep && !m.spare.open() { // told to keep nothing
+		m.record.Keep = false
+		if err := m.record.update(); err != nil {
+			m.opts.Logger.Warn("the record of the mount", "error", err)
+		}
+	}
 	if mounted, err := isMounted(m.record.Dir); ending || err != nil || mounted {
 		return
 	}
@@ -238,7 +242,9 @@ func (m *Mount) follow() {
 		if err := m.leave(); err != nil {
 			m.opts.Logger.Debug("not kept yet", "error", err)
 		}
-		return
+		if m.spare.open() {
+			return
+		}
 	}
 	_ = m.record.takeDown(0) // busy: later
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // A Kind is how the image becomes a tree of files.
@@ -51,9 +52,16 @@ type Options struct {
 	// for, at most; 0: as many as it likes.
 	ReadAhead int
 	// Keep has the kernel keep the pages of an image when its mount is unmounted, see
-	// [Kept]. It does where the kernel's EROFS is mounted from the file.
-	Keep   bool
+	// [Kept]; nil: not. It does where the kernel's EROFS is mounted from the file.
+	Keep   *Keep
 	Logger *slog.Logger // nil discards
+}
+
+// A Keep says for whom an image is kept, and for how long.
+type Keep struct {
+	Workload string // what runs in it
+	For      string // a digest of who may have it
+	Time     time.Duration
 }
 
 // DefaultState is /run/cached/mounts for root, and in the user's own runtime

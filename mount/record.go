@@ -1,7 +1,6 @@
 package mount
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,30 +9,24 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 )
 
 // A Record is what the state directory says of a mount.
 type Record struct {
-	Dir      string    `json:"dir"`
-	Image    string    `json:"image"`
-	Manifest string    `json:"manifest_id"`
-	Kind     Kind      `json:"kind"`
-	Overlay  string    `json:"overlay,omitempty"`
-	PID      int       `json:"pid"`
-	Since    time.Time `json:"since"`
-	// Started is when the process started, in clock ticks since the machine did:
-	// with the PID it names one process for ever.
-	Started uint64 `json:"started"`
+	Holding
+	Dir     string `json:"dir"`
+	Kind    Kind   `json:"kind"`
+	Overlay string `json:"overlay,omitempty"`
 	// Turn is how many mounts the process has served before this one.
 	Turn int `json:"turn,omitempty"`
 	// Keep is set where the process may outlive the mount, with the image's pages.
 	Keep bool `json:"keep,omitempty"`
-
-	home string // its directory in the state directory
 }
 
-const recordName = "mount.json"
+const (
+	recordName = "mount.json"
+	logName    = "log"
+)
 
 // home returns the directory of the mount at dir, an absolute path.
 func home(state, dir string) string {
@@ -41,8 +34,8 @@ func home(state, dir string) string {
 	return filepath.Join(state, hex.EncodeToString(sum[:10]))
 }
 
-// Home returns where the mount at dir keeps its layers and its log; dir exists.
-func Home(state, dir string) (string, error) {
+// Log returns the name of the log of the mount at dir, beside its record; dir exists.
+func Log(state, dir string) (string, error) {
 	if state == "" {
 		state = DefaultState()
 	}
@@ -50,9 +43,10 @@ func Home(state, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return home(state, abs), nil
+	return filepath.Join(home(state, abs), logName), nil
 }
 
+func (r *Record) path() string  { return filepath.Join(r.home, recordName) }
 func (r *Record) file() string  { return filepath.Join(r.home, "file") }
 func (r *Record) lower() string { return filepath.Join(r.home, "lower") }
 
@@ -62,12 +56,6 @@ func (r *Record) tree() string {
 		return r.lower()
 	}
 	return r.Dir
-}
-
-// Alive reports whether the mount's process runs.
-func (r *Record) Alive() bool {
-	started, err := startOf(r.PID)
-	return err == nil && started == r.Started
 }
 
 // claim makes the record's directory and writes the record. fs.ErrExist: there is
@@ -86,29 +74,39 @@ func (r *Record) claim() error {
 		return fmt.Errorf("mount: state: %w", err)
 	}
 	defer os.Remove(tmp)
-	return os.Link(tmp, filepath.Join(r.home, recordName))
+	return os.Link(tmp, r.path())
 }
 
 // update replaces the record.
-func (r *Record) update() error {
-	doc, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	tmp := filepath.Join(r.home, "."+recordName)
-	if err := os.WriteFile(tmp, doc, 0o600); err != nil {
-		return fmt.Errorf("mount: state: %w", err)
-	}
-	return os.Rename(tmp, filepath.Join(r.home, recordName))
-}
+func (r *Record) update() error { return replace(r.path(), r) }
 
 // remove forgets the mount, whose layers are gone.
 func (r *Record) remove() error {
+	if err := r.removeLayers(); err != nil {
+		return err
+	}
+	return os.RemoveAll(r.home)
+}
+
+func (r *Record) removeLayers() error {
 	// Never more than this: a layer that is still mounted is not ours to empty.
 	for _, name := range []string{"lower", "file"} {
 		if err := os.Remove(filepath.Join(r.home, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("mount: state: %w", err)
 		}
+	}
+	return nil
+}
+
+// pass has the log go on in the directory of a record that takes over, and forgets
+// the mount.
+func (r *Record) pass(to *KeptRecord) error {
+	if err := r.removeLayers(); err != nil {
+		return err
+	}
+	err := os.Rename(filepath.Join(r.home, logName), filepath.Join(to.home, logName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("mount: state: %w", err)
 	}
 	return os.RemoveAll(r.home)
 }
@@ -117,14 +115,11 @@ func (r *Record) remove() error {
 func find(state, dir string) (*Record, error) { return load(home(state, dir)) }
 
 func load(home string) (*Record, error) {
-	doc, err := os.ReadFile(filepath.Join(home, recordName))
-	if err != nil {
+	r := &Record{}
+	if err := read(filepath.Join(home, recordName), r); err != nil {
 		return nil, err
 	}
-	r := &Record{home: home}
-	if err := json.Unmarshal(doc, r); err != nil {
-		return nil, fmt.Errorf("mount: %s: %w", filepath.Join(home, recordName), err)
-	}
+	r.home = home
 	return r, nil
 }
 
@@ -149,22 +144,4 @@ func List(state string) ([]*Record, error) {
 		list = append(list, r)
 	}
 	return list, err
-}
-
-// startOf returns when a process started.
-func startOf(pid int) (uint64, error) {
-	doc, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	// The name, in parentheses, may hold anything; the state comes behind it.
-	fields := bytes.Fields(doc[bytes.LastIndexByte(doc, ')')+1:])
-	var started uint64
-	if len(fields) < 20 || string(fields[0]) == "Z" {
-		return 0, fs.ErrNotExist
-	}
-	if _, err := fmt.Sscan(string(fields[19]), &started); err != nil {
-		return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
-	}
-	return started, nil
 }

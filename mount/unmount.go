@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -104,12 +106,38 @@ func Unmount(ctx context.Context, state, dir string, force Force) (*Record, erro
 	return r, r.await(ctx, force)
 }
 
-// signal tells the mount's process something, if it is there.
-func (r *Record) signal(s unix.Signal) error {
-	if err := unix.Kill(r.PID, s); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("mount: signal process %d: %w", r.PID, err)
+// Settle waits for the processes of mounts that somebody else has unmounted: from then
+// on each keeps the image, or nothing of it.
+func Settle(ctx context.Context, state string) error {
+	records, err := List(state)
+	if err != nil {
+		return err
 	}
-	return nil
+	var errs []error
+	for _, r := range records {
+		if !r.Keep || !r.Alive() || !r.unmounted() {
+			continue
+		}
+		if err := r.signal(SignalLook); err != nil {
+			return err
+		}
+		errs = append(errs, r.waitFor(ctx, func() bool {
+			now, err := load(r.home)
+			return err == nil && !now.Keep || r.forgotten()
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// unmounted reports whether nothing is on DIR where the mount's process is.
+func (r *Record) unmounted() bool {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/mountinfo", r.PID))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	list, err := mountinfo.GetMountsFromReader(f, mountinfo.SingleEntryFilter(r.Dir))
+	return err == nil && len(list) == 0
 }
 
 // findForUnmount finds the record of dir, also where dir cannot be looked at any
@@ -138,22 +166,24 @@ func findForUnmount(state, dir string) (*Record, error) {
 // await waits until the mount's process has ended, or has forgotten the mount of which
 // it keeps something, and clears away what it left.
 func (r *Record) await(ctx context.Context, force Force) error {
+	if err := r.waitFor(ctx, func() bool { return r.Keep && force == Gently && r.forgotten() }); err != nil || r.forgotten() {
+		return err
+	}
+	return errors.Join(r.takeDown(0), r.remove())
+}
+
+// waitFor waits until done, or the end of the mount's process.
+func (r *Record) waitFor(ctx context.Context, done func() bool) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for r.Alive() {
-		if r.Keep && force == Gently && r.forgotten() {
-			return nil
-		}
+	for r.Alive() && !done() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return fmt.Errorf("mount: %s is unmounted, but process %d does not end: %w", r.Dir, r.PID, ctx.Err())
 		}
 	}
-	if r.forgotten() {
-		return nil
-	}
-	return errors.Join(r.takeDown(0), r.remove())
+	return nil
 }
 
 // forgotten reports whether the record is gone; another one may be in its place.

@@ -189,7 +189,11 @@ func (c *mountCommand) listKept(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, "IMAGE\tMANIFEST\tPROCESS\tSINCE\tUNTIL")
 	for _, r := range records {
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\n", r.Image, shortID(r.Manifest), r.PID, r.Since.Local().Format(time.DateTime), r.Until.Local().Format(time.DateTime))
+		until := r.Until.Local().Format(time.DateTime)
+		if r.Over {
+			until = "open files are closed"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\n", r.Image, shortID(r.Manifest), r.PID, r.Since.Local().Format(time.DateTime), until)
 	}
 	return tw.Flush()
 }

@@ -82,12 +82,10 @@ func (c *mountCommand) background(cmd *cobra.Command) error {
 
 // openLog opens where a background process of this mount logs.
 func (c *mountCommand) openLog() (log *os.File, name string, err error) {
-	home, err := mount.Home(c.state, c.dir)
-	if err != nil {
+	if name, err = mount.Log(c.state, c.dir); err != nil {
 		return nil, "", err
 	}
-	name = filepath.Join(home, "log")
-	if err := os.MkdirAll(home, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return nil, "", fmt.Errorf("mount: state: %w", err)
 	}
 	if log, err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {

@@ -66,6 +66,17 @@ func (m *mountTest) kept(want int) (pids []int) {
 	return pids
 }
 
+// dropKept ends what is kept; nothing is listed any more when that returns.
+func (m *mountTest) dropKept() {
+	m.t.Helper()
+	if out, err := m.cached("umount", "--kept"); err != nil {
+		m.t.Errorf("umount --kept: %v\n%s", err, out)
+	}
+	if list, err := mount.ListKept(m.state); err != nil || len(list) > 0 {
+		m.t.Errorf("kept: %+v, %v", list, err)
+	}
+}
+
 // nothing checks that the state directory is empty.
 func (m *mountTest) nothing() {
 	m.t.Helper()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,7 +40,6 @@ type keeper struct {
 	was    *served
 	kept   *mount.Kept
 	log    *slog.Logger
-	record *mount.KeptRecord
 	rested sync.WaitGroup // until the mount's start has been ended at the daemon
 }
 
@@ -49,34 +49,40 @@ func (s *served) keep(kept *mount.Kept, signals <-chan os.Signal) *served {
 	k := &keeper{was: s, kept: kept, log: s.log}
 	k.rested.Go(s.img.Rest)
 	_ = os.Chdir("/") // otherwise it would hold the directory it was started in
-	next := k.untilTaken(signals)
-	if next != nil {
+	k.dropOldest()
+	if next := k.untilTaken(signals); next != nil {
 		return next
 	}
-	kept.Drop()
 	<-kept.Ended()
 	k.rested.Wait()
 	s.done()
-	k.log.Info("kept no longer", "image", s.img.Name(), "manifest", kept.Manifest())
+	k.log.Info("kept no longer", "image", s.img.Name(), "manifest", kept.Record().Manifest)
+	if err := kept.Forget(); err != nil {
+		k.log.Warn("the record of what was kept", "error", err)
+	}
 	return nil
 }
 
-// untilTaken returns nil when nothing is to be kept any more.
-func (k *keeper) untilTaken(signals <-chan os.Signal) *served {
-	until := time.NewTimer(k.was.c.keep)
+// untilTaken returns nil when nothing is to be kept any more, which has been dropped
+// then.
+func (k *keeper) untilTaken(signals <-chan os.Signal) (next *served) {
+	until := time.NewTimer(time.Until(k.kept.Record().Until))
 	defer until.Stop()
 	trim := time.NewTimer(trimAfter)
 	defer trim.Stop()
-	conns, stop, err := k.open()
-	if err != nil {
-		k.log.Warn("nothing is kept", "image", k.was.img.Name(), "error", err)
-		return nil
-	}
+	conns, stop := k.accept()
 	defer stop()
+	defer func() {
+		if next == nil {
+			if err := k.kept.Drop(); err != nil {
+				k.log.Warn("the record of what was kept", "error", err)
+			}
+		}
+	}()
 	for {
 		select {
 		case conn := <-conns:
-			if next := k.answer(conn, stop); next != nil {
+			if next := k.answer(conn); next != nil {
 				return next
 			}
 		case <-trim.C:
@@ -93,22 +99,14 @@ func (k *keeper) untilTaken(signals <-chan os.Signal) *served {
 	}
 }
 
-// open makes the image known to mounts that come, and ends the oldest of too many.
-// stop, which may be called again, undoes it.
-func (k *keeper) open() (conns <-chan *net.UnixConn, stop func(), err error) {
-	s, now := k.was, time.Now()
-	k.record = &mount.KeptRecord{
-		Image: s.c.image, Manifest: k.kept.Manifest(), Workload: s.c.workload, Bytes: s.img.Size(), For: s.c.heirs, Since: now, Until: now.Add(s.c.keep),
-	}
-	listener, err := k.record.Register(s.c.state)
-	if err != nil {
-		return nil, nil, err
-	}
+// accept passes on who asks for the image. stop, for when nobody can any more, waits
+// for the end of that.
+func (k *keeper) accept() (conns <-chan *net.UnixConn, stop func()) {
 	accepted, ended := make(chan *net.UnixConn), make(chan struct{})
 	var work sync.WaitGroup
 	work.Go(func() {
 		for {
-			conn, err := listener.AcceptUnix()
+			conn, err := k.kept.Accept()
 			if err != nil {
 				return
 			}
@@ -119,29 +117,29 @@ func (k *keeper) open() (conns <-chan *net.UnixConn, stop func(), err error) {
 			}
 		}
 	})
-	stop = sync.OnceFunc(func() {
+	return accepted, func() {
 		close(ended)
-		err := errors.Join(k.record.Forget(), listener.Close())
 		work.Wait()
-		if err != nil {
-			k.log.Warn("the record of what was kept", "error", err)
-		}
-	})
-	list, err := mount.ListKept(s.c.state)
+	}
+}
+
+// dropOldest ends the oldest of too many that are kept.
+func (k *keeper) dropOldest() {
+	list, err := mount.ListKept(k.was.c.state)
 	if err != nil {
 		k.log.Warn("it is not known how much is kept", "error", err)
 	}
+	list = slices.DeleteFunc(list, func(r *mount.KeptRecord) bool { return r.Over })
 	for i := maxKept; i < len(list); i++ {
 		if err := list[i].Drop(); err != nil {
 			k.log.Warn("an image is kept beyond the limit", "image", list[i].Image, "limit", maxKept, "error", err)
 		}
 	}
-	return accepted, stop, nil
 }
 
 // answer serves one who asks for the image; the mount that came of it, or nil. Before
 // anybody is told of the mount, nobody finds the record any more.
-func (k *keeper) answer(conn *net.UnixConn, stop func()) *served {
+func (k *keeper) answer(conn *net.UnixConn) *served {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(requestWithin))
 	answers := json.NewEncoder(conn)
@@ -155,7 +153,6 @@ func (k *keeper) answer(conn *net.UnixConn, stop func()) *served {
 	}
 	next, state, answer := k.mount(request)
 	if next != nil {
-		stop()
 		answer.Mounted = &state
 	}
 	_ = conn.SetDeadline(time.Now().Add(requestWithin))
@@ -191,7 +188,7 @@ func (k *keeper) hear(conn *net.UnixConn) (*takeRequest, error) {
 	if err := json.NewDecoder(conn).Decode(request); err != nil {
 		return nil, err
 	}
-	if request.For != k.record.For {
+	if request.For != k.kept.Record().For {
 		return nil, errors.New("kept for others")
 	}
 	return request, nil
@@ -227,7 +224,7 @@ func (k *keeper) mount(r *takeRequest) (*served, mounted, takeAnswer) {
 
 // place mounts the kept tree where c says, and has the process log there.
 func (k *keeper) place(c *mountCommand, img *agent.Image) (*mount.Mount, error) {
-	if id := img.ID().String(); id != k.kept.Manifest() {
+	if id := img.ID().String(); id != k.kept.Record().Manifest {
 		return nil, fmt.Errorf("%s is %s by now", c.image, id)
 	}
 	log, name, err := c.openLog()

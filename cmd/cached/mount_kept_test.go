@@ -39,9 +39,7 @@ func TestMountOfAKeptImageReadsNothing(t *testing.T) {
 			}
 		}
 	}
-	if out, err := m.cached("umount", "--kept"); err != nil {
-		t.Errorf("umount --kept: %v\n%s", err, out)
-	}
+	m.dropKept()
 	waitForEnd(t, first.PID)
 	m.nothing()
 	checkBooks(t, m.daemon.client)
@@ -85,6 +83,36 @@ func TestWhatEndsKeptImages(t *testing.T) {
 			if out, err := m.cached("umount", "--all"); err != nil {
 				t.Errorf("umount --all: %v\n%s", err, out)
 			}
+		},
+		"at once": func(dir string, _ int) { m.umount(dir); m.dropKept() },
+		"after umount(8)": func(dir string, _ int) {
+			if err := syscall.Unmount(dir, 0); err != nil {
+				t.Fatal(err)
+			}
+			m.dropKept()
+		},
+		"while a file is open": func(dir string, _ int) {
+			f, err := os.Open(filepath.Join(dir, "d1", "f1"))
+			if err == nil {
+				err = syscall.Unmount(dir, syscall.MNT_DETACH)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			waited := make(chan struct{})
+			go func() {
+				defer close(waited)
+				m.dropKept()
+			}()
+			eventually(t, "the record says that it is over", func() bool {
+				list, err := mount.ListKept(m.state)
+				return err == nil && len(list) == 1 && list[0].Over
+			})
+			if out, err := m.cached("mount", "--kept"); err != nil || !strings.Contains(out, "open files are closed") {
+				t.Errorf("mount --kept: %v\n%s", err, out)
+			}
+			f.Close()
+			<-waited
 		},
 	} {
 		t.Run(how, func(t *testing.T) {

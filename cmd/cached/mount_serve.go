@@ -198,7 +198,10 @@ func (c *mountCommand) mountImage(img *agent.Image, log *slog.Logger, how func(m
 		}
 	}
 	o := mount.Options{
-		Dir: c.dir, Image: c.image, Manifest: img.ID().String(), As: kind, Overlay: c.overlay, State: c.state, Keep: c.keep > 0, Logger: log,
+		Dir: c.dir, Image: c.image, Manifest: img.ID().String(), As: kind, Overlay: c.overlay, State: c.state, Logger: log,
+	}
+	if c.keep > 0 {
+		o.Keep = &mount.Keep{Workload: c.workload, For: c.heirs, Time: c.keep}
 	}
 	if img.Manifest().MediaType == image.MediaTypeBytes {
 		o.ReadAhead = mappedAhead

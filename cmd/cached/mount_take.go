@@ -67,7 +67,7 @@ func (c *mountCommand) fromKept() (*mounted, error) {
 	for _, r := range list {
 		// What one workload has read is not what another needs, and it could not be
 		// learned any more what that is.
-		if r.For != request.For || r.Workload != c.workload || r.Image != c.image && r.Manifest != c.image {
+		if r.Over || r.For != request.For || r.Workload != c.workload || r.Image != c.image && r.Manifest != c.image {
 			continue
 		}
 		if m, err := take(r, request); m != nil || err != nil {

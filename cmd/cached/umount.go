@@ -74,10 +74,9 @@ the process that served the mount (cached mount --keep); --now ends that process
 func dropKept(ctx context.Context, state string) error {
 	ctx, cancel := context.WithTimeout(ctx, umountWithin)
 	defer cancel()
-	list, err := mount.ListKept(state)
-	if err != nil {
-		return err
-	}
+	err := mount.Settle(ctx, state)
+	list, listed := mount.ListKept(state)
+	err = errors.Join(err, listed)
 	for _, r := range list {
 		err = errors.Join(err, r.Drop())
 	}
