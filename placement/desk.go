@@ -39,7 +39,8 @@ type Limits struct {
 	Idle     time.Duration // how long a block nobody asks for keeps its state
 }
 
-// DefaultLimits are the ones the simulator found best (docs/adr/0007-burst.md).
+// DefaultLimits are the ones simulations found best (docs/adr/0007-burst.md). Active was 8 for
+// a while, which the simulator favours and real hosts do not (docs/adr/0025-simulator.md).
 func DefaultLimits() Limits {
 	return Limits{PerBlock: 2, Total: 8, Active: 4, Given: 8, Blocks: 16384, Idle: 10 * time.Second}
 }
