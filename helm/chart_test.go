@@ -59,16 +59,23 @@ func helm(t *testing.T, values ...string) ([]byte, error) {
 
 var renderings sync.Map // of []byte, by their values
 
-// template runs `helm template`, where the test's own race detector has nothing to see.
+// template renders a chart with values, "key=value" each.
 func template(t *testing.T, chart string, values ...string) ([]byte, error) {
+	t.Helper()
+	var args []string
+	for _, v := range values {
+		args = append(args, "--set", v)
+	}
+	return templateWith(t, chart, args...)
+}
+
+// templateWith runs `helm template`, where the test's own race detector has nothing to see.
+func templateWith(t *testing.T, chart string, args ...string) ([]byte, error) {
 	t.Helper()
 	if figure.Instrumented {
 		t.Skip("runs other programs: tested without the race detector")
 	}
-	args := []string{"template", "rel", chart, "--kube-version", "1.34.0", "--namespace", "caches"}
-	for _, v := range values {
-		args = append(args, "--set", v)
-	}
+	args = append([]string{"template", "rel", chart, "--kube-version", "1.34.0", "--namespace", "caches"}, args...)
 	return exec.Command(testtool.Go(t, "helm"), args...).CombinedOutput()
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,18 +13,26 @@ import (
 )
 
 func newConfigReferenceCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "reference",
 		Short: "Print all settings as a Markdown table: key, flag, environment, default, meaning",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return printReference(cmd.OutOrStdout()) },
 	}
+	schema := cmd.Flags().Bool("schema", false, "print the JSON schema of the file instead, as editors and the chart take it")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *schema {
+			return printSchema(cmd.OutOrStdout())
+		}
+		return printReference(cmd.OutOrStdout())
+	}
+	return cmd
 }
 
 const referenceHead = `# Settings of the daemon
 
 Made by ` + "`cached config reference`" + `. A setting is a key of the YAML file that ` + "`--config`" + ` names, an environment variable, or a flag of
-` + "`cached serve`" + `; later ones win. Unknown keys are errors. ` + "`cached config print`" + ` shows what is in effect, ` + "`cached config validate`" + ` checks it.
+` + "`cached serve`" + `; later ones win. Unknown keys are errors. ` + "`cached config print`" + ` shows what is in effect, ` + "`cached config validate`" + ` checks it,
+` + "`cached config reference --schema`" + ` prints a JSON schema of the file, for editors.
 Sizes are numbers with B, KiB, MiB, GiB, TiB or kB, MB, GB, TB; durations as 1.5s, 2m, 1h. A list in the environment is separated by spaces.
 
 | key | flag | environment | default | what it is |
@@ -31,30 +40,37 @@ Sizes are numbers with B, KiB, MiB, GiB, TiB or kB, MB, GB, TB; durations as 1.5
 `
 
 func printReference(w io.Writer) error {
-	c := Default()
-	fs := pflag.NewFlagSet("reference", pflag.ContinueOnError)
-	bindFlags(fs, &c)
+	flags, err := flagsByKey()
+	if err != nil {
+		return err
+	}
 	var rows []string
-	var err error
-	fs.VisitAll(func(f *pflag.Flag) {
-		key, keyErr := keyOf(f)
-		if keyErr != nil {
-			err = keyErr
-			return
-		}
+	for key, f := range flags {
 		_, usage := pflag.UnquoteUsage(f)
 		shown := "`" + f.DefValue + "`"
 		if f.DefValue == "" || f.DefValue == "[]" || key == "zone.node" || key == "data-dir" {
 			shown = "" // the text says what, or it differs from host to host
 		}
 		rows = append(rows, fmt.Sprintf("| `%s` | `--%s` | `%s` | %s | %s |", key, f.Name, envPrefix+strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")), shown, strings.ReplaceAll(usage, "|", `\|`)))
-	})
-	if err != nil {
-		return err
 	}
 	slices.Sort(rows)
 	_, err = fmt.Fprintf(w, "%s%s\n", referenceHead, strings.Join(rows, "\n"))
 	return err
+}
+
+// flagsByKey are the flags of all settings, by their key in the file.
+func flagsByKey() (map[string]*pflag.Flag, error) {
+	c := Default()
+	fs := pflag.NewFlagSet("reference", pflag.ContinueOnError)
+	bindFlags(fs, &c)
+	flags := map[string]*pflag.Flag{}
+	var errs []error
+	fs.VisitAll(func(f *pflag.Flag) {
+		key, err := keyOf(f)
+		flags[key] = f
+		errs = append(errs, err)
+	})
+	return flags, errors.Join(errs...)
 }
 
 // keyOf finds the key that a flag sets: the one that has another value afterwards.

@@ -112,7 +112,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- with include "cached.limit" . -}}
 {{- $limit := include "cached.bytes" . -}}
-{{- $l1 := dig "l1" "size" $.Values.l1.size $.Values.config | toString -}}
+{{- $l1 := dig "l1" "size" $.Values.l1.size ($.Values.config | default dict) | toString -}}
 {{- $least := addf (divf (mulf (include "cached.bytes" ($l1 | nospace | trimSuffix "B") | float64) 1.25) 1048576) 128 | ceil -}}
 {{- if not $limit -}}
 {{- $bad = append $bad (printf "resources.limits.memory is %q, which is no quantity of Kubernetes: write it as 5376Mi, 5.5Gi or 6G" .) -}}
