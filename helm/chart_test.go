@@ -37,6 +37,16 @@ func (o object) at(path ...string) any {
 	return v
 }
 
+// list is a list of objects at a path; nil: there is none.
+func (o object) list(path ...string) []object {
+	items, _ := o.at(path...).([]any)
+	all := make([]object, 0, len(items))
+	for _, item := range items {
+		all = append(all, item.(map[string]any)) //nolint:forcetypeassert // a panic says enough
+	}
+	return all
+}
+
 func (o object) name() string { return fmt.Sprint(o.at("kind"), " ", o.at("metadata", "name")) }
 
 // least are the values that an installation must give.
@@ -175,19 +185,19 @@ func TestTheBinaryUnderstandsTheChart(t *testing.T) {
 	}
 	for name, values := range cases {
 		t.Run(name, func(t *testing.T) {
-			for _, o := range render(t, values...) {
+			all := render(t, values...)
+			for _, o := range all {
 				switch o.at("kind") {
 				case "ConfigMap":
 					if text, ok := o.at("data", "cached.yaml").(string); ok {
 						checkConfig(t, programs, text)
+						daemon := find(t, all, fmt.Sprint("DaemonSet ", o.at("metadata", "name"))).list("spec", "template", "spec", "containers")[0]
+						checkPaths(t, daemon, text)
 					}
 				case "DaemonSet":
 					spec := object(o.at("spec", "template", "spec").(map[string]any)) //nolint:forcetypeassert // a panic says enough
-					for _, list := range []string{"initContainers", "containers"} {
-						containers, _ := spec.at(list).([]any)
-						for _, c := range containers {
-							checkContainer(t, helpOf, spec, c.(map[string]any)) //nolint:forcetypeassert // as above
-						}
+					for _, c := range append(spec.list("initContainers"), spec.list("containers")...) {
+						checkContainer(t, helpOf, spec, c)
 					}
 				}
 			}
@@ -195,21 +205,9 @@ func TestTheBinaryUnderstandsTheChart(t *testing.T) {
 	}
 }
 
-// checkConfig has the binary read a configuration file. What is on the node only is
-// taken out of it.
+// checkConfig has the binary read a configuration file as it stands.
 func checkConfig(t *testing.T, programs zone.Programs, text string) {
 	t.Helper()
-	for _, line := range []string{`tls: /run/cached/zone-tls`, `gossip-keys: .*`, `dir: /run/cached/tls`, `tenants: .*`} {
-		was := text
-		text = regexp.MustCompile(`(?m)^.*`+line+`\n`).ReplaceAllString(text, "")
-		if was != text && strings.HasPrefix(line, "tls:") {
-			text = strings.Replace(text, "zone:\n", "zone:\n  insecure: true\n", 1)
-		}
-		if was != text && strings.HasPrefix(line, "dir:") {
-			text = strings.Replace(text, "tls:\n", "insecure: true\n", 1)
-		}
-		text = strings.Replace(text, "auth:\n", "", 1)
-	}
 	file := filepath.Join(t.TempDir(), "cached.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -221,11 +219,26 @@ func checkConfig(t *testing.T, programs zone.Programs, text string) {
 	}
 }
 
+// checkPaths wants every file that a configuration names in a volume of the daemon.
+func checkPaths(t *testing.T, daemon object, text string) {
+	t.Helper()
+	paths := regexp.MustCompile(`(?m): (/.*)$`).FindAllStringSubmatch(text, -1)
+	if len(paths) == 0 {
+		t.Errorf("there are no paths in\n%s", text)
+	}
+	for _, path := range paths {
+		if !slices.ContainsFunc(daemon.list("volumeMounts"), func(m object) bool {
+			return strings.HasPrefix(path[1]+"/", fmt.Sprint(m.at("mountPath"), "/"))
+		}) {
+			t.Errorf("%s is in no volume", path[1])
+		}
+	}
+}
+
 // checkContainer wants flags that the command has, volumes that the pod has, and the
 // least privileges.
-func checkContainer(t *testing.T, helpOf func(...string) string, pod object, container map[string]any) {
+func checkContainer(t *testing.T, helpOf func(...string) string, pod, c object) {
 	t.Helper()
-	c := object(container)
 	name := fmt.Sprint(c.at("name"))
 	var words []string
 	args, _ := c.at("args").([]any)
@@ -243,13 +256,11 @@ func checkContainer(t *testing.T, helpOf func(...string) string, pod object, con
 		}
 	}
 	volumes := map[string]bool{}
-	list, _ := pod.at("volumes").([]any)
-	for _, v := range list {
-		volumes[fmt.Sprint(object(v.(map[string]any)).at("name"))] = true //nolint:forcetypeassert // a panic says enough
+	for _, v := range pod.list("volumes") {
+		volumes[fmt.Sprint(v.at("name"))] = true
 	}
-	mounts, _ := c.at("volumeMounts").([]any)
-	for _, m := range mounts {
-		if v := fmt.Sprint(object(m.(map[string]any)).at("name")); !volumes[v] { //nolint:forcetypeassert // as above
+	for _, m := range c.list("volumeMounts") {
+		if v := fmt.Sprint(m.at("name")); !volumes[v] {
 			t.Errorf("%s mounts %s, which the pod has not", name, v)
 		}
 	}

@@ -12,14 +12,14 @@ func monitors(t *testing.T, all []object) map[string]object {
 	found := map[string]object{}
 	for kind, list := range map[string]string{"PodMonitor": "podMetricsEndpoints", "ServiceMonitor": "endpoints"} {
 		for _, o := range all {
-			endpoints, _ := o.at("spec", list).([]any)
 			if o.at("kind") != kind {
 				continue
 			}
+			endpoints := o.list("spec", list)
 			if len(endpoints) != 1 {
 				t.Fatalf("%s has the endpoints %v", o.name(), endpoints)
 			}
-			found[o.name()] = endpoints[0].(map[string]any) //nolint:forcetypeassert // a panic says enough
+			found[o.name()] = endpoints[0]
 		}
 	}
 	return found
@@ -28,9 +28,8 @@ func monitors(t *testing.T, all []object) map[string]object {
 // relabeled are the labels that an endpoint gives whatever it scrapes.
 func relabeled(endpoint object) map[string]string {
 	labels := map[string]string{}
-	list, _ := endpoint.at("relabelings").([]any)
-	for _, r := range list {
-		if r := object(r.(map[string]any)); r.at("sourceLabels") == nil { //nolint:forcetypeassert // a panic says enough
+	for _, r := range endpoint.list("relabelings") {
+		if r.at("sourceLabels") == nil {
 			labels[fmt.Sprint(r.at("targetLabel"))] = fmt.Sprint(r.at("replacement"))
 		}
 	}

@@ -56,10 +56,18 @@ func newPod(t *testing.T, values ...string) *pod {
 			t.Fatal(err)
 		}
 	}
-	if out, err := p.programs.Command("certs", "init", "--dir", p.dir+"/run/cached/ca", "--zone", "eu-1a").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	p.run("certs", "init", "--dir", p.dir+"/run/cached/ca", "--zone", "eu-1a")
 	return p
+}
+
+// run returns what a command says that has to go well.
+func (p *pod) run(args ...string) string {
+	p.t.Helper()
+	out, err := p.programs.Command(args...).CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("cached %v: %v\n%s", args, err, out)
+	}
+	return string(out)
 }
 
 // inside moves the paths of the container and fills in what the kubelet would.
@@ -69,17 +77,6 @@ func (p *pod) inside(text string) string {
 		"$(POD_IP)", "127.0.0.1", "$(NODE_NAME)", "node-1", "$(POD_NAME)", "pod-1",
 		"65532:65532", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()),
 	).Replace(text)
-}
-
-func (p *pod) containers(list string) []object {
-	var all []object
-	containers, _ := p.spec.at(list).([]any)
-	for _, c := range containers {
-		if m, ok := c.(map[string]any); ok {
-			all = append(all, m)
-		}
-	}
-	return all
 }
 
 // args are the arguments of a container.
@@ -96,12 +93,10 @@ func (p *pod) args(c object) []string {
 // that it is as wanted.
 func (p *pod) start(ready func(daemon object) bool) object {
 	p.t.Helper()
-	for _, c := range p.containers("initContainers") {
-		if out, err := p.programs.Command(p.args(c)...).CombinedOutput(); err != nil {
-			p.t.Fatalf("%s: %v\n%s", c.at("name"), err, out)
-		}
+	for _, c := range p.spec.list("initContainers") {
+		p.run(p.args(c)...)
 	}
-	daemon := p.containers("containers")[0]
+	daemon := p.spec.list("containers")[0]
 	testtool.Start(p.t, p.programs.Command(p.args(daemon)...), func(context.Context) bool { return ready(daemon) })
 	return daemon
 }
@@ -139,12 +134,11 @@ func TestThePodRuns(t *testing.T) {
 	if status, body := p.get("/metrics"); status != http.StatusOK || !strings.Contains(body, "cached_block_reads_total") {
 		t.Errorf("metrics: %d", status)
 	}
-	ports, _ := daemon.at("ports").([]any)
+	ports := daemon.list("ports")
 	if len(ports) != 5 {
 		t.Errorf("the daemon has the ports %v", ports)
 	}
-	for _, port := range ports {
-		o := object(port.(map[string]any)) //nolint:forcetypeassert // a panic says enough
+	for _, o := range ports {
 		address := fmt.Sprintf("127.0.0.1:%v", o.at("containerPort"))
 		if o.at("protocol") == "UDP" {
 			if l, err := net.ListenPacket("udp", address); err == nil {
@@ -161,6 +155,32 @@ func TestThePodRuns(t *testing.T) {
 		if out, err := p.programs.Command("status", "--server", server).CombinedOutput(); err != nil || !strings.Contains(string(out), "node-1") {
 			t.Errorf("%s: %v\n%s", server, err, out)
 		}
+	}
+}
+
+// The daemon finds the agents' certificate and the tenants where their Secrets are.
+func TestAPodWithAgentsTLSRuns(t *testing.T) {
+	p := newPod(t, append([]string{"origin.urls={file://" + t.TempDir() + "}"}, cases["agents' TLS"]...)...)
+	token := filepath.Join(p.dir, "token")
+	digest := strings.Fields(p.run("certs", "token", "--out", token))
+	p.run("certs", "issue", "--ca", p.dir+"/run/cached/ca", "--node", "node-1", "--out", p.dir+"/run/cached/tls")
+	if err := os.MkdirAll(p.dir+"/run/cached/tenants", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tenants := fmt.Sprintf("tenants: [{name: ops, operator: true, tokens: [%q]}]\n", digest[len(digest)-1])
+	if err := os.WriteFile(p.dir+"/run/cached/tenants/tenants.yaml", []byte(tenants), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.start(func(daemon object) bool {
+		status, _ := p.get(daemon.at("readinessProbe", "httpGet", "path"))
+		return status == http.StatusOK
+	})
+	ask := []string{"status", "--server", fmt.Sprintf("https://localhost:%d", p.ports["blocks"]), "--ca", p.dir + "/run/cached/ca/ca.crt"}
+	if said := p.run(append(ask, "--token-file", token)...); !strings.Contains(said, "node-1") {
+		t.Error(said)
+	}
+	if out, err := p.programs.Command(ask...).CombinedOutput(); err == nil {
+		t.Errorf("whoever has no token is told\n%s", out)
 	}
 }
 
@@ -182,41 +202,48 @@ func TestAPodWithoutItsObjectStoreLives(t *testing.T) {
 func TestPortsAgree(t *testing.T) {
 	for name, values := range cases {
 		all := render(t, values...)
-		names, numbers := map[string]bool{}, map[string]bool{}
+		names, numbers, metrics := map[any]bool{}, map[string]bool{}, map[any]bool{}
 		for _, o := range all {
-			if o.at("kind") != "DaemonSet" {
-				continue
-			}
-			containers, _ := o.at("spec", "template", "spec", "containers").([]any)
-			for _, c := range containers {
-				list, _ := object(c.(map[string]any)).at("ports").([]any) //nolint:forcetypeassert // a panic says enough
-				for _, port := range list {
-					port := object(port.(map[string]any)) //nolint:forcetypeassert // as above
-					names[fmt.Sprint(port.at("name"))], numbers[fmt.Sprint(port.at("containerPort"), port.at("protocol"))] = true, true
+			switch o.at("kind") {
+			case "DaemonSet":
+				for _, c := range o.list("spec", "template", "spec", "containers") {
+					for _, port := range c.list("ports") {
+						names[port.at("name")], numbers[fmt.Sprint(port.at("containerPort"), port.at("protocol"))] = true, true
+					}
+				}
+			case "Service":
+				for _, port := range o.list("spec", "ports") {
+					if o.at("metadata", "labels", "app.kubernetes.io/component") == "metrics" {
+						metrics[port.at("name")] = true
+					}
 				}
 			}
 		}
 		for _, o := range all {
 			switch o.at("kind") {
 			case "Service":
-				list, _ := o.at("spec", "ports").([]any)
-				for _, port := range list {
-					port := object(port.(map[string]any)) //nolint:forcetypeassert // as above
-					if !names[fmt.Sprint(port.at("targetPort"))] || !numbers[fmt.Sprint(port.at("port"), port.at("protocol"))] {
+				for _, port := range o.list("spec", "ports") {
+					if !names[port.at("targetPort")] || !numbers[fmt.Sprint(port.at("port"), port.at("protocol"))] {
 						t.Errorf("%s: %s has the port %v", name, o.name(), port)
 					}
 				}
 			case "NetworkPolicy":
-				rules, _ := o.at("spec", "ingress").([]any)
-				for _, rule := range rules {
-					list, _ := object(rule.(map[string]any)).at("ports").([]any) //nolint:forcetypeassert // as above
-					for _, port := range list {
-						port := object(port.(map[string]any)) //nolint:forcetypeassert // as above
+				for _, rule := range o.list("spec", "ingress") {
+					for _, port := range rule.list("ports") {
 						if !numbers[fmt.Sprint(port.at("port"), port.at("protocol"))] {
 							t.Errorf("%s: %s allows the port %v", name, o.name(), port)
 						}
 					}
 				}
+			}
+		}
+		for monitor, endpoint := range monitors(t, all) {
+			known := names
+			if strings.HasPrefix(monitor, "ServiceMonitor") {
+				known = metrics
+			}
+			if !known[endpoint.at("port")] {
+				t.Errorf("%s: %s scrapes the port %v", name, monitor, endpoint.at("port"))
 			}
 		}
 	}
