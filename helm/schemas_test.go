@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/zonecache/cached/helm/schemas"
+	"github.com/zonecache/cached/internal/figure"
 	"github.com/zonecache/cached/internal/testtool"
 )
 
@@ -67,6 +68,7 @@ func conform(t *testing.T, set string, files ...string) []string {
 // Every object of every way to install the chart is what the API says, without any
 // field that it does not know, in several versions of Kubernetes.
 func TestEveryObjectIsOfTheAPI(t *testing.T) {
+	figure.Report(t, "helm.ways", float64(len(cases)), "ways")
 	dir := t.TempDir()
 	manifests := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
