@@ -33,11 +33,11 @@ var incidents = []incident{
 		blocks: []string{"overloaded.md#look"}, happen: tooManyReads,
 	},
 	{
-		name: "the object store is slow", alerts: []string{"CachedReadsAreSlow"},
+		name: "the object store is slow", alerts: []string{"CachedReadsAreSlow", "CachedReadsAreSlowForLong"},
 		blocks: []string{"readsareslow.md#look", "readsareslow.md#l4"}, happen: storeIsSlow,
 	},
 	{
-		name: "more is read than the zone has room for", alerts: []string{"CachedHitRateIsLow"}, site: siteOptions{l1: "16MiB", l2: "64MiB"},
+		name: "more is read than the zone has room for", alerts: []string{"CachedHitRateIsLow", "CachedHitRateIsLowForLong"}, site: siteOptions{l1: "16MiB", l2: "64MiB"},
 		blocks: []string{"hitrateislow.md#look", "hitrateislow.md#room"}, happen: zoneIsTooSmall,
 	},
 	{
@@ -186,11 +186,15 @@ func storeIsSlow(d *rehearsal) {
 	slow := slowly(1500 * time.Millisecond)
 	d.store.fault.Store(&slow)
 	c := d.read("h1", 32, inTurn("job:v1", ids))
-	d.fires("CachedReadsAreSlow")
+	for _, name := range d.incident.alerts {
+		d.fires(name)
+	}
 	d.follow("readsareslow.md#look", nil)
 	d.follow("readsareslow.md#l4", nil)
 	d.store.fault.Store(nil)
-	d.clears("CachedReadsAreSlow")
+	for _, name := range d.incident.alerts {
+		d.clears(name)
+	}
 	c.end()
 }
 
@@ -199,7 +203,9 @@ func zoneIsTooSmall(d *rehearsal) {
 	ids := d.publish("job:v1", 256<<20)
 	d.settle()
 	c := d.read("h1", 16, inTurn("job:v1", ids))
-	d.fires("CachedHitRateIsLow")
+	for _, name := range d.incident.alerts {
+		d.fires(name)
+	}
 	d.follow("hitrateislow.md#look", nil)
 	d.follow("hitrateislow.md#room", nil)
 	for _, name := range []string{"h1", "h2", "h3"} {
@@ -207,7 +213,9 @@ func zoneIsTooSmall(d *rehearsal) {
 		d.hosts[name].flags = append(d.hosts[name].flags, "--l2-size", "512MiB")
 		d.start(name)
 	}
-	d.clears("CachedHitRateIsLow")
+	for _, name := range d.incident.alerts {
+		d.clears(name)
+	}
 	c.end()
 }
 

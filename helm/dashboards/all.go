@@ -45,7 +45,7 @@ var overview = Dashboard{
 		{Title: "Read from the object store", Kind: Number, Unit: "Bps", Wide: 6, Queries: []Query{{Expr: sum("", rate("cached_origin_read_bytes_total", "")), Legend: "origin"}}},
 		{Title: "Reads by the tier that served them", Kind: Lines, Unit: "reqps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_reads_total", demand)), Legend: "{{tier}}"}}},
 		{Title: "Bytes by the tier that served them", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_read_bytes_total", demand)), Legend: "{{tier}}"}}},
-		{Title: "Origin offload", Kind: Lines, Unit: "short", About: "Bytes served for each byte read from the object store.", Queries: []Query{{Expr: ratio(sum("zone", rate("cached_block_read_bytes_total", "")), atLeastOne(sum("zone", rate("cached_origin_read_bytes_total", "")))), Legend: "{{zone}}"}}},
+		{Title: "Origin offload", Kind: Lines, Unit: "short", About: "Bytes served for each byte read from the object store.", Queries: []Query{{Expr: ratio(sum("cluster, zone", rate("cached_block_read_bytes_total", "")), atLeastOne(sum("cluster, zone", rate("cached_origin_read_bytes_total", "")))), Legend: "{{cluster}} {{zone}}"}}},
 		{Title: "Reads by interface", Kind: Lines, Unit: "reqps", Stacked: true, About: "How they came to the daemon; node: it reads by itself, ahead of programs.", Queries: []Query{{Expr: sum("interface", rate("cached_block_reads_total", "")), Legend: "{{interface}}"}}},
 		{Title: "Bytes by tenant", Kind: Lines, Unit: "Bps", Stacked: true, About: "Of the tenants in metrics.tenants; other: all others together.", Queries: []Query{{Expr: sum("tenant", rate("cached_tenant_block_read_bytes_total", "")), Legend: "{{tenant}}"}}},
 		{Title: "Failed reads", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("kind", rate("cached_block_read_errors_total", demand)), Legend: "{{kind}}"}}},
@@ -79,8 +79,8 @@ var zone = Dashboard{
 	Name: "zone", Title: "Zone", About: "The hosts of a zone, which read from each other.",
 	Panels: []Panel{
 		{Title: "Nodes in the ring, as each sees it", Kind: Lines, Unit: "short", About: "One line for each node; they must lie on each other.", Queries: []Query{{Expr: fmt.Sprintf("cached_ring_members{%s}", all), Legend: "{{node}}"}}},
-		{Title: "Rings", Kind: Number, Unit: "short", About: "More than one for long is a split.", Queries: []Query{{Expr: fmt.Sprintf(`count by (zone) (count_values by (zone) ("epoch", cached_ring_epoch{%s}))`, allZone), Legend: "{{zone}}"}}},
-		{Title: "Balance: owned share by the mean", Kind: Lines, Unit: "short", Queries: []Query{{Expr: fmt.Sprintf("cached_ring_owned_share{%s}\n/ on (zone) group_left avg by (zone) (cached_ring_owned_share{%s})", all, allZone), Legend: "{{node}}"}}},
+		{Title: "Rings", Kind: Number, Unit: "short", About: "More than one for long is a split.", Queries: []Query{{Expr: fmt.Sprintf(`count by (cluster, zone) (count_values by (cluster, zone) ("epoch", cached_ring_epoch{%s}))`, allZone), Legend: "{{cluster}} {{zone}}"}}},
+		{Title: "Balance: owned share by the mean", Kind: Lines, Unit: "short", Queries: []Query{{Expr: fmt.Sprintf("cached_ring_owned_share{%s}\n/ on (cluster, zone) group_left avg by (cluster, zone) (cached_ring_owned_share{%s})", all, allZone), Legend: "{{node}}"}}},
 		{Title: "Bytes from and to peers", Kind: Lines, Unit: "Bps", Queries: []Query{{Expr: sum("node, direction", rate("cached_peer_bytes_total", "")), Legend: "{{node}} {{direction}}"}}},
 		{Title: "Hedges", Kind: Lines, Unit: "reqps", About: "Second asks for a block whose owner was slow, and those that came first.", Queries: []Query{{Expr: sum("kind", rate("cached_peer_hedges_total", "")), Legend: "{{kind}}"}}},
 		{Title: "Redirects", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("direction", rate("cached_peer_redirects_total", "")), Legend: "{{direction}}"}}},
@@ -95,8 +95,8 @@ var zone = Dashboard{
 var prefetch = Dashboard{
 	Name: "prefetch", Title: "Prefetch", About: "What is read ahead of programs, and whether it is worth it.",
 	Panels: []Panel{
-		{Title: "Precision", Kind: Lines, Unit: "percentunit", About: "Of what was read ahead, the part that a program asked for.", Queries: []Query{{Expr: ratio(sum("zone", rate("cached_prefetch_bytes_total", `result=~"used|late"`)), sum("zone", rate("cached_prefetch_bytes_total", ""))), Legend: "{{zone}}"}}},
-		{Title: "Recall", Kind: Lines, Unit: "percentunit", About: "Of what programs with a profile asked for, the part that was read ahead.", Queries: []Query{{Expr: ratio(sum("zone", rate("cached_prefetch_blocks_total", `result=~"used|late"`)), "("+sum("zone", rate("cached_prefetch_blocks_total", `result=~"used|late"`))+" + "+sum("zone", rate("cached_prefetch_missed_blocks_total", ""))+")"), Legend: "{{zone}}"}}},
+		{Title: "Precision", Kind: Lines, Unit: "percentunit", About: "Of what was read ahead, the part that a program asked for.", Queries: []Query{{Expr: ratio(sum("cluster, zone", rate("cached_prefetch_bytes_total", `result=~"used|late"`)), sum("cluster, zone", rate("cached_prefetch_bytes_total", ""))), Legend: "{{cluster}} {{zone}}"}}},
+		{Title: "Recall", Kind: Lines, Unit: "percentunit", About: "Of what programs with a profile asked for, the part that was read ahead.", Queries: []Query{{Expr: ratio(sum("cluster, zone", rate("cached_prefetch_blocks_total", `result=~"used|late"`)), "("+sum("cluster, zone", rate("cached_prefetch_blocks_total", `result=~"used|late"`))+" + "+sum("cluster, zone", rate("cached_prefetch_missed_blocks_total", ""))+")"), Legend: "{{cluster}} {{zone}}"}}},
 		{Title: "What came of it", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("result", rate("cached_prefetch_bytes_total", "")), Legend: "{{result}}"}}},
 		{Title: "Not asked for so far", Kind: Lines, Unit: "bytes", Queries: []Query{{Expr: sum("node", fmt.Sprintf("cached_prefetch_pending_bytes{%s}", all)), Legend: "{{node}}"}}},
 		{Title: "Reads ahead by the tier that served them", Kind: Lines, Unit: "reqps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_reads_total", `cause="prefetch"`)), Legend: "{{tier}}"}}},
@@ -110,7 +110,7 @@ var burst = Dashboard{
 	Name: "burst", Title: "Burst", About: "Many starts of one image at once.",
 	Panels: []Panel{
 		{Title: "Reads in progress", Kind: Lines, Unit: "short", Queries: []Query{{Expr: fmt.Sprintf("cached_requests_in_flight{%s}", all), Legend: "{{node}}"}}},
-		{Title: "Origin reads per distinct block", Kind: Lines, Unit: "short", About: "1 is the best there is for a zone that has nothing; each host counts for itself.", Queries: []Query{{Expr: ratio(sum("zone", fmt.Sprintf(`cached_tier_reads_total{tier="l4", outcome="hit", %s}`, all)), atLeastOne(sum("zone", fmt.Sprintf("cached_origin_distinct_blocks{%s}", all)))), Legend: "{{zone}}"}}},
+		{Title: "Origin reads per distinct block", Kind: Lines, Unit: "short", About: "1 is the best there is for a zone that has nothing; each host counts for itself.", Queries: []Query{{Expr: ratio(sum("cluster, zone", fmt.Sprintf(`cached_tier_reads_total{tier="l4", outcome="hit", %s}`, all)), atLeastOne(sum("cluster, zone", fmt.Sprintf("cached_origin_distinct_blocks{%s}", all)))), Legend: "{{cluster}} {{zone}}"}}},
 		{Title: "Shared flights", Kind: Lines, Unit: "reqps", About: "Reads that joined one of the same block in progress.", Queries: []Query{{Expr: sum("node", rate("cached_shared_reads_total", "")), Legend: "{{node}}"}}},
 		{Title: "Read from the origin again", Kind: Lines, Unit: "Bps", About: "Bytes of blocks that a host had read from the object store before.", Queries: []Query{{Expr: sum("node", rate("cached_origin_refetched_bytes_total", "")), Legend: "{{node}}"}}},
 		{Title: "Served by peers and by the origin", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_tier_read_bytes_total", `tier=~"l3|l4"`)), Legend: "{{tier}}"}}},
