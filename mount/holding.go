@@ -23,56 +23,112 @@ type Holding struct {
 	// with the PID it names one process for ever.
 	Started uint64 `json:"started"`
 
-	home string // the record's directory in the state directory
+	home string   // the record's directory in the state directory
+	doc  string   // the record's name there
+	lock *os.File // the record, of this process, which holds a lock on it until it ends
 }
 
-// newHolding is one of this process from now on.
-func newHolding(image, manifest string) (Holding, error) {
+func (h *Holding) path() string { return filepath.Join(h.home, h.doc) }
+
+// newHolding is one of this process from now on, whose record has this name.
+func newHolding(doc, image, manifest string) (Holding, error) {
 	pid := os.Getpid()
 	started, err := startOf(pid)
 	if err != nil {
 		return Holding{}, fmt.Errorf("mount: %w", err)
 	}
-	return Holding{Image: image, Manifest: manifest, PID: pid, Started: started, Since: time.Now().UTC()}, nil
+	return Holding{doc: doc, Image: image, Manifest: manifest, PID: pid, Started: started, Since: time.Now().UTC()}, nil
 }
 
-// Alive reports whether the process runs.
-func (h *Holding) Alive() bool {
+// running reports whether the process runs and can be seen from here: not from another
+// PID namespace, where its number is none or another process's.
+func (h *Holding) running() bool {
 	started, err := startOf(h.PID)
 	return err == nil && started == h.Started
 }
 
-// signal tells the process something, if it is there.
+// near is an error where the process lives in another PID namespace: nothing can be
+// asked of it from here.
+func (h *Holding) near() error {
+	if h.running() || !h.Alive() {
+		return nil
+	}
+	return fmt.Errorf("mount: process %d, which has %s, is in another PID namespace: do this there", h.PID, h.Image)
+}
+
+// Alive reports whether the process runs, wherever it is: then the lock on its record is
+// held.
+func (h *Holding) Alive() bool {
+	if h.running() {
+		return true
+	}
+	f, err := os.Open(h.path())
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+// signal tells the process something, if it runs. No other number is ever used: 0
+// would be the group of this process.
 func (h *Holding) signal(s unix.Signal) error {
+	if err := h.near(); err != nil || !h.running() {
+		return err
+	}
 	if err := unix.Kill(h.PID, s); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("mount: signal process %d: %w", h.PID, err)
 	}
 	return nil
 }
 
-// read reads a record. fs.ErrNotExist: there is none.
-func read(name string, record any) error {
-	doc, err := os.ReadFile(name)
+// read reads the record. fs.ErrNotExist: there is none.
+func (h *Holding) read(record any) error {
+	doc, err := os.ReadFile(h.path())
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(doc, record); err != nil {
-		return fmt.Errorf("mount: %s: %w", name, err)
+		return fmt.Errorf("mount: %s: %w", h.path(), err)
 	}
 	return nil
 }
 
-// replace writes a record, whole or not at all, over what has its name.
-func replace(name string, record any) error {
+// write writes a record, whole and locked or not at all. how, os.Link or os.Rename, gives
+// it its name.
+func (h *Holding) write(record any, how func(tmp, name string) error) error {
 	doc, err := json.MarshalIndent(record, "", "  ")
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(filepath.Dir(name), "."+filepath.Base(name))
-	if err := os.WriteFile(tmp, doc, 0o600); err != nil {
+	f, err := os.CreateTemp(h.home, "."+h.doc+"-")
+	if err != nil {
 		return fmt.Errorf("mount: state: %w", err)
 	}
-	return os.Rename(tmp, name)
+	defer os.Remove(f.Name())
+	if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+		_, err = f.Write(doc)
+	}
+	if err != nil {
+		err = fmt.Errorf("mount: state: %w", err)
+	} else {
+		err = how(f.Name(), h.path())
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	h.unlock()
+	h.lock = f
+	return nil
+}
+
+// unlock gives up the lock on a record that is gone.
+func (h *Holding) unlock() {
+	if h.lock != nil {
+		h.lock.Close()
+		h.lock = nil
+	}
 }
 
 // startOf returns when a process started.

@@ -64,7 +64,7 @@ func (m *Mount) leave() error {
 // register makes what is to be kept of the mount known.
 func (m *Mount) register() (*Kept, error) {
 	o := m.opts
-	holding, err := newHolding(o.Image, o.Manifest)
+	holding, err := newHolding(keptName, o.Image, o.Manifest)
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +158,10 @@ func (k *Kept) Drop() error {
 	k.spare.close()
 	return err
 }
+
+// Held reports whether the kernel's file system is kept: it may have been given up since
+// the mount's end, by [Mount.KeepNothing].
+func (k *Kept) Held() bool { return k.spare.open() }
 
 // Ended is closed when nothing of the image is left, and its source is not read any
 // more.

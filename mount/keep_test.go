@@ -258,7 +258,7 @@ func TestKeptRecords(t *testing.T) {
 	if err := os.Mkdir(state, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	holding, err := newHolding("i", "m")
+	holding, err := newHolding(keptName, "i", "m")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,10 +267,11 @@ func TestKeptRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead := &KeptRecord{Holding: Holding{PID: holding.PID, Started: holding.Started - 1}}
+	dead := &KeptRecord{Holding: Holding{doc: keptName, PID: holding.PID, Started: holding.Started - 1}}
 	if dead.home, err = os.MkdirTemp(state, keptPrefix); err != nil || dead.update() != nil {
 		t.Fatal(err)
 	}
+	dead.unlock()
 	if _, err := os.MkdirTemp(state, keptPrefix); err != nil { // of one that is being made
 		t.Fatal(err)
 	}

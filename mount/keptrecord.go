@@ -51,7 +51,7 @@ func (r *KeptRecord) register(state string) (*net.UnixListener, error) {
 	return l, nil
 }
 
-func (r *KeptRecord) update() error { return replace(filepath.Join(r.home, keptName), r) }
+func (r *KeptRecord) update() error { return r.write(r, os.Rename) }
 
 // reach calls use with the socket's address. A path of any length fits by way of a
 // descriptor of its directory.
@@ -85,7 +85,11 @@ func (r *KeptRecord) Dial() (c *net.UnixConn, err error) {
 }
 
 // forget removes the record.
-func (r *KeptRecord) forget() error { return os.RemoveAll(r.home) }
+func (r *KeptRecord) forget() error {
+	err := os.RemoveAll(r.home)
+	r.unlock()
+	return err
+}
 
 // Drop tells the process to keep nothing.
 func (r *KeptRecord) Drop() error { return r.signal(SignalKeepNothing) }
@@ -96,7 +100,7 @@ func (r *KeptRecord) Await(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		if _, err := os.Stat(filepath.Join(r.home, keptName)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(r.path()); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if !r.Alive() {
@@ -125,16 +129,14 @@ func ListKept(state string) ([]*KeptRecord, error) {
 		if !strings.HasPrefix(e.Name(), keptPrefix) {
 			continue
 		}
-		r := &KeptRecord{}
-		home := filepath.Join(state, e.Name())
-		err := read(filepath.Join(home, keptName), r)
+		r := &KeptRecord{Holding: Holding{home: filepath.Join(state, e.Name()), doc: keptName}}
+		err := r.read(r)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it is being made, or gone
 		}
 		if err != nil {
 			return nil, err
 		}
-		r.home = home
 		if !r.Alive() {
 			if err := r.forget(); err != nil {
 				return nil, fmt.Errorf("mount: state: %w", err)

@@ -57,7 +57,7 @@ func New(src Source, o Options) (*Mount, error) {
 // been cleared away.
 func (m *Mount) claim() error {
 	o := m.opts
-	holding, err := newHolding(o.Image, o.Manifest)
+	holding, err := newHolding(recordName, o.Image, o.Manifest)
 	if err != nil {
 		return err
 	}

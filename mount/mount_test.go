@@ -148,6 +148,13 @@ func TestLazyUnmountLeavesOpenFiles(t *testing.T) {
 func program(t *testing.T, src *fileSource, dir, state string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], dir, state)
+	serve(t, cmd, src)
+	return cmd
+}
+
+// serve starts a program that mounts src.
+func serve(t *testing.T, cmd *exec.Cmd, src *fileSource) {
+	t.Helper()
 	cmd.Env = append(os.Environ(), asMount+"="+src.Name())
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
@@ -161,7 +168,6 @@ func program(t *testing.T, src *fileSource, dir, state string) *exec.Cmd {
 	if n, err := out.Read(make([]byte, 100)); n == 0 {
 		t.Fatalf("the program did not mount: %v", err)
 	}
-	return cmd
 }
 
 func TestUnmountOfAnotherProcess(t *testing.T) {

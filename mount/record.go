@@ -3,12 +3,12 @@ package mount
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // A Record is what the state directory says of a mount.
@@ -26,6 +26,7 @@ type Record struct {
 const (
 	recordName = "mount.json"
 	logName    = "log"
+	gonePrefix = ".gone-" // of directories that are being removed
 )
 
 // home returns the directory of the mount at dir, an absolute path.
@@ -46,7 +47,6 @@ func Log(state, dir string) (string, error) {
 	return filepath.Join(home(state, abs), logName), nil
 }
 
-func (r *Record) path() string  { return filepath.Join(r.home, recordName) }
 func (r *Record) file() string  { return filepath.Join(r.home, "file") }
 func (r *Record) lower() string { return filepath.Join(r.home, "lower") }
 
@@ -64,28 +64,30 @@ func (r *Record) claim() error {
 	if err := os.MkdirAll(r.home, 0o700); err != nil {
 		return fmt.Errorf("mount: state: %w", err)
 	}
-	doc, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	// Whole or not at all, and only one of two who do this at once.
-	tmp := filepath.Join(r.home, fmt.Sprintf(".%s.%d", recordName, r.PID))
-	if err := os.WriteFile(tmp, doc, 0o600); err != nil {
-		return fmt.Errorf("mount: state: %w", err)
-	}
-	defer os.Remove(tmp)
-	return os.Link(tmp, r.path())
+	return r.write(r, os.Link) // only one of two who do this at once
 }
 
 // update replaces the record.
-func (r *Record) update() error { return replace(r.path(), r) }
+func (r *Record) update() error { return r.write(r, os.Rename) }
 
 // remove forgets the mount, whose layers are gone.
 func (r *Record) remove() error {
 	if err := r.removeLayers(); err != nil {
 		return err
 	}
-	return os.RemoveAll(r.home)
+	return r.removeHome()
+}
+
+// removeHome removes all else. It takes the directory's name first: the next mount on
+// the same place makes its own, and nothing of that is removed.
+func (r *Record) removeHome() error {
+	gone := filepath.Join(filepath.Dir(r.home), fmt.Sprintf("%s%s-%d-%d", gonePrefix, filepath.Base(r.home), r.PID, r.Turn))
+	if err := os.Rename(r.home, gone); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("mount: state: %w", err)
+	}
+	err := os.RemoveAll(gone)
+	r.unlock()
+	return err
 }
 
 func (r *Record) removeLayers() error {
@@ -108,18 +110,17 @@ func (r *Record) pass(to *KeptRecord) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("mount: state: %w", err)
 	}
-	return os.RemoveAll(r.home)
+	return r.removeHome()
 }
 
 // find returns the record of the mount at dir. fs.ErrNotExist: there is none.
 func find(state, dir string) (*Record, error) { return load(home(state, dir)) }
 
 func load(home string) (*Record, error) {
-	r := &Record{}
-	if err := read(filepath.Join(home, recordName), r); err != nil {
+	r := &Record{Holding: Holding{home: home, doc: recordName}}
+	if err := r.read(r); err != nil {
 		return nil, err
 	}
-	r.home = home
 	return r, nil
 }
 
@@ -134,6 +135,10 @@ func List(state string) ([]*Record, error) {
 	}
 	var list []*Record
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), gonePrefix) {
+			_ = os.RemoveAll(filepath.Join(state, e.Name())) // its process may have been killed
+			continue
+		}
 		r, err := load(filepath.Join(state, e.Name()))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it is being made, or gone

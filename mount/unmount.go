@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
@@ -78,15 +79,12 @@ func Unmount(ctx context.Context, state, dir string, force Force) (*Record, erro
 		}
 		return r, r.remove()
 	}
-	// SIGTERM would end the next mount of the process where that is fast: it may have
-	// seen the end of this one before it gets the signal.
-	end := unix.SIGTERM
-	if r.Keep {
-		end = SignalLook
-		if force != Gently {
-			if err := r.signal(SignalKeepNothing); err != nil {
-				return r, err
-			}
+	if err := r.near(); err != nil {
+		return r, err
+	}
+	if r.Keep && force == Lazily {
+		if err := r.signal(SignalKeepNothing); err != nil {
+			return r, err
 		}
 	}
 	// The process takes the lowest layer down, and waits with it for the last user.
@@ -97,13 +95,25 @@ func Unmount(ctx context.Context, state, dir string, force Force) (*Record, erro
 		}
 		return r, fmt.Errorf("mount: unmount %s: %w", top, err)
 	}
-	if err := r.signal(end); err != nil {
+	if err := r.tellUnmounted(force); err != nil || force == Lazily {
 		return r, err
 	}
-	if force == Lazily {
-		return r, nil
-	}
 	return r, r.await(ctx, force)
+}
+
+// tellUnmounted tells the process that its mount is gone. SIGTERM would end its next
+// mount where that is fast: it may have seen the end of this one before it gets the
+// signal.
+func (r *Record) tellUnmounted(force Force) error {
+	if !r.Keep {
+		return r.signal(unix.SIGTERM)
+	}
+	if force == Wholly { // and not before: a mount that is busy goes on, and is kept one day
+		if err := r.signal(SignalKeepNothing); err != nil {
+			return err
+		}
+	}
+	return r.signal(SignalLook)
 }
 
 // Settle waits for the processes of mounts that somebody else has unmounted: from then
@@ -115,7 +125,7 @@ func Settle(ctx context.Context, state string) error {
 	}
 	var errs []error
 	for _, r := range records {
-		if !r.Keep || !r.Alive() || !r.unmounted() {
+		if !r.Keep || !r.running() || !r.unmounted() {
 			continue
 		}
 		if err := r.signal(SignalLook); err != nil {
@@ -166,7 +176,7 @@ func findForUnmount(state, dir string) (*Record, error) {
 // await waits until the mount's process has ended, or has forgotten the mount of which
 // it keeps something, and clears away what it left.
 func (r *Record) await(ctx context.Context, force Force) error {
-	if err := r.waitFor(ctx, func() bool { return r.Keep && force == Gently && r.forgotten() }); err != nil || r.forgotten() {
+	if err := r.waitFor(ctx, func() bool { return r.Keep && r.forgotten() && (force == Gently || r.goesOn()) }); err != nil || r.forgotten() {
 		return err
 	}
 	return errors.Join(r.takeDown(0), r.remove())
@@ -176,7 +186,7 @@ func (r *Record) await(ctx context.Context, force Force) error {
 func (r *Record) waitFor(ctx context.Context, done func() bool) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for r.Alive() && !done() {
+	for r.running() && !done() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -184,6 +194,12 @@ func (r *Record) waitFor(ctx context.Context, done func() bool) error {
 		}
 	}
 	return nil
+}
+
+// goesOn reports whether the process serves another mount by now.
+func (r *Record) goesOn() bool {
+	list, err := List(filepath.Dir(r.home))
+	return err == nil && slices.ContainsFunc(list, func(o *Record) bool { return o.PID == r.PID && o.Started == r.Started })
 }
 
 // forgotten reports whether the record is gone; another one may be in its place.

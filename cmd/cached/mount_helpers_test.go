@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,6 +45,16 @@ func waitForEnd(t *testing.T, pid int) {
 			t.Fatalf("process %d does not end", pid)
 		}
 	}
+}
+
+// endProcess ends a process, which must be one: 0 would be those of this test.
+func endProcess(t *testing.T, pid int) {
+	t.Helper()
+	if pid <= 0 {
+		t.Fatalf("process %d is none", pid)
+	}
+	_ = syscall.Kill(pid, syscall.SIGTERM)
+	waitForEnd(t, pid)
 }
 
 // forgetPages has the kernel forget the files that it has read.

@@ -79,7 +79,7 @@ func (k *keeper) untilTaken(signals <-chan os.Signal) (next *served) {
 			}
 		}
 	}()
-	for {
+	for k.kept.Held() {
 		select {
 		case conn := <-conns:
 			if next := k.answer(conn); next != nil {
@@ -97,6 +97,7 @@ func (k *keeper) untilTaken(signals <-chan os.Signal) (next *served) {
 			}
 		}
 	}
+	return nil
 }
 
 // accept passes on who asks for the image. stop, for when nobody can any more, waits

@@ -139,6 +139,27 @@ func TestWhatEndsKeptImages(t *testing.T) {
 	}
 }
 
+// A mount that is in use loses nothing by an umount that would keep nothing of it.
+func TestABusyMountIsKeptOneDay(t *testing.T) {
+	m := startMountTest(t)
+	s := m.keeping()
+	f, err := os.Open(filepath.Join(s.Dir, "d1", "f1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, args := range [][]string{{"umount", s.Dir, "--now"}, {"umount", "--all"}} {
+		if out, err := m.cached(args...); err == nil || !strings.Contains(out, "is in use by") {
+			t.Errorf("%q: %v\n%s", args, err, out)
+		}
+	}
+	f.Close()
+	m.umount(s.Dir)
+	if pids := m.kept(1); pids[0] != s.PID {
+		t.Errorf("kept by %v, want %d", pids, s.PID)
+	}
+}
+
 func TestKeptImagesAreBounded(t *testing.T) {
 	m := startMountTest(t)
 	var all []mounted
@@ -223,8 +244,7 @@ func TestKeptImagesAreForTheSameStanding(t *testing.T) {
 		if err != nil || json.Unmarshal(out, &said) != nil || said.Kept || said.PID == first.PID {
 			t.Errorf("%s: %+v, %v", how, said, err)
 		}
-		_ = syscall.Kill(said.PID, syscall.SIGTERM)
-		waitForEnd(t, said.PID)
+		endProcess(t, said.PID)
 	}
 	for _, flags := range [][]string{{"--origin", m.origin}, {"--keep", "0"}, {"--as", "loop"}, {"--as", "fuse"}} {
 		out, err := m.cached(append([]string{"mount", "tree", t.TempDir(), "--json", "--keep", "1m"}, flags...)...)
