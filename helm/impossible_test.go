@@ -37,6 +37,15 @@ func TestValuesThatCannotBe(t *testing.T) {
 		"a setting's type":      {append(slices.Clone(least), "config.limits.origin-reads=many"), "/config/limits/origin-reads"},
 		"a size":                {append(slices.Clone(least), "config.l2.size=1 gigabyte"), "/config/l2/size"},
 		"a duration":            {append(slices.Clone(least), "config.zone.peer-budget=5"), "/config/zone/peer-budget"},
+		"a port twice":          {append(slices.Clone(least), "ports.blocks=7071"), "two are the same"},
+		"nobody to own":         {append(slices.Clone(least), "securityContext.runAsUser=null"), "l2Owner.enabled=false"},
+		"a stranger's group":    {append(slices.Clone(least), "agents.socket.enabled=true", "agents.socket.group=990"), "in no group 990"},
+		"two monitors":          {append(slices.Clone(least), "monitoring.podMonitor.enabled=true", "monitoring.serviceMonitor.enabled=true"), "scrape every node twice"},
+		"a zone twice":          {append(slices.Clone(least), "zones={a,a}"), "/zones"},
+		"no name of an object":  {append(slices.Clone(least), "fullnameOverride=Blocks_1"), "/fullnameOverride"},
+		"no path":               {append(slices.Clone(least), "l2.hostPath=var/lib"), "/l2/hostPath"},
+		"a year":                {append(slices.Clone(least), "tls.selfMade.valid=1y"), "/tls/selfMade/valid"},
+		"an interval":           {append(slices.Clone(least), "monitoring.podMonitor.interval=often"), "/monitoring/podMonitor/interval"},
 		"a wrong choice":        {append(slices.Clone(least), "l2.type=emptyDir"), "/l2/type"},
 	} {
 		if out, err := helm(t, c.values...); err == nil || !strings.Contains(string(out), c.says) {

@@ -3,6 +3,7 @@ package helm_test
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"testing"
 )
 
@@ -41,12 +42,12 @@ func relabeled(endpoint object) map[string]string {
 func TestTheAlertOfADeadNodeAsksForTheJobOfTheMonitors(t *testing.T) {
 	asks := regexp.MustCompile(`\bup\{job=\\"([^"\\]*)\\"\}`)
 	for name, values := range map[string][]string{"rel-cached": nil, "blocks": {"fullnameOverride=blocks"}, "rel-blocks": {"nameOverride=blocks"}} {
-		all := render(t, append(values, cases["monitoring"]...)...)
-		rule := asks.FindStringSubmatch(find(t, all, "PrometheusRule "+name).text(t))
-		if rule == nil {
-			t.Fatalf("%s: no alert asks for a job", name)
-		}
-		for _, kind := range []string{"PodMonitor ", "ServiceMonitor "} {
+		for of, kind := range map[string]string{"monitoring": "PodMonitor ", "by Service": "ServiceMonitor "} {
+			all := render(t, slices.Concat(values, cases[of])...)
+			rule := asks.FindStringSubmatch(find(t, all, "PrometheusRule "+name).text(t))
+			if rule == nil {
+				t.Fatalf("%s: no alert asks for a job", name)
+			}
 			if job := relabeled(monitors(t, all)[kind+name])["job"]; job != rule[1] {
 				t.Errorf("%s%s: the job is %q, the alert asks for %q", kind, name, job, rule[1])
 			}
@@ -57,10 +58,15 @@ func TestTheAlertOfADeadNodeAsksForTheJobOfTheMonitors(t *testing.T) {
 // The dashboards' variable of the cluster has what the monitors say, if they say it.
 func TestTheMonitorsNameTheCluster(t *testing.T) {
 	for _, cluster := range []string{"", "eu-1", "eu 2: a"} {
-		all := render(t, append([]string{"monitoring.cluster=" + cluster}, cases["monitoring"]...)...)
-		for name, endpoint := range monitors(t, all) {
-			if got, ok := relabeled(endpoint)["cluster"]; got != cluster || ok != (cluster != "") {
-				t.Errorf("%s of the cluster %q says %q, %v", name, cluster, got, ok)
+		for _, of := range []string{"monitoring", "by Service"} {
+			found := monitors(t, render(t, append([]string{"monitoring.cluster=" + cluster}, cases[of]...)...))
+			if len(found) != 1 {
+				t.Fatalf("%s has the monitors %v", of, found)
+			}
+			for name, endpoint := range found {
+				if got, ok := relabeled(endpoint)["cluster"]; got != cluster || ok != (cluster != "") {
+					t.Errorf("%s of the cluster %q says %q, %v", name, cluster, got, ok)
+				}
 			}
 		}
 	}

@@ -72,7 +72,7 @@ func TestTheNotes(t *testing.T) {
 		if socket := strings.Contains(notes, "unix:///run/cached/cached.sock"); socket != (name == "socket") {
 			t.Errorf("%s: it tells of a socket: %v", name, socket)
 		}
-		if scraped := !strings.Contains(notes, "Nothing scrapes"); scraped != (name == "monitoring" || name == "ports") {
+		if scraped := !strings.Contains(notes, "Nothing scrapes"); scraped != (name == "monitoring" || name == "by Service" || name == "ports") {
 			t.Errorf("%s: it says that somebody scrapes: %v", name, scraped)
 		}
 		if warned := strings.Contains(notes, "WARNING: tls.mode is insecure"); warned != (name == "insecure") {

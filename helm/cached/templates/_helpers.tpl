@@ -120,6 +120,24 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $bad = append $bad (printf "resources.limits.memory is %s, too little for l1.size, %s: a quarter more than that and 128 MiB are %.0fMi. Raise the limit, or lower l1.size" . $l1 $least) -}}
 {{- end -}}
 {{- end -}}
+{{- $ports := list -}}
+{{- range .Values.ports }}{{ $ports = append $ports (int64 .) }}{{ end -}}
+{{- if ne (len (uniq $ports)) (len $ports) -}}
+{{- $bad = append $bad "ports: two are the same, and one daemon has them all" -}}
+{{- end -}}
+{{- $user := .Values.securityContext | default dict -}}
+{{- if and .Values.l2Owner.enabled (or (eq .Values.l2.type "hostPath") .Values.agents.socket.enabled) (not (and (hasKey $user "runAsUser") (hasKey $user "runAsGroup"))) -}}
+{{- $bad = append $bad "securityContext.runAsUser and runAsGroup: init containers give the host's directories to them. Set both, or l2Owner.enabled=false where somebody else does it" -}}
+{{- end -}}
+{{- $pod := .Values.podSecurityContext | default dict -}}
+{{- $groups := list -}}
+{{- range concat (list $user.runAsGroup $pod.fsGroup) ($pod.supplementalGroups | default list) }}{{ $groups = append $groups (int64 .) }}{{ end -}}
+{{- if and .Values.agents.socket.enabled .Values.agents.socket.group (not (has (int64 .Values.agents.socket.group) $groups)) -}}
+{{- $bad = append $bad (printf "agents.socket.group: the daemon is in no group %d: add it to podSecurityContext.supplementalGroups" (int64 .Values.agents.socket.group)) -}}
+{{- end -}}
+{{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled -}}
+{{- $bad = append $bad "monitoring.podMonitor and monitoring.serviceMonitor would scrape every node twice, and all counts be twice as high: enable one" -}}
+{{- end -}}
 {{- if $bad -}}
 {{- fail (printf "\n\n%s\n" (join "\n" $bad)) -}}
 {{- end -}}
