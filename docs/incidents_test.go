@@ -2,7 +2,6 @@ package docs_test
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,55 +13,68 @@ import (
 var incidents = []incident{
 	{
 		name: "a certificate is not renewed", brief: true, alerts: []string{"CachedCertificateExpires"},
-		blocks: []string{"certificateexpires.md#look", "certificateexpires.md#renew"}, happen: certificateExpires,
+		blocks:   []string{"certificateexpires.md#look", "certificateexpires.md#renew"},
+		remedies: []string{"certificateexpires.md: Issue another one"}, happen: certificateExpires,
 	},
 	{
 		name: "a node is killed", brief: true, alerts: []string{"CachedNodeIsDown"},
-		blocks: []string{"nodeisdown.md#look"}, happen: nodeIsKilled,
+		blocks:   []string{"nodeisdown.md#look"},
+		remedies: []string{"nodeisdown.md: Restart it"}, happen: nodeIsKilled,
 	},
 	{
 		name: "others fill the disk", brief: true, alerts: []string{"CachedDiskRefusesWrites"},
-		blocks: []string{"diskrefuseswrites.md#look"}, happen: diskIsFilled,
+		blocks:   []string{"diskrefuseswrites.md#look"},
+		remedies: []string{"diskrefuseswrites.md: Full by others"}, happen: diskIsFilled,
 	},
 	{
 		name: "the object store is down", alerts: []string{"CachedOriginFails", "CachedReadsFailFast", "CachedReadsFailSlowly"},
-		blocks: []string{"originfails.md#look", "originfails.md#ask", "readsfail.md#look"}, happen: storeIsDown,
+		blocks:   []string{"originfails.md#look", "originfails.md#ask", "readsfail.md#look"},
+		remedies: []string{"originfails.md: The store is down"}, happen: storeIsDown,
 	},
 	{
 		name: "too many reads at once", alerts: []string{"CachedIsOverloaded"},
-		blocks: []string{"overloaded.md#look"}, happen: tooManyReads,
+		blocks:   []string{"overloaded.md#look"},
+		remedies: []string{"overloaded.md: Memory allows it"}, happen: tooManyReads,
 	},
 	{
 		name: "the object store is slow", alerts: []string{"CachedReadsAreSlow", "CachedReadsAreSlowForLong"},
-		blocks: []string{"readsareslow.md#look", "readsareslow.md#l4"}, happen: storeIsSlow,
+		blocks:   []string{"readsareslow.md#look", "readsareslow.md#l4"},
+		remedies: []string{"readsareslow.md: A slow store"}, happen: storeIsSlow,
 	},
 	{
 		name: "more is read than the zone has room for", alerts: []string{"CachedHitRateIsLow", "CachedHitRateIsLowForLong"}, site: siteOptions{l1: "16MiB", l2: "64MiB"},
-		blocks: []string{"hitrateislow.md#look", "hitrateislow.md#room"}, happen: zoneIsTooSmall,
+		blocks:   []string{"hitrateislow.md#look", "hitrateislow.md#room"},
+		remedies: []string{"hitrateislow.md: More L2"}, happen: zoneIsTooSmall,
 	},
 	{
 		name: "a disk turns over", alerts: []string{"CachedDiskIsFull"}, site: siteOptions{l1: "16MiB", l2: "64MiB"},
-		blocks: []string{"diskisfull.md#look"}, happen: diskTurnsOver,
+		blocks:   []string{"diskisfull.md#look"},
+		remedies: []string{"diskisfull.md: Raise `--l2-size`"}, happen: diskTurnsOver,
 	},
 	{
 		name: "a host has another gossip key", alerts: []string{"CachedRingIsSplit", "CachedNodeIsAlone"},
-		blocks: []string{"ringissplit.md#look", "ringissplit.md#key"}, happen: hostHasAnotherKey,
+		blocks:   []string{"ringissplit.md#look", "ringissplit.md#key"},
+		remedies: []string{"ringissplit.md: Another key"}, happen: hostHasAnotherKey,
 	},
 	{
 		name: "a program reads something else each time", alerts: []string{"CachedReadsAheadInVain"},
-		blocks: []string{"readsaheadinvain.md#look", "readsaheadinvain.md#forget"}, happen: programChangesItsMind,
+		blocks:   []string{"readsaheadinvain.md#look", "readsaheadinvain.md#forget"},
+		remedies: []string{"readsaheadinvain.md: Forget what was learned", "readsaheadinvain.md: Give each program"}, happen: programChangesItsMind,
 	},
 	{
 		name: "a disk gives wrong bytes", alerts: []string{"CachedIntegrityFailure"}, site: siteOptions{l1: "16MiB"},
-		blocks: []string{"integrityfailure.md#look", "integrityfailure.md#l2"}, happen: diskLies,
+		blocks:   []string{"integrityfailure.md#look", "integrityfailure.md#l2"},
+		remedies: []string{"integrityfailure.md: l2"}, happen: diskLies,
 	},
 	{
 		name: "a node gives wrong bytes", alerts: []string{"CachedIntegrityFailure"},
-		blocks: []string{"integrityfailure.md#look", "integrityfailure.md#l3"}, happen: nodeLies,
+		blocks:   []string{"integrityfailure.md#look", "integrityfailure.md#l3"},
+		remedies: []string{"integrityfailure.md: l3"}, happen: nodeLies,
 	},
 	{
 		name: "the object store gives wrong bytes", alerts: []string{"CachedIntegrityFailure"},
-		blocks: []string{"integrityfailure.md#look", "integrityfailure.md#l4", "integrityfailure.md#republish"}, happen: storeLies,
+		blocks:   []string{"integrityfailure.md#look", "integrityfailure.md#l4", "integrityfailure.md#republish"},
+		remedies: []string{"integrityfailure.md: l4"}, happen: storeLies,
 	},
 }
 
@@ -72,6 +84,7 @@ func certificateExpires(d *rehearsal) {
 	must(d.T, "cached", "certs", "issue", "--ca", "/srv/ca", "--node", "h1", "--valid", "100h", "--out", "/etc/cached/zone-tls")
 	d.fires("CachedCertificateExpires")
 	d.follow("certificateexpires.md#look", map[string]string{"NODE": "h1"})
+	d.do("certificateexpires.md: Issue another one")
 	d.follow("certificateexpires.md#renew", map[string]string{"CA": "/srv/ca", "NODE": "h1"})
 	d.clears("CachedCertificateExpires")
 }
@@ -85,6 +98,7 @@ func nodeIsKilled(d *rehearsal) {
 	}
 	d.says("of 2 nodes", "cached", "status")
 	d.follow("nodeisdown.md#look", nil)
+	d.do("nodeisdown.md: Restart it")
 	d.start("h3")
 	d.clears("CachedNodeIsDown")
 }
@@ -100,6 +114,7 @@ func diskIsFilled(d *rehearsal) {
 	c := d.read("h1", 4, inTurn("app:v1", ids))
 	d.fires("CachedDiskRefusesWrites")
 	d.follow("diskrefuseswrites.md#look", nil)
+	d.do("diskrefuseswrites.md: Full by others")
 	if err := os.Remove(filler); err != nil {
 		d.Fatal(err)
 	}
@@ -109,21 +124,6 @@ func diskIsFilled(d *rehearsal) {
 	d.clears("CachedDiskRefusesWrites")
 	c.end()
 	again.end()
-}
-
-// fill takes all the room of a file system.
-func fill(d *rehearsal, name string) {
-	d.Helper()
-	f, err := os.Create(name)
-	if err != nil {
-		d.Fatal(err)
-	}
-	defer f.Close()
-	for chunk := make([]byte, 1<<20); len(chunk) > 0; {
-		if _, err := f.Write(chunk); err != nil {
-			chunk = chunk[:len(chunk)/2]
-		}
-	}
 }
 
 func storeIsDown(d *rehearsal) {
@@ -141,7 +141,9 @@ func storeIsDown(d *rehearsal) {
 	d.follow("originfails.md#look", nil)
 	d.follow("originfails.md#ask", nil)
 	d.follow("readsfail.md#look", nil)
-	d.store.up(d.T)
+	d.says("200", "curl", "-so", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:7070/blocks/"+d.blocks("app:v1")[0]) // warm
+	d.do("originfails.md: The store is down")
+	d.restart("--origin", d.store.url, "--origin", d.store.another(d.T))
 	for _, name := range d.incident.alerts {
 		d.clears(name)
 	}
@@ -159,24 +161,12 @@ func tooManyReads(d *rehearsal) {
 	c := d.read("h1", 64, inTurn("app:v1", ids))
 	d.fires("CachedIsOverloaded")
 	d.follow("overloaded.md#look", nil)
-	c.end()
+	d.do("overloaded.md: Memory allows it")
 	d.hosts["h1"].process.Stop()
 	d.hosts["h1"].flags = nil // the default is 1024
 	d.start("h1")
-	c = d.read("h1", 64, inTurn("app:v1", ids))
 	d.clears("CachedIsOverloaded")
 	c.end()
-}
-
-// slowly lets each answer of the store take longer.
-func slowly(pause time.Duration) func(http.ResponseWriter, *http.Request) bool {
-	return func(_ http.ResponseWriter, r *http.Request) bool {
-		select {
-		case <-time.After(pause):
-		case <-r.Context().Done():
-		}
-		return false
-	}
 }
 
 func storeIsSlow(d *rehearsal) {
@@ -191,7 +181,8 @@ func storeIsSlow(d *rehearsal) {
 	}
 	d.follow("readsareslow.md#look", nil)
 	d.follow("readsareslow.md#l4", nil)
-	d.store.fault.Store(nil)
+	d.do("readsareslow.md: A slow store")
+	d.restart("--origin", d.store.another(d.T), "--origin", d.store.url)
 	for _, name := range d.incident.alerts {
 		d.clears(name)
 	}
@@ -208,11 +199,8 @@ func zoneIsTooSmall(d *rehearsal) {
 	}
 	d.follow("hitrateislow.md#look", nil)
 	d.follow("hitrateislow.md#room", nil)
-	for _, name := range []string{"h1", "h2", "h3"} {
-		d.hosts[name].process.Stop()
-		d.hosts[name].flags = append(d.hosts[name].flags, "--l2-size", "512MiB")
-		d.start(name)
-	}
+	d.do("hitrateislow.md: More L2")
+	d.restart("--l2-size", "512MiB")
 	for _, name := range d.incident.alerts {
 		d.clears(name)
 	}
@@ -226,11 +214,8 @@ func diskTurnsOver(d *rehearsal) {
 	c := d.read("h1", 4, inTurn("job:v1", ids))
 	d.fires("CachedDiskIsFull")
 	d.follow("diskisfull.md#look", nil)
-	for _, name := range []string{"h1", "h2", "h3"} {
-		d.hosts[name].process.Stop()
-		d.hosts[name].flags = append(d.hosts[name].flags, "--l2-size", "2GiB")
-		d.start(name)
-	}
+	d.do("diskisfull.md: Raise `--l2-size`")
+	d.restart("--l2-size", "2GiB")
 	d.clears("CachedDiskIsFull")
 	c.end()
 }
@@ -248,6 +233,7 @@ func hostHasAnotherKey(d *rehearsal) {
 	}
 	d.follow("ringissplit.md#look", map[string]string{"HOST": "10.0.0.3"})
 	d.follow("ringissplit.md#key", nil)
+	d.do("ringissplit.md: Another key")
 	put(d.T, "/srv/h3/gossip.keys", old, 0o600)
 	d.clears("CachedRingIsSplit")
 	d.clears("CachedNodeIsAlone")
@@ -257,57 +243,45 @@ func programChangesItsMind(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	d.publish("job:v1", 256<<20)
 	d.settle()
-	stop := d.fickle("job:v1")
+	programs := d.fickle("job:v1")
 	d.fires("CachedReadsAheadInVain")
 	d.follow("readsaheadinvain.md#look", nil)
-	stop()
+	d.do("readsaheadinvain.md: Give each program")
+	programs.named.Store(true)
+	d.do("readsaheadinvain.md: Forget what was learned")
 	d.follow("readsaheadinvain.md#forget", map[string]string{"NAME": "job:v1", "WORKLOAD": "serve-0", "URL": "'" + d.store.url + "'"})
 	d.clears("CachedReadsAheadInVain")
+	programs.stop()
 }
 
 func diskLies(d *rehearsal) {
+	const dir = "/var/lib/cached/l2"
+	newDisk := func() {
+		givenDir(d.T, dir)
+		must(d.T, "mount", "-t", "tmpfs", "-o", "size=256m", "disk", dir)
+	}
+	newDisk()
 	d.start("h1", "h2", "h3")
 	ids := d.publish("app:v1", 48<<20)
 	d.settle()
-	d.read("h1", 4, inTurn("app:v1", ids))
+	c := d.read("h1", 4, inTurn("app:v1", ids))
 	d.prometheus.Await(d.T, `cached_tier_written_bytes_total{node="h1", tier="l2"} > 4e6`)
-	segments, err := filepath.Glob("/var/lib/cached/l2/segments/*")
-	if err != nil || len(segments) == 0 {
-		d.Fatalf("segments: %v", err)
-	}
-	for _, name := range segments {
-		damage(d, name)
-	}
+	rot := d.rot(filepath.Join(dir, "segments"))
 	if a := d.fires("CachedIntegrityFailure"); a.Labels["source"] != "l2" {
 		d.Errorf("labels %v", a.Labels)
 	}
 	d.follow("integrityfailure.md#look", nil)
 	d.follow("integrityfailure.md#l2", nil)
+	d.do("integrityfailure.md: l2")
+	d.hosts["h1"].process.Stop()
+	if rot() == 0 {
+		d.Error("the disk has damaged nothing")
+	}
+	must(d.T, "umount", dir)
+	newDisk()
+	d.start("h1")
 	d.clears("CachedIntegrityFailure")
-}
-
-// damage flips a bit in each page of a file.
-func damage(d *rehearsal, name string) {
-	d.Helper()
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		d.Fatal(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		d.Fatal(err)
-	}
-	var b [1]byte
-	for at := int64(2048); at < info.Size(); at += 4096 {
-		if _, err := f.ReadAt(b[:], at); err != nil {
-			d.Fatal(err)
-		}
-		b[0] ^= 0x10
-		if _, err := f.WriteAt(b[:], at); err != nil {
-			d.Fatal(err)
-		}
-	}
+	c.end()
 }
 
 func nodeLies(d *rehearsal) {
@@ -315,14 +289,16 @@ func nodeLies(d *rehearsal) {
 	ids := d.publish("app:v1", 64<<20)
 	d.settle()
 	liar := d.liar()
-	d.read("h1", 4, inTurn("app:v1", ids))
+	c := d.read("h1", 4, inTurn("app:v1", ids))
 	if a := d.fires("CachedIntegrityFailure"); a.Labels["source"] != "l3" {
 		d.Errorf("labels %v", a.Labels)
 	}
 	d.follow("integrityfailure.md#look", nil)
 	d.follow("integrityfailure.md#l3", nil)
+	d.do("integrityfailure.md: l3")
 	liar.Signal(syscall.SIGTERM)
 	d.clears("CachedIntegrityFailure")
+	c.end()
 }
 
 func storeLies(d *rehearsal) {
@@ -343,6 +319,7 @@ func storeLies(d *rehearsal) {
 	}
 	d.follow("integrityfailure.md#look", nil)
 	d.follow("integrityfailure.md#l4", map[string]string{"NAME": "app:v1"})
+	d.do("integrityfailure.md: l4")
 	d.follow("integrityfailure.md#republish", map[string]string{"SOURCE": "file:/srv/bytes", "NAME": "app:v1", "URL": fmt.Sprintf("'%s'", d.store.url)})
 	d.clears("CachedIntegrityFailure")
 	c.end()

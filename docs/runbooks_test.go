@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/zonecache/cached/internal/figure"
@@ -21,8 +22,10 @@ type incident struct {
 	alerts []string
 	// blocks are those of the runbooks that are tried here, as FILE#NAME of the fence.
 	blocks []string
-	site   siteOptions
-	happen func(*rehearsal)
+	// remedies are what is done about it, as FILE: and how the line of the runbook begins.
+	remedies []string
+	site     siteOptions
+	happen   func(*rehearsal)
 	// brief: it takes seconds, and happens in each run of the tests.
 	brief bool
 }
@@ -31,7 +34,16 @@ type incident struct {
 type rehearsal struct {
 	*site
 	incident incident
-	followed map[string]bool
+	followed map[string]bool // blocks and remedies
+}
+
+// do notes that what a runbook says to do is being done.
+func (d *rehearsal) do(remedy string) {
+	d.Helper()
+	if !slices.Contains(d.incident.remedies, remedy) {
+		d.Fatalf("%s is not among the remedies that %s tries", remedy, d.incident.name)
+	}
+	d.followed[remedy] = true
 }
 
 // follow runs a block of a runbook, in which words in capitals stand for something.
@@ -64,7 +76,7 @@ func TestRunbooks(t *testing.T) {
 	if figure.Full() {
 		t.Skip("TestProveRunbooks has all incidents happen")
 	}
-	rehearse(t, func(i incident) bool { return i.brief })
+	rehearse(t, &tally{to: map[string]int{}}, func(i incident) bool { return i.brief })
 }
 
 // TestProveRunbooks has all incidents happen.
@@ -72,39 +84,70 @@ func TestProveRunbooks(t *testing.T) {
 	if !figure.Full() {
 		t.Skip("takes minutes: run it with " + figure.FullEnv + "=1")
 	}
-	n := rehearse(t, func(incident) bool { return true })
+	alerts := &tally{to: map[string]int{}}
 	if !sandbox.Inside() {
-		figure.Report(t, "runbooks.alerts_tried", float64(n), "alerts")
+		t.Cleanup(func() { // once all incidents are over
+			figure.Report(t, "runbooks.alerts_tried", float64(alerts.done()), "alerts")
+		})
+	}
+	rehearse(t, alerts, func(incident) bool { return true })
+}
+
+// A tally counts the alerts whose incidents went as they should.
+type tally struct {
+	mu sync.Mutex
+	to map[string]int // incidents that are to come, by alert
+}
+
+func (c *tally) add(i incident, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range i.alerts {
+		c.to[a] += n
 	}
 }
 
-// rehearse has incidents happen, two at once, and returns how many alerts they are about.
-func rehearse(t *testing.T, wanted func(incident) bool) int {
+// done returns how many alerts have fired, and were over, in each incident about them.
+func (c *tally) done() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, left := range c.to {
+		if left == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// rehearse has incidents happen, two at once.
+func rehearse(t *testing.T, alerts *tally, wanted func(incident) bool) {
 	t.Helper()
 	programs := built(t)
-	alerts := map[string]bool{}
 	for _, i := range incidents {
 		if !wanted(i) {
 			continue
 		}
-		for _, a := range i.alerts {
-			alerts[a] = true
-		}
+		alerts.add(i, 1)
 		t.Run(i.name, func(t *testing.T) {
 			t.Parallel()
 			if !sandbox.Enter(t, siteMachine(t, programs)) {
+				alerts.add(i, -1) // it does not return where it failed or was skipped
 				return
 			}
 			d := &rehearsal{site: newSite(t, i.site), incident: i, followed: map[string]bool{}}
 			i.happen(d)
-			for _, b := range i.blocks {
+			for _, b := range slices.Concat(i.blocks, i.remedies) {
 				if !d.followed[b] {
 					t.Errorf("%s was not tried", b)
 				}
 			}
+			for _, a := range i.alerts {
+				if !d.fired[a] || !d.over[a] {
+					t.Errorf("%s: fired %v, over %v", a, d.fired[a], d.over[a])
+				}
+			}
 		})
 	}
-	return len(alerts)
 }
 
 func siteMachine(t *testing.T, programs string) sandbox.Machine {
@@ -155,15 +198,70 @@ func TestEveryRunbookIsTried(t *testing.T) {
 	for a := range maps.Keys(alerts) {
 		t.Errorf("an incident is about %s, which no rule is", a)
 	}
-	files, err := filepath.Glob(filepath.Join(root, "docs", "runbooks", "*.md"))
-	if err != nil || len(files) == 0 {
+	for _, file := range runbooks(t) {
+		for _, b := range readPage(t, "docs/runbooks/"+file).blocks {
+			if id := file + "#" + b.name; len(b.steps) > 0 && !blocks[id] {
+				t.Errorf("%s: no incident tries the block at line %d: %s", file, b.line, id)
+			}
+		}
+	}
+}
+
+func runbooks(t *testing.T) (files []string) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, "docs", "runbooks", "*.md"))
+	if err != nil || len(paths) == 0 {
 		t.Fatal(err)
 	}
-	for _, f := range files {
-		for _, b := range readPage(t, "docs/runbooks/"+filepath.Base(f)).blocks {
-			if id := filepath.Base(f) + "#" + b.name; len(b.steps) > 0 && !blocks[id] {
-				t.Errorf("%s: no incident tries the block at line %d: %s", filepath.Base(f), b.line, id)
+	for _, p := range paths {
+		if name := filepath.Base(p); name != "README.md" {
+			files = append(files, name)
+		}
+	}
+	return files
+}
+
+var (
+	fenced    = regexp.MustCompile("(?ms)^```.*?^```$")
+	section   = regexp.MustCompile(`(?ms)^## Do\n(.*?)^## `)
+	notTried  = regexp.MustCompile(`\(not tried: [^()]+\)$`)
+	elsewhere = regexp.MustCompile(`\]\([a-z]+\.md\)`) // another runbook has it
+)
+
+// Whatever a runbook says to do is done by an incident, or says that it is not and why.
+func TestEveryRemedyIsTriedOrSaysWhyNot(t *testing.T) {
+	tried := map[string]bool{}
+	for _, i := range incidents {
+		for _, r := range i.remedies {
+			tried[r] = false
+		}
+	}
+	for _, file := range runbooks(t) {
+		do := section.FindStringSubmatch(readPage(t, "docs/runbooks/"+file).text)
+		if do == nil {
+			t.Errorf("%s does not say what to do", file)
+			continue
+		}
+		for line := range strings.Lines(fenced.ReplaceAllString(do[1], "")) {
+			line = strings.TrimPrefix(strings.TrimSpace(line), "- ")
+			if line == "" {
+				continue
 			}
+			by := 0
+			for r := range tried {
+				if strings.HasPrefix(file+": "+line, r) {
+					tried[r] = true
+					by++
+				}
+			}
+			if not := notTried.MatchString(line); not == (by > 0) && !elsewhere.MatchString(line) {
+				t.Errorf("%s: tried %d times, says that it is not: %v: %s", file, by, not, line)
+			}
+		}
+	}
+	for r, there := range tried {
+		if !there {
+			t.Errorf("no runbook says %q", r)
 		}
 	}
 }

@@ -31,6 +31,8 @@ type site struct {
 	prometheus *promtest.Server
 	store      *store
 	hosts      map[string]*host
+
+	fired, over map[string]bool // alerts
 }
 
 // A host is a daemon of the site.
@@ -59,7 +61,7 @@ func newSite(t *testing.T, o siteOptions) *site {
 	if o.l2 == "" {
 		o.l2 = "64MiB"
 	}
-	s := &site{T: t, hosts: map[string]*host{}, store: newStore(t)}
+	s := &site{T: t, hosts: map[string]*host{}, store: newStore(t), fired: map[string]bool{}, over: map[string]bool{}}
 	must(t, "cached", "certs", "init", "--dir", "/srv/ca", "--zone", "eu-1a")
 	keys := s.output("cached", "certs", "gossip-key")
 	seeds, targets := []string{}, []promtest.Target{}
@@ -125,6 +127,16 @@ func (s *site) start(names ...string) {
 	}
 }
 
+// restart restarts one host after the other with more flags.
+func (s *site) restart(flags ...string) {
+	s.Helper()
+	for _, name := range []string{"h1", "h2", "h3"} {
+		s.hosts[name].process.Stop()
+		s.hosts[name].flags = append(s.hosts[name].flags, flags...)
+		s.start(name)
+	}
+}
+
 // settle waits until all is well, by the rules too: what fires later is the fault's.
 func (s *site) settle() {
 	s.Helper()
@@ -156,6 +168,7 @@ func (s *site) fires(name string) promtest.Alert {
 		}
 		return false, fmt.Sprint(firing, err)
 	})
+	s.fired[name] = true
 	s.Logf("%s: %s", name, found.Annotations["summary"])
 	return found
 }
@@ -172,6 +185,7 @@ func (s *site) clears(name string) {
 		}
 		return err == nil, err
 	})
+	s.over[name] = true
 }
 
 // poll waits for what other processes do.
@@ -238,12 +252,14 @@ type store struct {
 	url    string
 	dir    string // the bucket
 	server *http.Server
-	handle http.Handler
+	proxy  http.Handler
+	handle http.Handler // proxy, or the fault
 	// fault handles a request, and reports whether it did; nil: none.
 	fault atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 }
 
-const storeAddress = "10.0.0.9:9000"
+// Where the store is, and the copy of it.
+const storeAddress, copyAddress = "10.0.0.9:9000", "10.0.0.9:9002"
 
 func newStore(t *testing.T) *store {
 	t.Helper()
@@ -254,18 +270,31 @@ func newStore(t *testing.T) *store {
 	testtool.Start(t, cmd, testtool.Listening("127.0.0.1:9001"))
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
-	proxy := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
+	s.proxy = &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: "127.0.0.1:9001"})
 		r.Out.Host = r.In.Host // it is signed
 	}, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)} // of readers that leave
 	s.handle = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fault := s.fault.Load(); fault == nil || !(*fault)(w, r) {
-			proxy.ServeHTTP(w, r)
+			s.proxy.ServeHTTP(w, r)
 		}
 	})
 	s.up(t)
 	t.Cleanup(s.down)
 	return s
+}
+
+// another makes a copy of the store that has no fault, and returns its URL.
+func (s *store) another(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", copyAddress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: s.proxy}
+	go func() { _ = server.Serve(l) }() // until it is closed
+	t.Cleanup(func() { _ = server.Close() })
+	return strings.Replace(s.url, storeAddress, copyAddress, 1)
 }
 
 // up lets the store answer.

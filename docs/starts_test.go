@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zonecache/cached/agent"
@@ -44,16 +45,27 @@ func (s *site) launch(ctx context.Context, name, image, workload string, offset 
 	return img.MarkReady(ctx)
 }
 
+// programs are two that start again and again, under one name for both until named is set.
+type programs struct {
+	named atomic.Bool
+	stop  func()
+}
+
 // fickle has workloads start that read one part of the image on one host, and another part
 // on the next: what was learned is read ahead in vain. It goes on until it is stopped.
-func (s *site) fickle(image string) (stop func()) {
+func (s *site) fickle(image string) *programs {
 	s.Helper()
+	p := &programs{}
 	const part = 4 << 20
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() {
 		for n := 0; ctx.Err() == nil; n++ {
 			workload := fmt.Sprintf("serve-%d", n)
+			other := workload
+			if p.named.Load() {
+				other += "-other"
+			}
 			offset := int64(n%24) * 2 * part
 			err := s.launch(ctx, "h2", image, workload, offset, part)
 			s.poll("what "+workload+" reads is learned", func() (bool, any) {
@@ -64,7 +76,7 @@ func (s *site) fickle(image string) (stop func()) {
 			})
 			for range 2 {
 				if err == nil {
-					err = s.launch(ctx, "h1", image, workload, offset+part, part)
+					err = s.launch(ctx, "h1", image, other, offset+part, part)
 				}
 			}
 			if err != nil && ctx.Err() == nil {
@@ -74,9 +86,9 @@ func (s *site) fickle(image string) (stop func()) {
 		}
 	})
 	var once sync.Once
-	stop = func() { once.Do(func() { cancel(); work.Wait() }) }
-	s.Cleanup(stop)
-	return stop
+	p.stop = func() { once.Do(func() { cancel(); work.Wait() }) }
+	s.Cleanup(p.stop)
+	return p
 }
 
 // liar has a node join that answers with wrong bytes.
