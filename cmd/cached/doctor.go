@@ -15,8 +15,9 @@ func newDoctorCommand() *cobra.Command {
 		Long: `Look at all that a daemon with this configuration needs, and say what is wrong and what to
 do about it: the configuration itself, memory, the disk and its speed, the object store and
 its latency, the clock, certificates, tenants, gossip keys and seeds of the zone, what the kernel
-can mount, ports, and, where the daemon runs, what it says of itself and of its peers. Flags,
-environment and file are those of 'cached serve'; it may run beside the daemon.
+can mount, ports, and, where the daemon runs, what it says of itself; each of its peers is asked for
+a block that nobody has. Flags, environment and file are those of 'cached serve'; it may run
+beside the daemon.
 
 It makes the directories that the daemon would make, writes 64 MiB to that of L2 and removes
 them, and asks the object store a few times. The exit status is 1 if something keeps the daemon from working.`,
@@ -107,6 +108,6 @@ func (d *doctor) examine(ctx context.Context) {
 	d.clock(ctx)
 	d.agents(ctx)
 	d.zone(ctx)
-	d.kernel()
+	d.mounts(thisKernel())
 	d.daemon(ctx)
 }

@@ -10,9 +10,7 @@ import (
 	"time"
 
 	"github.com/zonecache/cached/api"
-	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block"
-	"github.com/zonecache/cached/placement/gossip"
 )
 
 // slowDaemon is how long the daemon may take to answer.
@@ -20,13 +18,13 @@ const slowDaemon = 3 * time.Second
 
 // daemon asks the one that may run here what it complains of.
 func (d *doctor) daemon(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, slowDaemon)
+	asking, cancel := context.WithTimeout(ctx, slowDaemon)
 	defer cancel()
 	network, address := "tcp", reachable(d.cfg.Listen)
 	if d.cfg.Listen == "" {
 		network, address = "unix", d.cfg.Socket.Path
 	}
-	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	c, err := new(net.Dialer).DialContext(asking, network, address)
 	if network == "unix" {
 		address = d.cfg.agentsURL()
 	}
@@ -42,7 +40,7 @@ func (d *doctor) daemon(ctx context.Context) {
 		return
 	}
 	defer client.Close()
-	st, err := client.Status(ctx)
+	st, err := client.Status(asking)
 	switch {
 	case errors.Is(err, api.ErrDenied), errors.Is(err, block.ErrUnauthenticated):
 		d.note("daemon", sound, "", "runs at %s, and answers operators only", address)
@@ -55,7 +53,7 @@ func (d *doctor) daemon(ctx context.Context) {
 	default:
 		d.note("daemon", sound, "", "runs at %s, version %s", address, st.GetVersion())
 	}
-	d.peers(st.GetZone())
+	d.peers(ctx, st.GetZone())
 }
 
 // target is the daemon of this configuration, as this host reaches it.
@@ -114,28 +112,4 @@ func (d *doctor) ports() {
 	if free == len(addrs) {
 		d.note("ports", sound, "", "all %d are free", free)
 	}
-}
-
-// peers looks at how the daemon fares with the others of its zone.
-func (d *doctor) peers(z *cachedv1.ZoneStatus) {
-	if z == nil {
-		return
-	}
-	well := 0
-	for _, p := range z.GetPeers() {
-		switch {
-		case p.GetName() == z.GetNode():
-		case p.GetWrong() > 0:
-			d.note("peers", doubted, "drain it, and look at its memory and disk (docs/runbooks/integrityfailure.md)", "%s has sent %d wrong blocks", p.GetName(), p.GetWrong())
-		case p.GetHealth() != gossip.Alive.String() || p.GetProblem() != "":
-			d.note("peers", doubted, "open port 7072 (TCP) to "+p.GetAddress()+", or look at that host", "%s (%s) is %s %s", p.GetName(), p.GetAddress(), p.GetHealth(), p.GetProblem())
-		default:
-			well++
-		}
-	}
-	v := sound
-	if well == 0 {
-		v = doubted
-	}
-	d.note("peers", v, "start the others, or check --zone, --seed and the gossip key (docs/runbooks/ringissplit.md)", "%d others of zone %s are well", well, z.GetName())
 }

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -141,61 +139,4 @@ func writeRate(dir string) (bytesPerSecond float64, err error) {
 		return 0, err
 	}
 	return trialBytes / time.Since(began).Seconds(), nil
-}
-
-// kernel says how images can be mounted here.
-func (d *doctor) kernel() {
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		d.note("mount", doubted, "modprobe fuse; a container needs the device", "there is no /dev/fuse: images are read, not mounted")
-		return
-	}
-	if os.Geteuid() != 0 {
-		if _, err := exec.LookPath("fusermount3"); err != nil {
-			d.note("mount", doubted, "install the package fuse3", "who is not root mounts through fusermount3, which is not here")
-			return
-		}
-		d.note("mount", sound, "", "FUSE, by fusermount3")
-		return
-	}
-	if !kernelKnows("overlay") {
-		d.note("overlay", doubted, "modprobe overlay", "the kernel knows no overlay now: mounts are read-only (no --overlay, no --runtime-bundle that writes)")
-	}
-	switch {
-	case !kernelKnows("erofs"):
-		d.note("mount", doubted, "modprobe erofs", "the kernel knows no EROFS now: images are mounted by FUSE, which is slower")
-	case !kernelAtLeast(6, 12):
-		d.note("mount", sound, "", "EROFS through a loop device (from Linux 6.12 on without one)")
-	default:
-		d.note("mount", sound, "", "EROFS from a file")
-	}
-}
-
-// kernelKnows reports whether a kind of file system can be mounted without loading a module.
-func kernelKnows(kind string) bool {
-	f, err := os.Open("/proc/filesystems")
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if strings.HasSuffix(lines.Text(), "\t"+kind) {
-			return true
-		}
-	}
-	return false
-}
-
-// kernelAtLeast reports whether this kernel is of that version or a later one.
-func kernelAtLeast(major, minor int) bool {
-	var name unix.Utsname
-	if unix.Uname(&name) != nil {
-		return false
-	}
-	release := strings.SplitN(unix.ByteSliceToString(name.Release[:]), ".", 3)
-	if len(release) < 2 {
-		return false
-	}
-	a, errA := strconv.Atoi(release[0])
-	b, errB := strconv.Atoi(release[1])
-	return errA == nil && errB == nil && (a > major || a == major && b >= minor)
 }
