@@ -26,6 +26,9 @@ type goal struct {
 	note    string // why it cannot be met, or what the reader must know
 }
 
+// typed is the command as a reader runs it at the root of the tree.
+func (g goal) typed() string { return figure.FullEnv + "=1 " + g.command }
+
 type op string
 
 const (

@@ -67,7 +67,7 @@ func TestReportNamesEveryFigure(t *testing.T) {
 	if err := json.Unmarshal(doc, &rep); err != nil {
 		t.Fatal(err)
 	}
-	if rep.Machine == "" || rep.Commit == "" || len(rep.Figures) != 2 || *rep.Figures[0].Figure != 1.25 || rep.Figures[1].Figure != nil || rep.Figures[1].Met {
+	if rep.Machine == "" || rep.Commit == "" || len(rep.Figures) != 2 || rep.Figures[0].Command != "CACHED_PROVE=1 c" || *rep.Figures[0].Figure != 1.25 || rep.Figures[1].Figure != nil || rep.Figures[1].Met {
 		t.Fatalf("report %s", doc)
 	}
 	var table bytes.Buffer
@@ -75,7 +75,7 @@ func TestReportNamesEveryFigure(t *testing.T) {
 	if !strings.Contains(table.String(), red+"MISSED"+reset) {
 		t.Errorf("what was missed is not red:\n%s", table.String())
 	}
-	for _, want := range []string{"ok", "MISSED", ">= 0.95", "1.25", "exit status 1", "1 of 2 met"} {
+	for _, want := range []string{"ok", "MISSED", ">= 0.95", "1.25", "exit status 1", "CACHED_PROVE=1 c\n", "1 of 2 met"} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, table.String())
 		}

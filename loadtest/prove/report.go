@@ -37,7 +37,7 @@ func printTable(w io.Writer, results []result, c colouring) {
 	tw := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, "\tGOAL\tFIGURE\tWHAT\tCOMMAND")
 	for _, r := range results {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.mark(), r.goalText(), r.figureText(), r.name, r.command)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.mark(), r.goalText(), r.figureText(), r.name, r.typed())
 		if !r.met() && r.reason != "" {
 			fmt.Fprintf(tw, "\t\t\t  %s\t\n", r.reason)
 		}
@@ -130,7 +130,7 @@ type reportFigure struct {
 func newReport(results []result) report {
 	rep := report{Machine: machine(), Commit: commit()}
 	for _, r := range results {
-		f := reportFigure{Name: r.name, Goal: r.goalText(), Unit: r.unit, Met: r.met(), Command: r.command, Reason: strings.TrimSpace(r.reason + " " + r.note)}
+		f := reportFigure{Name: r.name, Goal: r.goalText(), Unit: r.unit, Met: r.met(), Command: r.typed(), Reason: strings.TrimSpace(r.reason + " " + r.note)}
 		if r.measured {
 			f.Figure = &r.value
 		}
