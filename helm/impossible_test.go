@@ -46,6 +46,16 @@ func TestValuesThatCannotBe(t *testing.T) {
 		"no path":               {append(slices.Clone(least), "l2.hostPath=var/lib"), "/l2/hostPath"},
 		"a year":                {append(slices.Clone(least), "tls.selfMade.valid=1y"), "/tls/selfMade/valid"},
 		"an interval":           {append(slices.Clone(least), "monitoring.podMonitor.interval=often"), "/monitoring/podMonitor/interval"},
+		"an idle issuer":        {append(slices.Clone(least), "tls.csi.issuer=zones"), "tls.csi.issuer is for tls.mode csi"},
+		"a small volume":        {append(slices.Clone(least), "l2.type=ephemeral", "l2.size=500GiB"), "510Gi in all"},
+		"a free part":           {append(slices.Clone(least), "l2.type=ephemeral", "config.l2.min-free=30GiB"), "230Gi in all"},
+		"a volume of lots":      {append(slices.Clone(least), "l2.type=ephemeral", "l2.ephemeral.size=lots"), "no quantity of Kubernetes"},
+		"a long drain":          {append(slices.Clone(least), "config.shutdown.drain-timeout=40s"), "terminationGracePeriodSeconds, 40, must be more"},
+		"a longer one":          {append(slices.Clone(least), "config.shutdown.drain-timeout=1h0m0.5s"), "terminationGracePeriodSeconds"},
+		"a selector's label":    {append(slices.Clone(least), `podLabels.app\.kubernetes\.io/name=a`), "which is the chart's"},
+		"the checksum":          {append(slices.Clone(least), "podAnnotations.checksum/config=a"), "which is the chart's"},
+		"no security":           {append(slices.Clone(least), "securityContext=null"), "securityContext"},
+		"no socket":             {append(slices.Clone(least), "agents.socket=null"), "socket"},
 		"a wrong choice":        {append(slices.Clone(least), "l2.type=emptyDir"), "/l2/type"},
 	} {
 		if out, err := helm(t, c.values...); err == nil || !strings.Contains(string(out), c.says) {

@@ -75,6 +75,9 @@ func TestTheNotes(t *testing.T) {
 		if scraped := !strings.Contains(notes, "Nothing scrapes"); scraped != (name == "monitoring" || name == "by Service" || name == "ports") {
 			t.Errorf("%s: it says that somebody scrapes: %v", name, scraped)
 		}
+		if warned := strings.Contains(notes, "WARNING: a NetworkPolicy has no effect"); warned != (name == "ports") {
+			t.Errorf("%s: it warns of the policy: %v", name, warned)
+		}
 		if warned := strings.Contains(notes, "WARNING: tls.mode is insecure"); warned != (name == "insecure") {
 			t.Errorf("%s: it warns: %v", name, warned)
 		}

@@ -22,6 +22,7 @@ type document struct {
 	Title      string          `json:"title"`
 	Type       string          `json:"type"`
 	Open       bool            `json:"additionalProperties"`
+	Required   []string        `json:"required"` // they have defaults: not taken away by null
 	Properties json.RawMessage `json:"properties"`
 }
 
