@@ -3,9 +3,16 @@ package packaging_test
 import (
 	"debug/elf"
 	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -34,8 +41,15 @@ func TestTheImage(t *testing.T) {
 		}
 		return strings.TrimSpace(string(out))
 	}
+	origin := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte("<Error><Code>NoSuchKey</Code></Error>"))
+	}))
+	defer origin.Close()
+	origin.Config.ErrorLog = log.New(io.Discard, "", 0) // of those that do not trust it
 	bundle := filepath.Join(dir, "bundle.crt")
-	if err := os.WriteFile(bundle, []byte("# none\n"), 0o644); err != nil {
+	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: origin.Certificate().Raw}), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	storage := []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--storage-driver", "vfs"}
@@ -61,7 +75,8 @@ func TestTheImage(t *testing.T) {
 	}
 	var image struct {
 		OCIv1 struct {
-			Config struct {
+			Architecture string
+			Config       struct {
 				User       string
 				Entrypoint []string
 			} `json:"config"`
@@ -73,12 +88,27 @@ func TestTheImage(t *testing.T) {
 	if c := image.OCIv1.Config; c.User != "65532:65532" || len(c.Entrypoint) != 1 || c.Entrypoint[0] != "/usr/bin/cached" {
 		t.Errorf("%+v", c)
 	}
+	if got := image.OCIv1.Architecture; got != runtime.GOARCH {
+		t.Errorf("it is for %s, built on %s", got, runtime.GOARCH)
+	}
 	container := store("from", "--pull-never", first)
 	mounted := store("mount", container)
 	defer store("rm", container)
 	defer store("umount", container)
 	if out := run("chroot", "--userspec=65532:65532", mounted, "/usr/bin/cached", "version"); !strings.HasPrefix(out, "cached ") {
 		t.Error(out)
+	}
+	// Its CA bundle is what it trusts: the origin's certificate is known from nowhere else.
+	t.Setenv("SSL_CERT_FILE", "")
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAIMAGETESTONLY000")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "test-only/of/no/account/at/all")
+	ask := []string{"doctor", "--l2-size", "0", "--data-dir", "/nowhere", "--origin", "s3://images?endpoint=" + origin.URL}
+	inside := exec.Command("chroot", append([]string{"--userspec=65532:65532", mounted, "/usr/bin/cached"}, ask...)...)
+	if out, err := inside.CombinedOutput(); !regexp.MustCompile(`(?m)^ok +origin .* answers in `).Match(out) {
+		t.Errorf("the image does not reach an origin over TLS: %v\n%s", err, out)
+	}
+	if out, err := exec.Command(filepath.Join(mounted, "usr/bin/cached"), ask...).CombinedOutput(); !strings.Contains(string(out), "x509") {
+		t.Errorf("whoever has not the bundle trusts the origin, too: %v\n%s", err, out)
 	}
 	checkSBOM(t, filepath.Join(mounted, "usr/share/doc/cached/cached.cdx.json"), filepath.Join(mounted, "usr/bin/cached"))
 	program, err := elf.Open(filepath.Join(mounted, "usr/bin/cached"))

@@ -2,20 +2,26 @@ package packaging_test
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/zonecache/cached/internal/testtool"
 )
 
-const (
-	debName = "cached_1.2.3_amd64.deb"
-	rpmName = "cached-1.2.3-1.x86_64.rpm"
+// Packages are of the machine that builds them.
+var (
+	rpmArch = cmp.Or(map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH], runtime.GOARCH)
+	debName = "cached_1.2.3_" + runtime.GOARCH + ".deb"
+	rpmName = "cached-1.2.3-1." + rpmArch + ".rpm"
 )
 
 // installed are the files of both packages: mode, and path from the root.
@@ -46,7 +52,7 @@ func TestTheDeb(t *testing.T) {
 	dpkg := testtool.Debian(t, "dpkg-deb")
 	deb := filepath.Join(built(t), debName)
 	fields := output(t, dpkg, "--field", deb)
-	for _, want := range []string{"Package: cached\n", "Version: 1.2.3\n", "Architecture: amd64\n", "Maintainer: "} {
+	for _, want := range []string{"Package: cached\n", "Version: 1.2.3\n", "Architecture: " + runtime.GOARCH + "\n", "Maintainer: "} {
 		if !strings.Contains(fields, want) {
 			t.Errorf("lacks %q:\n%s", want, fields)
 		}
@@ -54,6 +60,9 @@ func TestTheDeb(t *testing.T) {
 	if got := output(t, dpkg, "--info", deb, "conffiles"); got != "/etc/cached/cached.yaml\n/etc/cached/environment\n" {
 		t.Errorf("conffiles:\n%s", got)
 	}
+	unpacked := t.TempDir()
+	output(t, dpkg, "--extract", deb, unpacked)
+	checkSBOM(t, filepath.Join(unpacked, "usr/share/doc/cached/cached.cdx.json"), filepath.Join(unpacked, "usr/bin/cached"))
 	list := output(t, dpkg, "--contents", deb)
 	for mode, paths := range installed {
 		for path := range strings.FieldsSeq(paths) {
@@ -67,11 +76,21 @@ func TestTheDeb(t *testing.T) {
 func TestTheRPM(t *testing.T) {
 	rpm := testtool.Debian(t, "rpm")
 	file := filepath.Join(built(t), rpmName)
-	if got, want := output(t, rpm, "-qp", "--qf", "%{NAME} %{VERSION} %{ARCH} %{LICENSE} %{BUILDTIME} %{BUILDHOST}", file), "cached 1.2.3 x86_64 Apache-2.0 1700000000 reproducible"; !strings.Contains(got, want) {
+	if got, want := output(t, rpm, "-qp", "--qf", "%{NAME} %{VERSION} %{ARCH} %{LICENSE} %{BUILDTIME} %{BUILDHOST}", file), "cached 1.2.3 "+rpmArch+" Apache-2.0 1700000000 reproducible"; !strings.Contains(got, want) {
 		t.Errorf("it is %s", got)
 	}
 	if got := output(t, rpm, "-qp", "--configfiles", file); !strings.Contains(got, "/etc/cached/cached.yaml\n/etc/cached/environment\n") {
 		t.Errorf("configuration files:\n%s", got)
+	}
+	digests := output(t, rpm, "-qp", "--qf", "[%{FILENAMES} %{FILEDIGESTS}\n]", file)
+	for path, from := range map[string]string{"/usr/bin/cached": "cached", "/usr/share/doc/cached/cached.cdx.json": "cached.cdx.json"} {
+		content, err := os.ReadFile(filepath.Join(built(t), from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("%s %x\n", path, sha256.Sum256(content)); !strings.Contains(digests, want) {
+			t.Errorf("%s is not what was built:\n%s", path, digests)
+		}
 	}
 	list := output(t, rpm, "-qp", "-l", "-v", file)
 	for mode, paths := range installed {
@@ -83,8 +102,8 @@ func TestTheRPM(t *testing.T) {
 	}
 }
 
-// The list of what is in the binary names every module that the binary names, and the
-// standard library.
+// The list of what is in the binary is of its version, and names every module that the
+// binary names (`go version -m`), and the standard library.
 func TestTheSBOM(t *testing.T) {
 	checkSBOM(t, filepath.Join(built(t), "cached.cdx.json"), filepath.Join(built(t), "cached"))
 }
@@ -111,6 +130,9 @@ func checkSBOM(t *testing.T, file, binary string) {
 	}
 	if c := bom.Metadata.Component; c.Name != info.Main.Path || c.Version != version {
 		t.Errorf("it is of %+v", c)
+	}
+	if said := output(t, binary, "version"); !strings.HasPrefix(said, "cached "+bom.Metadata.Component.Version+" ") {
+		t.Errorf("it is of %s, the binary says %s", bom.Metadata.Component.Version, said)
 	}
 	listed := map[string]string{}
 	for _, c := range bom.Components {
