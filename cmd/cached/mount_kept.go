@@ -166,15 +166,7 @@ func (k *keeper) answer(conn *net.UnixConn) *served {
 
 // hear reads a request, whose sender must be of this process's standing.
 func (k *keeper) hear(conn *net.UnixConn) (*takeRequest, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var peer *unix.Ucred
-	if ctl := raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); ctl != nil || err != nil {
-		return nil, errors.Join(ctl, err)
-	}
-	theirs, err := standingOf(int(peer.Pid))
+	pid, theirs, err := standingOfPeer(conn)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +175,7 @@ func (k *keeper) hear(conn *net.UnixConn) (*takeRequest, error) {
 		return nil, err
 	}
 	if !reflect.DeepEqual(ours, theirs) {
-		return nil, fmt.Errorf("process %d is of another standing", peer.Pid)
+		return nil, fmt.Errorf("process %d is of another standing", pid)
 	}
 	request := &takeRequest{}
 	if err := json.NewDecoder(conn).Decode(request); err != nil {

@@ -4,12 +4,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // A standing is what decides what a mount is to a process, and what it may do. Processes
@@ -20,6 +24,7 @@ type standing struct {
 	Namespaces []string // mounts, network, users, processes
 	Cgroups    string   // who is ended and charged with whom
 	Rights     []string // users, groups, capabilities, umask
+	Label      string   // of SELinux, AppArmor or Smack
 }
 
 // standingOf returns that of a process, which only its own user may look up.
@@ -47,6 +52,11 @@ func standingOf(pid int) (standing, error) {
 		return p, err
 	}
 	p.Cgroups = string(cgroups)
+	label, err := os.ReadFile(filepath.Join(dir, "attr", "current"))
+	if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, fs.ErrNotExist) { // as where there are no labels
+		return p, err
+	}
+	p.Label = string(label)
 	status, err := os.ReadFile(filepath.Join(dir, "status"))
 	if err != nil {
 		return p, err
@@ -59,6 +69,41 @@ func standingOf(pid int) (standing, error) {
 		}
 	}
 	return p, nil
+}
+
+// standingOfPeer returns the process at the other end of a connection, and its standing.
+// The kernel says who has connected. Its number may be another process's once it has
+// ended: a descriptor of it, which Linux has since 6.5, says that it has not while it was
+// looked at. Before, the user and group it connected as are all that is certain.
+func standingOfPeer(conn syscall.Conn) (pid int, p standing, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, p, err
+	}
+	var peer *unix.Ucred
+	alive := -1
+	ctl := raw.Control(func(fd uintptr) {
+		if peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			alive, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+		}
+	})
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		alive, err = -1, nil
+	}
+	if err := errors.Join(ctl, err); err != nil {
+		return 0, p, err
+	}
+	if alive >= 0 {
+		defer unix.Close(alive)
+	}
+	pid = int(peer.Pid)
+	if int(peer.Uid) != os.Geteuid() || int(peer.Gid) != os.Getegid() {
+		return pid, p, fmt.Errorf("process %d is user %d's", pid, peer.Uid)
+	}
+	if p, err = standingOf(pid); err == nil && alive >= 0 {
+		err = unix.PidfdSendSignal(alive, 0, nil, 0)
+	}
+	return pid, p, err
 }
 
 // audience is a digest of who may have what a mount of c leaves: mounts of the same

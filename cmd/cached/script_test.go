@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -19,7 +20,13 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(mainRunner{m}, map[string]func(){
-		"cached": func() { os.Exit(run(os.Args[1:])) },
+		"cached":   func() { os.Exit(run(os.Args[1:])) },
+		"ask-kept": func() { os.Exit(askKept(os.Args[1], os.Args[2])) },
+		"connect-once": func() {
+			if _, err := net.Dial("unix", os.Args[1]); err != nil {
+				os.Exit(1)
+			}
+		},
 	})
 }
 
