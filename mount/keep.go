@@ -110,7 +110,7 @@ func (k *Kept) Mount(src Source, o Options, over func()) (*Mount, error) {
 	m.record.Turn, m.record.Kind = k.turn+1, EROFS
 	if err := m.mountKept(k); err != nil {
 		// The lowest layer is not among these: the spare needs it.
-		return nil, errors.Join(err, takeDown(m.record.above(), 0), m.record.remove())
+		return nil, errors.Join(err, takeDown(m.record.above(), unix.MNT_DETACH), m.record.remove())
 	}
 	k.src.next(src, over)
 	if err := errors.Join(k.listener.Close(), k.Forget()); err != nil {
@@ -139,6 +139,9 @@ func (m *Mount) mountKept(k *Kept) error {
 		if err := mountOverlay(r.lower(), r.Overlay, r.Dir); err != nil {
 			return err
 		}
+	}
+	if err := m.opts.ready(); err != nil {
+		return err
 	}
 	r.Keep = m.opts.Keep != nil
 	if err := r.update(); err != nil {

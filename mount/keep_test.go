@@ -186,7 +186,13 @@ func TestKeptImagesRefuse(t *testing.T) {
 	k := kept(t, keeping(t, src, Options{}))
 	dir, state := t.TempDir(), t.TempDir()
 	over := func() { t.Error("the source before was given back") }
+	var users []*os.File
 	for _, o := range []Options{
+		{Dir: dir, Manifest: "the image", Ready: func() error { // somebody has come already
+			f, err := os.Open(filepath.Join(dir, "a"))
+			users = append(users, f)
+			return errors.Join(err, errors.New("not ready"))
+		}},
 		{Dir: dir, Manifest: "another image"},
 		{Dir: dir, Manifest: "the image", As: Tree},
 		{Dir: filepath.Join(dir, "missing"), Manifest: "the image"},
@@ -199,6 +205,9 @@ func TestKeptImagesRefuse(t *testing.T) {
 			return
 		}
 		clean(t, state, dir)
+	}
+	for _, f := range users {
+		f.Close()
 	}
 	m, err := k.Mount(src, Options{Dir: dir, State: state, Manifest: "the image"}, func() {})
 	if err != nil {

@@ -40,9 +40,9 @@ func New(src Source, o Options) (*Mount, error) {
 		return nil, err
 	}
 	if err := m.mount(m.src); err != nil {
-		// Whatever stands by now comes down again.
+		// Whatever stands by now comes down again, used or not.
 		m.spare.close()
-		return nil, errors.Join(err, m.record.takeDown(0), m.record.remove())
+		return nil, errors.Join(err, m.record.takeDown(unix.MNT_DETACH), m.record.remove())
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -109,6 +109,9 @@ func (m *Mount) mount(src Source) error {
 		}
 	}
 	r.Keep = m.spare.open()
+	if err := m.opts.ready(); err != nil {
+		return err
+	}
 	return r.update()
 }
 

@@ -266,6 +266,24 @@ func TestManyMountsAtOnce(t *testing.T) {
 	clean(t, state, "no place")
 }
 
+// A mount that its maker cannot use leaves nothing, even where somebody else uses it.
+func TestAMountThatIsNotReady(t *testing.T) {
+	src := testImage(t, imagetest.File("a", "x"))
+	dir, state := t.TempDir(), t.TempDir()
+	var f *os.File
+	_, err := New(src, Options{Dir: dir, State: state, Ready: func() (err error) {
+		if f, err = os.Open(filepath.Join(dir, "a")); err != nil {
+			t.Error(err)
+		}
+		return errors.New("it is not ready")
+	}})
+	if err == nil || err.Error() != "it is not ready" {
+		t.Errorf("mounted: %v", err)
+	}
+	clean(t, state, dir)
+	f.Close()
+}
+
 func TestBadOptions(t *testing.T) {
 	src := testImage(t, imagetest.File("a", "x"))
 	file := filepath.Join(t.TempDir(), "file")

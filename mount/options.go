@@ -53,8 +53,18 @@ type Options struct {
 	ReadAhead int
 	// Keep has the kernel keep the pages of an image when its mount is unmounted, see
 	// [Kept]; nil: not. It does where the kernel's EROFS is mounted from the file.
-	Keep   *Keep
+	Keep *Keep
+	// Ready is called when the tree is there, before anybody is told; nil: nothing is to
+	// be done then. Its error undoes the mount.
+	Ready  func() error
 	Logger *slog.Logger // nil discards
+}
+
+func (o *Options) ready() error {
+	if o.Ready == nil {
+		return nil
+	}
+	return o.Ready()
 }
 
 // A Keep says for whom an image is kept, and for how long.

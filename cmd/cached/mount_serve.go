@@ -206,14 +206,10 @@ func (c *mountCommand) mountImage(img *agent.Image, log *slog.Logger, how func(m
 	if img.Manifest().MediaType == image.MediaTypeBytes {
 		o.ReadAhead = mappedAhead
 	}
-	m, err := how(img, o)
-	if err != nil || c.bundle == "" {
-		return m, err
+	if c.bundle != "" {
+		o.Ready = func() error { return c.writeBundle(img, log) }
 	}
-	if err := c.writeBundle(img, log); err != nil {
-		return nil, errors.Join(err, m.Unmount(), m.Wait(context.Background()))
-	}
-	return m, nil
+	return how(img, o)
 }
 
 // writeBundle writes the config of a container in the image, which is mounted.
