@@ -106,12 +106,18 @@ func withClient(t target, use func(*api.Client) error) error {
 }
 
 // envDuration returns one of our environment variables, or what is usual where it is
-// not set or no duration.
-func envDuration(name string, usual time.Duration) time.Duration {
-	if d, err := time.ParseDuration(os.Getenv(envPrefix + name)); err == nil {
-		return d
+// not set.
+func envDuration(name string, usual time.Duration) (time.Duration, error) {
+	name = envPrefix + name
+	text := os.Getenv(name)
+	if text == "" {
+		return usual, nil
 	}
-	return usual
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return usual, fmt.Errorf("%s %q: want a duration like 90s or 5m, or 0", name, text)
+	}
+	return d, nil
 }
 
 // envWords returns the words of one of our environment variables.

@@ -77,7 +77,8 @@ IMAGE is a name or a manifest id. A name that moves on does not change the mount
 	fs.DurationVar(&c.deadline, "deadline", agent.DefaultDeadline, "how long a read may take before it is an I/O error")
 	c.window = agent.DefaultWindow
 	fs.Var(&c.window, "window", "memory for decoded blocks, beside the kernel's page cache")
-	fs.DurationVar(&c.keep, "keep", envDuration("KEEP", defaultKeep), "how long the kernel keeps what was read of the image once it is unmounted, for a next mount of it; 0: not at all (env CACHED_KEEP)")
+	keep, badKeep := envDuration("KEEP", defaultKeep)
+	fs.DurationVar(&c.keep, "keep", keep, "how long the kernel keeps what was read of the image once it is unmounted, for a next mount of it; 0: not at all (env CACHED_KEEP)")
 	fs.BoolVar(&c.keptOnly, "kept", false, "list what is kept without a mount instead of the mounts")
 	fs.StringVar(&c.state, "state-dir", mount.DefaultState(), "`DIR` with the records of mounts")
 	fs.BoolVarP(&c.foreground, "foreground", "f", false, "serve from this process instead of one in the background")
@@ -91,6 +92,9 @@ IMAGE is a name or a manifest id. A name that moves on does not change the mount
 		}
 		if len(args) == 0 && dash < 0 && c.bundle == "" {
 			return c.list(cmd.OutOrStdout())
+		}
+		if badKeep != nil && !fs.Changed("keep") {
+			return fmt.Errorf("mount: %w", badKeep)
 		}
 		if err := c.take(args); err != nil {
 			return err

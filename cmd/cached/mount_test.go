@@ -28,6 +28,20 @@ type mountTest struct {
 	args   []string
 	daemon *demoDaemon
 	state  string
+	keep   string // how long, where a test says nothing else
+}
+
+// bothWays runs a test of a mount that ends with its process, and of one of which the
+// process keeps something.
+func bothWays(t *testing.T, test func(*mountTest)) {
+	t.Helper()
+	for _, keep := range []string{"0", "1m"} {
+		t.Run("keep "+keep, func(t *testing.T) {
+			m := startMountTest(t)
+			m.keep = keep
+			test(m)
+		})
+	}
 }
 
 func needMounts(t *testing.T) {
@@ -44,7 +58,7 @@ func startMountTest(t *testing.T) *mountTest {
 	t.Helper()
 	needMounts(t)
 	dir := t.TempDir()
-	m := &mountTest{t: t, tree: filepath.Join(dir, "tree"), origin: "file://" + dir + "/origin", state: filepath.Join(dir, "state")}
+	m := &mountTest{t: t, tree: filepath.Join(dir, "tree"), origin: "file://" + dir + "/origin", state: filepath.Join(dir, "state"), keep: "0"}
 	for i := range 40 {
 		name := filepath.Join(m.tree, fmt.Sprintf("d%d", i%4), fmt.Sprintf("f%d", i))
 		err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, blocktest.Bytes(uint64(i), 100_000+7*i), 0o644))
@@ -63,7 +77,7 @@ func startMountTest(t *testing.T) *mountTest {
 // cached runs the binary.
 func (m *mountTest) cached(args ...string) (string, error) {
 	cmd := exec.Command("cached", append([]string{args[0], "--state-dir", m.state}, args[1:]...)...)
-	cmd.Env = append(os.Environ(), "CACHED_SERVER="+m.daemon.client.URL(), "CACHED_KEEP=0")
+	cmd.Env = append(os.Environ(), "CACHED_SERVER="+m.daemon.client.URL(), "CACHED_KEEP="+m.keep)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run() // the mount's process has no part of these pipes
@@ -81,7 +95,7 @@ func (m *mountTest) mount(flags ...string) (string, int) {
 		m.t.Fatalf("mount: %v\n%s", err, out)
 	}
 	m.t.Cleanup(func() {
-		if out, err := m.cached("umount", dir); err != nil && !strings.Contains(out, "nothing of ours") {
+		if out, err := m.cached("umount", dir, "--now"); err != nil && !strings.Contains(out, "nothing of ours") {
 			m.t.Errorf("umount: %v\n%s\n%s", err, out, m.log())
 		}
 	})
@@ -107,10 +121,13 @@ func (m *mountTest) check(dir string) {
 	}
 }
 
+// end takes a mount down, what is kept of it as well, and checks that nothing is left.
 func (m *mountTest) end(dir string) {
 	m.t.Helper()
-	if out, err := m.cached("umount", dir); err != nil {
-		m.t.Errorf("umount: %v\n%s", err, out)
+	for _, args := range [][]string{{"umount", dir}, {"umount", "--kept"}} {
+		if out, err := m.cached(args...); err != nil {
+			m.t.Errorf("%q: %v\n%s", args, err, out)
+		}
 	}
 	if left, err := os.ReadDir(m.state); err != nil || len(left) > 0 {
 		m.t.Errorf("left: %v, %v", left, err)
@@ -120,8 +137,10 @@ func (m *mountTest) end(dir string) {
 	}
 }
 
-func TestMountByTheCommand(t *testing.T) {
-	m := startMountTest(t)
+func TestMountByTheCommand(t *testing.T) { bothWays(t, testMountByTheCommand) }
+
+func testMountByTheCommand(m *mountTest) {
+	t := m.t
 	dir, pid := m.mount()
 	m.check(dir)
 	if out, err := m.cached("mount"); err != nil || !strings.Contains(out, dir) || !strings.Contains(out, fmt.Sprint(pid)) {
@@ -132,8 +151,10 @@ func TestMountByTheCommand(t *testing.T) {
 }
 
 // A mount whose daemon has a socket only, which goes away under it for a while.
-func TestMountOverASocket(t *testing.T) {
-	m := startMountTest(t)
+func TestMountOverASocket(t *testing.T) { bothWays(t, testMountOverASocket) }
+
+func testMountOverASocket(m *mountTest) {
+	t := m.t
 	socket := filepath.Join(t.TempDir(), "run", "cached.sock")
 	data := t.TempDir()
 	serve := func() *testtool.Process {
@@ -158,8 +179,10 @@ func TestMountOverASocket(t *testing.T) {
 }
 
 // The daemon may be restarted, and away for long, under a program that reads.
-func TestMountOutlivesTheDaemon(t *testing.T) {
-	m := startMountTest(t)
+func TestMountOutlivesTheDaemon(t *testing.T) { bothWays(t, testMountOutlivesTheDaemon) }
+
+func testMountOutlivesTheDaemon(m *mountTest) {
+	t := m.t
 	dir, _ := m.mount("--grace", "300ms", "--window", "1MiB", "--origin", m.origin)
 	addr := strings.TrimPrefix(m.daemon.client.URL(), "http://")
 	stop := make(chan struct{})
@@ -205,8 +228,10 @@ func TestMountOutlivesTheDaemon(t *testing.T) {
 	m.end(dir)
 }
 
-func TestMountWhoseProcessIsKilled(t *testing.T) {
-	m := startMountTest(t)
+func TestMountWhoseProcessIsKilled(t *testing.T) { bothWays(t, testMountWhoseProcessIsKilled) }
+
+func testMountWhoseProcessIsKilled(m *mountTest) {
+	t := m.t
 	dir, pid := m.mount()
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -221,8 +246,10 @@ func TestMountWhoseProcessIsKilled(t *testing.T) {
 }
 
 // SIGTERM takes the mount down, or says who holds it.
-func TestMountToldToEnd(t *testing.T) {
-	m := startMountTest(t)
+func TestMountToldToEnd(t *testing.T) { bothWays(t, testMountToldToEnd) }
+
+func testMountToldToEnd(m *mountTest) {
+	t := m.t
 	dir, pid := m.mount()
 	sleep := exec.Command("sleep", "1000")
 	sleep.Dir = filepath.Join(dir, "d1")
@@ -301,6 +328,10 @@ func TestMountMistakes(t *testing.T) {
 		if err == nil || !strings.Contains(out, want) || strings.Count(strings.TrimSpace(out), "\n") > 0 {
 			t.Errorf("mount %q: %v\n%s\nwant one line with %q", args, err, out, want)
 		}
+	}
+	m.keep = "5"
+	if out, err := m.cached("mount", "tree", dir); err == nil || !strings.Contains(out, `CACHED_KEEP "5": want a duration`) {
+		t.Errorf("mount with CACHED_KEEP=5: %v\n%s", err, out)
 	}
 	if left, err := os.ReadDir(m.state); err == nil && len(left) > 0 {
 		t.Errorf("left: %v", left)
