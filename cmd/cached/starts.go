@@ -262,7 +262,7 @@ func (s *starts) add(session string, st *start) bool {
 	s.order = append(s.order, session)
 	s.blocks += len(st.image.Blocks)
 	for len(s.order) > 1 && (len(s.order) > maxStarts || s.blocks > maxAhead) {
-		old = append(old, s.forgetLocked(s.order[0]))
+		old = append(old, s.forgetLocked(s.firstToGoLocked()))
 	}
 	s.mu.Unlock()
 	for _, st := range old {

@@ -41,6 +41,18 @@ func (s *starts) beganHeld(ctx context.Context, session string, st *start, call 
 	})
 }
 
+// firstToGoLocked returns the session to end where there are too many: the oldest of
+// those that have their pages and are not read ahead of, which lose nothing, or the
+// oldest of all.
+func (s *starts) firstToGoLocked() string {
+	for _, session := range s.order {
+		if st := s.open[session]; st.begin != nil && st.run == nil {
+			return session
+		}
+	}
+	return s.order[0]
+}
+
 // untold notes the image of a start of whose end nothing will be heard.
 func (s *starts) untold(req *cachedv1.OpenImageRequest, image *cachedv1.GetImageResponse) {
 	if id, err := block.ParseID(image.GetManifestId()); err == nil {

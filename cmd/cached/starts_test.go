@@ -125,3 +125,32 @@ func TestMostlyHere(t *testing.T) {
 		}
 	}
 }
+
+// Starts that have their pages, and ask for nothing, are in nobody's way.
+func TestStartsThatHoldPagesEndNoOthers(t *testing.T) {
+	s, begin := aheadOf(t, never)
+	for i := range 10 {
+		begin(fmt.Sprint("s", i), 2)
+	}
+	hold := func(session string) {
+		req := &cachedv1.OpenImageRequest{Image: "i", PagesHeld: true}
+		st, err := newStart(req, &cachedv1.GetImageResponse{ManifestId: block.Sum([]byte(session)).String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ctx context.Context
+		ctx, st.over = context.WithCancel(t.Context())
+		s.beganHeld(ctx, session, st, block.Call{})
+	}
+	for i := range maxStarts {
+		hold(fmt.Sprint("held", i))
+	}
+	begin("last", 2)
+	if runs, order, blocks := s.sizes(); runs != maxStarts || order != maxStarts || blocks != 11*2 || s.ahead.Runs() != 11 {
+		t.Errorf("%d starts, %d in order, %d blocks, %d run: want %d with 11 that run", runs, order, blocks, s.ahead.Runs(), maxStarts)
+	}
+	s.close()
+	if runs, order, blocks := s.sizes(); runs != 0 || order != 0 || blocks != 0 {
+		t.Errorf("%d starts of %d blocks are kept, %d in order", runs, blocks, order)
+	}
+}
