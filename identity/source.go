@@ -100,6 +100,13 @@ func (s *Source) Check() error {
 	return nil
 }
 
+// Holder returns all that the certificate says its holder is, to be compared: it is the
+// same after a renewal.
+func (s *Source) Holder() string {
+	leaf := s.refreshed().cert.Leaf
+	return fmt.Sprintf("%q %q %q %q", leaf.Issuer, leaf.Subject, leaf.URIs, leaf.DNSNames)
+}
+
 // Node returns the node of the zone that this source's own certificate is of.
 func (s *Source) Node(zone string) (string, error) {
 	m := s.refreshed()

@@ -122,6 +122,21 @@ func TestRenewedWithoutRestart(t *testing.T) {
 	}
 }
 
+// The holder is the same after a renewal, and nobody else.
+func TestHolders(t *testing.T) {
+	ca := newCA(t, identity.CAOptions{Zone: "z1"})
+	of := func(r identity.Request) string { return load(t, issue(t, ca, r), identity.Options{}).Holder() }
+	shop := of(identity.Request{Agent: "a", Tenant: "shop"})
+	if again := of(identity.Request{Agent: "a", Tenant: "shop"}); again != shop {
+		t.Errorf("%s, renewed %s", shop, again)
+	}
+	for _, r := range []identity.Request{{Agent: "a", Tenant: "bank"}, {Agent: "b", Tenant: "shop"}, {Node: "a"}} {
+		if other := of(r); other == shop {
+			t.Errorf("%+v is %s", r, other)
+		}
+	}
+}
+
 func TestBrokenFilesLeaveTheOldInForce(t *testing.T) {
 	now := newClock()
 	ca := newCA(t, identity.CAOptions{Zone: "z1"})

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/zonecache/cached/api"
-	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/identity"
 )
 
@@ -40,15 +39,11 @@ func addServerFlag(cmd *cobra.Command) *target {
 }
 
 // newClient returns a client of the daemon.
-func (t target) newClient() (*api.Client, error) { return t.newClientOf(block.DefaultPool) }
-
-// newClientOf returns a client of the daemon whose blocks lie in the pool.
-func (t target) newClientOf(pool *block.Pool) (*api.Client, error) {
+func (t target) newClient() (*api.Client, error) {
 	o, err := t.clientOptions()
 	if err != nil {
 		return nil, err
 	}
-	o.Pool = pool
 	return api.NewClient(t.url, o)
 }
 

@@ -194,6 +194,7 @@ func (k *keeper) mount(r *takeRequest) (*served, mounted, takeAnswer) {
 	c := *k.was.c
 	c.image, c.dir, c.workload, c.as, c.overlay, c.bundle, c.hostNet, c.args = r.Image, r.Dir, r.Workload, r.As, r.Overlay, r.Bundle, r.HostNet, r.Args
 	c.grace, c.deadline, c.window, c.keep, c.held = r.Grace, r.Deadline, Size(r.Window), r.Keep, true
+	c.heirs = "" // those of who opens the image now
 	if err := os.Chdir(r.Cwd); err != nil {
 		return nil, mounted{}, takeAnswer{Refused: err.Error()}
 	}
@@ -205,10 +206,21 @@ func (k *keeper) mount(r *takeRequest) (*served, mounted, takeAnswer) {
 		_ = os.Chdir("/")
 		return nil, mounted{}, takeAnswer{Error: err.Error()}
 	}
-	if next.m, err = k.place(&c, next.img); err != nil {
+	answer := takeAnswer{}
+	switch id, kept := next.img.ID().String(), k.kept.Record(); {
+	case id != kept.Manifest:
+		answer = takeAnswer{Refused: fmt.Sprintf("%s is %s by now", c.image, id), Now: id}
+	case c.heirs != kept.For: // the files of secrets have changed since the request
+		answer = takeAnswer{Refused: "kept for others"}
+	default:
+		if next.m, err = k.place(&c, next.img); err != nil {
+			answer = takeAnswer{Refused: err.Error()}
+		}
+	}
+	if next.m == nil {
 		next.done()
 		_ = os.Chdir("/")
-		return nil, mounted{}, takeAnswer{Refused: err.Error()}
+		return nil, mounted{}, answer
 	}
 	state := next.state(time.Since(began))
 	k.log.Info("mounted what was kept", "image", c.image, "manifest", state.Manifest, "dir", state.Dir, "took", time.Since(began).Round(time.Microsecond))
@@ -217,9 +229,6 @@ func (k *keeper) mount(r *takeRequest) (*served, mounted, takeAnswer) {
 
 // place mounts the kept tree where c says, and has the process log there.
 func (k *keeper) place(c *mountCommand, img *agent.Image) (*mount.Mount, error) {
-	if id := img.ID().String(); id != k.kept.Record().Manifest {
-		return nil, fmt.Errorf("%s is %s by now", c.image, id)
-	}
 	log, name, err := c.openLog()
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/zonecache/cached/agent"
+	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/image"
 	"github.com/zonecache/cached/image/bundle"
@@ -104,10 +105,7 @@ func (c *mountCommand) prepareToKeep() (err error) {
 	if c.keep == 0 {
 		return nil
 	}
-	if c.state, err = filepath.Abs(c.state); err != nil {
-		return err
-	}
-	c.heirs, err = c.audience()
+	c.state, err = filepath.Abs(c.state)
 	return err
 }
 
@@ -151,7 +149,17 @@ func (s *served) wait(signals <-chan os.Signal) (*mount.Kept, error) {
 // open opens the image, and returns what closes it and all it reads from.
 func (c *mountCommand) open(ctx context.Context, log *slog.Logger) (*agent.Image, func(), error) {
 	pool := block.NewPool(idleMemory)
-	client, err := c.server.newClientOf(pool)
+	access, err := c.server.clientOptions()
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.keep > 0 {
+		if c.heirs, err = c.audience(access.Token); err != nil {
+			return nil, nil, err
+		}
+	}
+	access.Pool = pool
+	client, err := api.NewClient(c.server.url, access)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/zonecache/cached/identity"
 )
 
 // A standing is what decides what a mount is to a process, and what it may do. Processes
@@ -106,15 +108,23 @@ func standingOfPeer(conn syscall.Conn) (pid int, p standing, err error) {
 	return pid, p, err
 }
 
-// audience is a digest of who may have what a mount of c leaves: mounts of the same
-// standing that read from the same daemon and origins, with the same files of secrets.
-func (c *mountCommand) audience() (string, error) {
+// audience is a digest of who may have what a mount of c, which reads with a token or
+// none, leaves: mounts of the same standing that read from the same daemon and origins as
+// the same agent. Those who still read files of a mount before read as no other.
+func (c *mountCommand) audience(token string) (string, error) {
 	here, err := standingOf(os.Getpid())
 	if err != nil {
 		return "", fmt.Errorf("mount: %w", err)
 	}
-	t := c.server
-	doc, err := json.Marshal([]any{here, settings(os.Environ()), t.url, t.ca, t.certDir, t.tokenFile, t.insecure, c.origins})
+	t, holder := c.server, ""
+	if t.certDir != "" {
+		src, err := identity.Load(t.certDir, identity.Options{})
+		if err != nil {
+			return "", fmt.Errorf("--cert-dir: %w", err)
+		}
+		holder = src.Holder()
+	}
+	doc, err := json.Marshal([]any{here, settings(os.Environ()), t.url, t.ca, t.certDir, holder, t.tokenFile, token, t.insecure, c.origins})
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ type takeRequest struct {
 type takeAnswer struct {
 	Refused string   `json:"refused,omitempty"` // why somebody else has to mount it
 	Error   string   `json:"error,omitempty"`   // why nobody can
+	Now     string   `json:"now,omitempty"`     // the manifest that the image has by now, instead of what is kept
 	Mounted *mounted `json:"mounted,omitempty"`
 }
 
@@ -58,51 +60,58 @@ func (c *mountCommand) fromKept() (*mounted, error) {
 		Image: c.image, Dir: c.dir, Workload: c.workload, As: c.as, Overlay: c.overlay, Bundle: c.bundle, HostNet: c.hostNet, Args: c.args,
 		Grace: c.grace, Deadline: c.deadline, Window: int64(c.window), Keep: c.keep,
 	}
-	if request.For, err = c.audience(); err != nil {
+	access, err := c.server.clientOptions()
+	if err == nil {
+		request.For, err = c.audience(access.Token)
+	}
+	if err != nil {
 		return nil, nil //nolint:nilerr // see above
 	}
 	if request.Cwd, err = os.Getwd(); err != nil {
 		return nil, nil //nolint:nilerr // see above
 	}
+	now := "" // the image's manifest, once one of them has looked
 	for _, r := range list {
 		// What one workload has read is not what another needs, and it could not be
 		// learned any more what that is.
-		if r.Over || r.For != request.For || r.Workload != c.workload || r.Image != c.image && r.Manifest != c.image {
+		if r.Over || r.For != request.For || r.Workload != c.workload || r.Image != c.image && r.Manifest != c.image || now != "" && r.Manifest != now {
 			continue
 		}
-		if m, err := take(r, request); m != nil || err != nil {
-			return m, err
+		answer, err := take(r, request)
+		if answer.Mounted != nil || err != nil {
+			return answer.Mounted, err
 		}
+		now = cmp.Or(answer.Now, now)
 	}
 	return nil, nil
 }
 
-// take asks one process.
-func take(r *mount.KeptRecord, request takeRequest) (*mounted, error) {
+// take asks one process. An answer with nothing mounted is that of one that cannot.
+func take(r *mount.KeptRecord, request takeRequest) (done takeAnswer, err error) {
 	conn, err := r.Dial()
 	if err != nil {
-		return nil, nil // it has just ended, or serves another mount by now
+		return done, nil //nolint:nilerr // it has just ended, or serves another mount by now
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(heardWithin))
 	answers := json.NewDecoder(conn)
-	var heard, done takeAnswer
+	var heard takeAnswer
 	err = json.NewEncoder(conn).Encode(request)
 	if err == nil {
 		err = answers.Decode(&heard)
 	}
 	if err != nil || heard.Refused != "" {
-		return nil, nil
+		return done, nil //nolint:nilerr // see above
 	}
 	_ = conn.SetDeadline(time.Now().Add(request.Deadline + takenWithin))
 	var late net.Error
 	switch err := answers.Decode(&done); {
 	case errors.As(err, &late) && late.Timeout():
-		return nil, fmt.Errorf("mount: process %d, which keeps the image, does not mount it: %w", r.PID, err)
-	case err != nil || done.Refused != "":
-		return nil, nil
+		return done, fmt.Errorf("mount: process %d, which keeps the image, does not mount it: %w", r.PID, err)
+	case err != nil:
+		return takeAnswer{}, nil
 	case done.Error != "":
-		return nil, errors.New(done.Error)
+		return done, errors.New(done.Error)
 	}
-	return done.Mounted, nil
+	return done, nil
 }
