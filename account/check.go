@@ -53,6 +53,9 @@ func (s Snapshot) Check() error {
 	if o := s.Origin; o.DistinctBlocks > o.Reads.Blocks {
 		c.fault("origin: %d distinct blocks in %d reads", o.DistinctBlocks, o.Reads.Blocks)
 	}
+	if o := s.Origin; o.OwnedBlocks > o.DistinctBlocks {
+		c.fault("origin: %d owned blocks of %d distinct ones", o.OwnedBlocks, o.DistinctBlocks)
+	}
 	return errors.Join(c.faults...)
 }
 

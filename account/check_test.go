@@ -117,20 +117,21 @@ func TestCheckFindsCookedBooks(t *testing.T) {
 	}
 	read(call("flask", block.Demand), l.Requests(l.Reader(block.Origin, answer(b, 0, block.ErrCorrupt))), b.ID())
 	for name, cook := range map[string]func(*Snapshot){
-		"a request that was not accounted":  func(s *Snapshot) { s.Requests.Started.Demand++ },
-		"a request accounted twice":         func(s *Snapshot) { s.Requests.Served.Demand.L1.Blocks++ },
-		"finished more often than started":  func(s *Snapshot) { s.Requests.Finished++; s.Requests.InFlight-- },
-		"under another cause":               func(s *Snapshot) { s.Requests.Started.Demand--; s.Requests.Started.Repair++ },
-		"bytes from nowhere":                func(s *Snapshot) { s.Requests.Served.Demand.L3.Bytes++ },
-		"an error of no kind":               func(s *Snapshot) { s.Requests.Errors.Demand.Corrupt = 0 },
-		"an error of another cause":         func(s *Snapshot) { e := &s.Requests.Errors; e.Demand, e.Repair = e.Repair, e.Demand },
-		"an image without its error":        func(s *Snapshot) { s.Images[0].Served.Demand.Errors = 0 },
-		"an image served by another tier":   func(s *Snapshot) { i := &s.Images[0].Served.Demand; i.L1, i.L2 = i.L2, Count{} },
-		"a forgotten image":                 func(s *Snapshot) { s.Images = nil },
-		"a read of a medium without result": func(s *Snapshot) { s.Tiers[0].Started++ },
-		"a medium ahead of itself":          func(s *Snapshot) { s.Tiers[0].InFlight = -1 },
-		"bytes no block can hold":           func(s *Snapshot) { s.Tiers[2].Hits.Bytes = 2 << 20 },
-		"more distinct blocks than reads":   func(s *Snapshot) { s.Origin.DistinctBlocks = 2 },
+		"a request that was not accounted":     func(s *Snapshot) { s.Requests.Started.Demand++ },
+		"a request accounted twice":            func(s *Snapshot) { s.Requests.Served.Demand.L1.Blocks++ },
+		"finished more often than started":     func(s *Snapshot) { s.Requests.Finished++; s.Requests.InFlight-- },
+		"under another cause":                  func(s *Snapshot) { s.Requests.Started.Demand--; s.Requests.Started.Repair++ },
+		"bytes from nowhere":                   func(s *Snapshot) { s.Requests.Served.Demand.L3.Bytes++ },
+		"an error of no kind":                  func(s *Snapshot) { s.Requests.Errors.Demand.Corrupt = 0 },
+		"an error of another cause":            func(s *Snapshot) { e := &s.Requests.Errors; e.Demand, e.Repair = e.Repair, e.Demand },
+		"an image without its error":           func(s *Snapshot) { s.Images[0].Served.Demand.Errors = 0 },
+		"an image served by another tier":      func(s *Snapshot) { i := &s.Images[0].Served.Demand; i.L1, i.L2 = i.L2, Count{} },
+		"a forgotten image":                    func(s *Snapshot) { s.Images = nil },
+		"a read of a medium without result":    func(s *Snapshot) { s.Tiers[0].Started++ },
+		"a medium ahead of itself":             func(s *Snapshot) { s.Tiers[0].InFlight = -1 },
+		"bytes no block can hold":              func(s *Snapshot) { s.Tiers[2].Hits.Bytes = 2 << 20 },
+		"more owned blocks than distinct ones": func(s *Snapshot) { s.Origin.OwnedBlocks = s.Origin.DistinctBlocks + 1 },
+		"more distinct blocks than reads":      func(s *Snapshot) { s.Origin.DistinctBlocks = 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := balance(t, l)

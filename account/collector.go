@@ -78,7 +78,7 @@ type series struct {
 	used, capacity, evictions, declines, oldest         *prometheus.Desc
 	written, rewritten, writeErrors, lost, sick         *prometheus.Desc
 
-	originRequests, originBytes, originAgain, originDistinct, originSaturated, joined *prometheus.Desc
+	originRequests, originBytes, originAgain, originDistinct, originOwned, originSaturated, joined *prometheus.Desc
 }
 
 func newSeries() series {
@@ -115,6 +115,7 @@ func newSeries() series {
 		originRequests:  desc("origin_requests_total", "Requests to the object store.", "op"),
 		originBytes:     desc("origin_read_bytes_total", "Bytes of content read from the object store."),
 		originDistinct:  desc("origin_distinct_blocks", "Different blocks read from the object store."),
+		originOwned:     desc("origin_owned_blocks", "Different blocks read from the object store that this node owned then: summed over a zone, each counts once, whoever else read it."),
 		originAgain:     desc("origin_refetched_bytes_total", "Bytes of blocks read from the object store that this node had read from it before."),
 		joined:          desc("shared_reads_total", "Reads that joined one of the same block in progress."),
 		originSaturated: desc("origin_distinct_saturated", "1 if there were more different blocks than are counted."),
@@ -128,7 +129,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		c.tierReads, c.tierBytes, c.tierTime, c.tierOffers, c.damaged,
 		c.used, c.capacity, c.evictions, c.declines, c.oldest,
 		c.written, c.rewritten, c.writeErrors, c.lost, c.sick,
-		c.originRequests, c.originBytes, c.originAgain, c.originDistinct, c.originSaturated, c.joined,
+		c.originRequests, c.originBytes, c.originAgain, c.originDistinct, c.originOwned, c.originSaturated, c.joined,
 	} {
 		out <- d
 	}
@@ -267,6 +268,7 @@ func (c *collector) collectOrigin(out sink, o Origin) {
 	}
 	out.counter(c.originBytes, read)
 	out.gauge(c.originDistinct, o.DistinctBlocks)
+	out.gauge(c.originOwned, o.OwnedBlocks)
 	saturated := int64(0)
 	if o.DistinctSaturated {
 		saturated = 1

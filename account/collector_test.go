@@ -89,6 +89,7 @@ func TestSeriesAreThereFromTheStart(t *testing.T) {
 		"cached_origin_requests_total":         6,
 		"cached_origin_read_bytes_total":       1,
 		"cached_origin_distinct_blocks":        1,
+		"cached_origin_owned_blocks":           1,
 		"cached_origin_distinct_saturated":     1,
 		"cached_origin_refetched_bytes_total":  1,
 		"cached_shared_reads_total":            1,

@@ -215,6 +215,7 @@ var expected = map[string]float64{
 	"integrity_failures_total{source=l2}":                           1,
 	"integrity_failures_total{source=l3}":                           2,
 	"origin_distinct_blocks{}":                                      1,
+	"origin_owned_blocks{}":                                         1,
 	"origin_refetched_bytes_total{}":                                1000,
 	"origin_read_bytes_total{}":                                     1234,
 	"origin_requests_total{op=get}":                                 1,

@@ -18,6 +18,9 @@ type Options struct {
 	// count the distinct ones, at about 16 bytes each; default 2 Mi. Beyond it
 	// the count stands still and says so.
 	DistinctBlocks int
+	// Owns says whether this node is the one of its zone that reads a block from the
+	// origin; nil: it reads all it needs.
+	Owns func(id block.ID) bool
 	// Tenants are the tenants whose reads are counted apart; all others count
 	// together.
 	Tenants []string
@@ -104,7 +107,7 @@ func New(opts Options) *Ledger {
 		images:   newImages(opts.Images, shards),
 		tenants:  newTenants(opts.Tenants, shards),
 		trace:    opts.Trace,
-		distinct: newDistinctSet(opts.DistinctBlocks),
+		distinct: newDistinctSet(opts.DistinctBlocks, opts.Owns),
 		ops:      newOriginOps(opts.OriginOps),
 	}
 	for i := range l.shards {

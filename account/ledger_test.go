@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -277,6 +278,25 @@ func TestOriginReadsPerDistinctBlock(t *testing.T) {
 	}
 	if got := (Origin{}).ReadsPerBlock(); got != 0 {
 		t.Fatalf("%g reads a block without any", got)
+	}
+}
+
+// Two hosts that read the same blocks, half of which each owns: ten blocks in twenty reads.
+func TestOwnedBlocksOfAZoneCountOnce(t *testing.T) {
+	blocks := blocktest.Blocks(t, 1, 10, 100)
+	var reads, distinct, owned int64
+	for host := range 2 {
+		l := New(Options{Owns: func(id block.ID) bool {
+			return slices.IndexFunc(blocks, func(b block.Block) bool { return b.ID() == id })%2 == host
+		}})
+		for _, b := range blocks {
+			read(context.Background(), l.Reader(block.Origin, answer(b, block.Origin, nil)), b.ID())
+		}
+		o := balance(t, l).Origin
+		reads, distinct, owned = reads+o.Reads.Blocks, distinct+o.DistinctBlocks, owned+o.OwnedBlocks
+	}
+	if reads != 20 || distinct != 20 || owned != 10 {
+		t.Errorf("%d reads of %d distinct blocks, %d owned: want 20, 20, 10", reads, distinct, owned)
 	}
 }
 

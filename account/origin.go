@@ -44,7 +44,9 @@ func newOriginOps(names []string) []*originOp {
 // blocks the chance that any two are taken for one is 1 in 8 million.
 type distinctSet struct {
 	limit     int64
+	owns      func(block.ID) bool // nil: all
 	size      atomic.Int64
+	owned     atomic.Int64 // of size
 	saturated atomic.Bool
 	parts     [distinctParts]distinctPart
 }
@@ -56,8 +58,8 @@ type distinctPart struct {
 
 const distinctParts = 64
 
-func newDistinctSet(limit int) *distinctSet {
-	d := &distinctSet{limit: int64(limit)}
+func newDistinctSet(limit int, owns func(block.ID) bool) *distinctSet {
+	d := &distinctSet{limit: int64(limit), owns: owns}
 	for i := range d.parts {
 		d.parts[i].seen = map[uint64]struct{}{}
 	}
@@ -79,5 +81,8 @@ func (d *distinctSet) add(id block.ID) (known bool) {
 		return false
 	}
 	p.seen[word] = struct{}{}
+	if d.owns == nil || d.owns(id) {
+		d.owned.Add(1)
+	}
 	return false
 }

@@ -93,6 +93,7 @@ type Medium struct {
 type Origin struct {
 	Reads             Count       `json:"reads"` // blocks read from it, the hits of l4
 	DistinctBlocks    int64       `json:"distinct_blocks"`
+	OwnedBlocks       int64       `json:"owned_blocks"`                 // those of them that this node owned: summed over a zone, each once
 	DistinctSaturated bool        `json:"distinct_saturated,omitempty"` // there were more than are counted
 	Requests          []Operation `json:"requests"`
 }

@@ -150,6 +150,7 @@ func (l *Ledger) takeMedia() []Medium {
 // there are never more distinct blocks than reads.
 func (l *Ledger) takeOrigin() Origin {
 	o := Origin{
+		OwnedBlocks:       l.distinct.owned.Load(), // before all of them
 		DistinctBlocks:    l.distinct.size.Load(),
 		DistinctSaturated: l.distinct.saturated.Load(),
 	}

@@ -22,6 +22,7 @@ type daemon struct {
 	door     *door
 	zone     *zone // nil when the node has no peers
 	starts   *starts
+	begun    *countedStarts
 	prepare  *preparer
 	holders  *holders
 	looks    *residents
@@ -46,6 +47,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	}
 	books := &adminService{node: n, health: d.health, door: door, started: time.Now(), listen: listenAddr, admin: adminAddr}
 	starts := newStarts(n, log)
+	d.begun = newCountedStarts(starts, n)
 	books.starts = starts
 	d.looks, d.holders = n.residents, newHolders(n, n.residents, log)
 	books.holders = d.holders
@@ -61,7 +63,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	})
 	handler := api.NewHandler(
 		api.Services{
-			Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: starts,
+			Blocks: door.blocks(n.reader), Images: door.images(&imageService{n.catalog}), Admin: books, Starts: d.begun,
 			Preparations: d.prepare, Warmer: d.warmer, Pins: d.pins, Purger: &purger{node: n, pins: d.pins},
 			Residency: door.residency(d.holders), Drills: d.drills,
 		},
@@ -92,6 +94,7 @@ func newRegistry(d *daemon, n *node, o *operations) (*prometheus.Registry, error
 		metrics.Register(d.door.verdicts.all),
 		metrics.Register(o),
 		metrics.Register(d.overload),
+		metrics.Register(d.begun.total),
 		metrics.Register(collectors.NewGoCollector()),
 		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 	)

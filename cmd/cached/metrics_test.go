@@ -133,6 +133,7 @@ func TestEveryNumberOfTheDaemonsPage(t *testing.T) {
 		"tier_read_duration_seconds{tier=l1}":                        7,
 		"tier_read_duration_seconds{tier=l4}":                        1,
 		"tier_offers_total{tier=l2}":                                 1,
+		"origin_owned_blocks{}":                                      1,
 		"origin_distinct_blocks{}":                                   1,
 	}
 	for name, n := range maps.Clone(want) {

@@ -51,7 +51,7 @@ type node struct {
 // newNode returns a node that has books, and nothing to count.
 func newNode(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 	n := &node{}
-	books := account.Options{Tenants: cfg.Metrics.Tenants}
+	books := account.Options{Tenants: cfg.Metrics.Tenants, Owns: func(id block.ID) bool { return n.zone == nil || n.zone.tier.Owns(id) }}
 	if cfg.Tracing.Endpoint != "" {
 		var err error
 		n.tracer, err = tracing.Open(ctx, tracing.Options{

@@ -27,6 +27,19 @@ func quantile(q, metric, labels string) string {
 	return fmt.Sprintf("histogram_quantile(%s, %s)", q, sum("le, tier", rate(metric+"_bucket", labels)))
 }
 
+// shareByTier is the part of the reads of programs that each tier above the origin served.
+func shareByTier(metric string) string {
+	return ratio(sum("tier", rate(metric, hits)), "ignoring (tier) group_left "+sum("", rate(metric, served)))
+}
+
+// latencyOf is how long the reads took that a tier served.
+func latencyOf(name, tier string) Panel {
+	return Panel{
+		Title: "How long reads from " + name + " take", Kind: Heatmap, Unit: "s", Wide: 6, About: "Reads of programs; what is read ahead of them has a panel on the dashboard Prefetch.",
+		Queries: []Query{{Expr: sum("le", rate("cached_block_read_duration_seconds_bucket", fmt.Sprintf(`cause="demand", tier=%q`, tier))), Legend: "{{le}}"}},
+	}
+}
+
 const (
 	demand = `cause="demand"`
 	hits   = `cause="demand", tier=~"l1|l2|l3"`
@@ -45,13 +58,15 @@ var overview = Dashboard{
 		{Title: "Read from the object store", Kind: Number, Unit: "Bps", Wide: 6, Queries: []Query{{Expr: sum("", rate("cached_origin_read_bytes_total", "")), Legend: "origin"}}},
 		{Title: "Reads by the tier that served them", Kind: Lines, Unit: "reqps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_reads_total", demand)), Legend: "{{tier}}"}}},
 		{Title: "Bytes by the tier that served them", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_read_bytes_total", demand)), Legend: "{{tier}}"}}},
+		{Title: "Hit rate by tier, blocks", Kind: Lines, Unit: "percentunit", Stacked: true, About: "The part of the reads of programs that each tier served; together they are the hit rate.", Queries: []Query{{Expr: shareByTier("cached_block_reads_total"), Legend: "{{tier}}"}}},
+		{Title: "Hit rate by tier, bytes", Kind: Lines, Unit: "percentunit", Stacked: true, Queries: []Query{{Expr: shareByTier("cached_block_read_bytes_total"), Legend: "{{tier}}"}}},
 		{Title: "Origin offload", Kind: Lines, Unit: "short", About: "Bytes served for each byte read from the object store.", Queries: []Query{{Expr: ratio(sum("cluster, zone", rate("cached_block_read_bytes_total", "")), atLeastOne(sum("cluster, zone", rate("cached_origin_read_bytes_total", "")))), Legend: "{{cluster}} {{zone}}"}}},
 		{Title: "Reads by interface", Kind: Lines, Unit: "reqps", Stacked: true, About: "How they came to the daemon; node: it reads by itself, ahead of programs.", Queries: []Query{{Expr: sum("interface", rate("cached_block_reads_total", "")), Legend: "{{interface}}"}}},
 		{Title: "Bytes by tenant", Kind: Lines, Unit: "Bps", Stacked: true, About: "Of the tenants in metrics.tenants; other: all others together.", Queries: []Query{{Expr: sum("tenant", rate("cached_tenant_block_read_bytes_total", "")), Legend: "{{tenant}}"}}},
 		{Title: "Failed reads", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("kind", rate("cached_block_read_errors_total", demand)), Legend: "{{kind}}"}}},
-		{Title: "How long reads take", Kind: Heatmap, Unit: "s", About: "Reads of programs; what is read ahead of them has a panel on the dashboard Prefetch.", Queries: []Query{{Expr: sum("le", rate("cached_block_read_duration_seconds_bucket", served)), Legend: "{{le}}"}}},
+		latencyOf("L1", "l1"), latencyOf("L2", "l2"), latencyOf("L3", "l3"), latencyOf("L4", "l4"),
 		{Title: "99th percentile by serving tier", Kind: Lines, Unit: "s", Queries: []Query{{Expr: quantile("0.99", "cached_block_read_duration_seconds", served), Legend: "{{tier}}"}}},
-		{Title: "Cold starts", Kind: Lines, Unit: "short", About: "Starts of programs whose reads were recorded, in five minutes.", Queries: []Query{{Expr: sum("result", fmt.Sprintf("increase(cached_prefetch_starts_total{%s}[5m])", all)), Legend: "{{result}}"}}},
+		{Title: "Cold starts", Kind: Lines, Unit: "short", Stacked: true, About: "Starts within five minutes, by how much of what they need their host held when they began: those of none and some are cold.", Queries: []Query{{Expr: sum("held", fmt.Sprintf("increase(cached_starts_total{%s}[5m])", all)), Legend: "{{held}}"}}},
 		{Title: "Calls of agents that were denied", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("reason", rate("cached_auth_decisions_total", `decision="denied"`)), Legend: "{{reason}}"}}},
 		{Title: "Blocks that were not what their id says", Kind: Lines, Unit: "short", About: "Any is a broken disk, peer or store.", Queries: []Query{{Expr: sum("source", fmt.Sprintf("increase(cached_integrity_failures_total{%s}[5m])", all)), Legend: "{{source}}"}}},
 	},
@@ -87,7 +102,7 @@ var zone = Dashboard{
 		{Title: "Peers that fail", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("kind", rate("cached_peer_failures_total", "")), Legend: "{{kind}}"}}},
 		{Title: "Peers that are not asked at the moment", Kind: Lines, Unit: "short", About: "Their circuit breaker is open, or lets one read in to try them.", Queries: []Query{{Expr: sum("node", fmt.Sprintf(`cached_peer_breakers{state!="closed", %s}`, all)), Legend: "{{node}}"}}},
 		{Title: "Asks of peers by result", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("result", rate("cached_peer_requests_total", `direction="sent"`)), Legend: "{{result}}"}}},
-		{Title: "Slow peers: 99th percentile of reads of peers", Kind: Lines, Unit: "s", Queries: []Query{{Expr: fmt.Sprintf("histogram_quantile(0.99, sum by (le, node) (rate(cached_tier_read_duration_seconds_bucket{tier=\"l3\", %s}[$__rate_interval])))", all), Legend: "{{node}}"}}},
+		{Title: "Slow peers: 99th percentile of reads of peers", Kind: Lines, Unit: "s", About: "By who asks. All hosts high: one that owns blocks is slow; one host high: it is that host or its link.", Queries: []Query{{Expr: fmt.Sprintf("histogram_quantile(0.99, sum by (le, node) (rate(cached_tier_read_duration_seconds_bucket{tier=\"l3\", %s}[$__rate_interval])))", all), Legend: "{{node}}"}}},
 		{Title: "Refused", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("reason", rate("cached_peer_refused_total", "")), Legend: "{{reason}}"}}},
 	},
 }
@@ -110,7 +125,7 @@ var burst = Dashboard{
 	Name: "burst", Title: "Burst", About: "Many starts of one image at once.",
 	Panels: []Panel{
 		{Title: "Reads in progress", Kind: Lines, Unit: "short", Queries: []Query{{Expr: fmt.Sprintf("cached_requests_in_flight{%s}", all), Legend: "{{node}}"}}},
-		{Title: "Origin reads per distinct block", Kind: Lines, Unit: "short", About: "1 is the best there is for a zone that has nothing; each host counts for itself.", Queries: []Query{{Expr: ratio(sum("cluster, zone", fmt.Sprintf(`cached_tier_reads_total{tier="l4", outcome="hit", %s}`, all)), atLeastOne(sum("cluster, zone", fmt.Sprintf("cached_origin_distinct_blocks{%s}", all)))), Legend: "{{cluster}} {{zone}}"}}},
+		{Title: "Origin reads per distinct block", Kind: Lines, Unit: "short", About: "Since the hosts began; 1 is the best there is. A block counts once for a zone, with its owner: what two hosts read is above 1. Nothing where a host has lost count (cached_origin_distinct_saturated).", Queries: []Query{{Expr: ratio(sum("cluster, zone", fmt.Sprintf(`cached_tier_reads_total{tier="l4", outcome="hit", %s}`, allZone)), atLeastOne(sum("cluster, zone", fmt.Sprintf("cached_origin_owned_blocks{%s}", allZone)))) + fmt.Sprintf("\nunless on (cluster, zone) max by (cluster, zone) (cached_origin_distinct_saturated{%s}) == 1", allZone), Legend: "{{cluster}} {{zone}}"}}},
 		{Title: "Shared flights", Kind: Lines, Unit: "reqps", About: "Reads that joined one of the same block in progress.", Queries: []Query{{Expr: sum("node", rate("cached_shared_reads_total", "")), Legend: "{{node}}"}}},
 		{Title: "Read from the origin again", Kind: Lines, Unit: "Bps", About: "Bytes of blocks that a host had read from the object store before.", Queries: []Query{{Expr: sum("node", rate("cached_origin_refetched_bytes_total", "")), Legend: "{{node}}"}}},
 		{Title: "Served by peers and by the origin", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_tier_read_bytes_total", `tier=~"l3|l4"`)), Legend: "{{tier}}"}}},
