@@ -36,34 +36,6 @@ func TestTheChartHasTheDashboards(t *testing.T) {
 	}
 }
 
-// Every query of every panel, and every expression of a rule, is answered by a real
-// Prometheus that has scraped a real zone.
-func TestEveryQueryIsAnswered(t *testing.T) {
-	targets := startReadZone(t)
-	p := startPrometheus(t, "500ms", targets)
-	p.await(t, `count(rate(cached_block_reads_total[4s])) and sum(cached_block_reads_total{cause="demand", tier!="error"}) > 0`)
-	n := 0
-	fill := grafana("4s")
-	for _, d := range dashboards.All() {
-		for _, panel := range d.Panels {
-			for _, q := range panel.Queries {
-				n++
-				result, err := p.query(fill.Replace(q.Expr))
-				switch {
-				case err != nil:
-					t.Errorf("%s, %s: %v\n%s", d.Name, panel.Title, err, q.Expr)
-				case len(result) == 0:
-					t.Errorf("%s, %s: no result of\n%s", d.Name, panel.Title, q.Expr)
-				}
-			}
-		}
-	}
-	t.Logf("%d queries", n)
-	p.checkRules(t)
-	checkNative(t, targets)
-	checkPictures(t, p)
-}
-
 // checkNative has a Prometheus with native histograms scrape the same hosts: the
 // durations are there in that form, and lead to traces.
 func checkNative(t *testing.T, targets []target) {
@@ -81,11 +53,6 @@ func checkNative(t *testing.T, targets []target) {
 	if len(exemplars) == 0 || len(exemplars[0].Exemplars) == 0 || len(exemplars[0].Exemplars[0].Labels["trace_id"]) != 32 {
 		t.Errorf("exemplars %v, want some with a trace_id", exemplars)
 	}
-}
-
-// grafana fills in what Grafana would.
-func grafana(rateInterval string) *strings.Replacer {
-	return strings.NewReplacer("$__rate_interval", rateInterval, "$cluster", ".*", "$zone", ".*", "$node", ".*")
 }
 
 // checkRules evaluates every rule, and knows every metric that one names.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ var label = regexp.MustCompile(`\{\{(\w+)\}\}`)
 // picture asks for the queries of d as Grafana would, and draws what comes.
 func picture(p *prometheus, d dashboards.Dashboard, from, to time.Time, step time.Duration, rateInterval, caption string) ([]byte, error) {
 	data := draw.Data{From: from, To: to, Step: step, Caption: caption}
-	fill := grafana(rateInterval)
+	fill := grafana(rateInterval, nil)
 	for _, panel := range d.Panels {
 		var series []draw.Series
 		for _, q := range panel.Queries {
@@ -68,9 +69,14 @@ func checkPictures(t *testing.T, p *prometheus) {
 	}
 }
 
+// checkSVG wants a picture to have the panels of d.
 func checkSVG(t *testing.T, d dashboards.Dashboard, svg []byte) {
 	t.Helper()
-	titles := 0
+	var want, got []string
+	for _, p := range d.Panels {
+		want = append(want, p.Title)
+	}
+	panel := false
 	for dec := xml.NewDecoder(bytes.NewReader(svg)); ; {
 		token, err := dec.Token()
 		if errors.Is(err, io.EOF) {
@@ -79,12 +85,20 @@ func checkSVG(t *testing.T, d dashboards.Dashboard, svg []byte) {
 		if err != nil {
 			t.Fatalf("%s: %v", d.Name, err)
 		}
-		if e, ok := token.(xml.StartElement); ok && e.Name.Local == "g" {
-			titles++
+		e, ok := token.(xml.StartElement)
+		if ok && e.Name.Local == "title" && panel {
+			var title string
+			if err := dec.DecodeElement(&title, &e); err != nil {
+				t.Fatalf("%s: %v", d.Name, err)
+			}
+			got = append(got, title)
+		}
+		if ok {
+			panel = e.Name.Local == "g"
 		}
 	}
-	if titles != len(d.Panels) || len(svg) > largest {
-		t.Errorf("%s: %d panels of %d, %d bytes", d.Name, titles, len(d.Panels), len(svg))
+	if !slices.Equal(got, want) || len(svg) > largest {
+		t.Errorf("%s: %d bytes, panels\n%q, want\n%q", d.Name, len(svg), got, want)
 	}
 }
 

@@ -1,13 +1,16 @@
 package dashboards_test
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/zonecache/cached/api"
 	"github.com/zonecache/cached/block/blocktest"
 	"github.com/zonecache/cached/internal/testtool"
 	"github.com/zonecache/cached/loadtest/zone"
@@ -80,7 +83,8 @@ func (s *site) start(t *testing.T, n int, flags ...string) (targets []target) {
 	return targets
 }
 
-// startReadZone starts three hosts, and a program on each that reads until the test ends.
+// startReadZone starts three hosts, and a program on each that reads until the test ends;
+// beside them, images that are new start on one host after the other.
 func startReadZone(t *testing.T) []target {
 	t.Helper()
 	s := newSite(t)
@@ -105,5 +109,43 @@ func startReadZone(t *testing.T) []target {
 			}
 		}()
 	}
+	s.startNew(t, targets)
 	return targets
+}
+
+// startNew publishes one image after the other until the test ends. Each starts on the
+// first host, and once it may be known what it needs, on the others.
+func (s *site) startNew(t *testing.T, targets []target) {
+	t.Helper()
+	const size = 4 << 20
+	var clients []*api.Client
+	for _, h := range targets {
+		c, err := api.NewClient("http://"+h.listen, api.ClientOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		clients = append(clients, c)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	t.Cleanup(func() { cancel(); <-done })
+	l := &load{site: s}
+	file := s.file("new")
+	go func() {
+		defer close(done)
+		random := rand.New(rand.NewPCG(1, 1))
+		for n := uint64(2); ctx.Err() == nil; n++ {
+			name := fmt.Sprintf("new:v%d", n)
+			if err := os.WriteFile(file, blocktest.Bytes(n, size), 0o600); err != nil {
+				t.Error(err)
+				return
+			}
+			_ = s.programs.Command("publish", "file:"+file, "--name", name, "--origin", s.origin()).Run()
+			for _, c := range clients {
+				l.start(ctx, c, name, random)
+				wait(ctx, 3*time.Second)
+			}
+		}
+	}()
 }
