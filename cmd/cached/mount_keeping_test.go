@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/zonecache/cached/mount"
@@ -74,6 +75,20 @@ func (m *mountTest) dropKept() {
 	}
 	if list, err := mount.ListKept(m.state); err != nil || len(list) > 0 {
 		m.t.Errorf("kept: %+v, %v", list, err)
+	}
+}
+
+// logs checks that what a process logs can be read.
+func (m *mountTest) logs(pid int) {
+	m.t.Helper()
+	for _, fd := range []string{"1", "2"} {
+		name, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "fd", fd))
+		if err == nil {
+			_, err = os.Stat(name)
+		}
+		if err != nil || filepath.Base(name) != "log" {
+			m.t.Errorf("process %d logs to %s: %v", pid, name, err)
+		}
 	}
 }
 

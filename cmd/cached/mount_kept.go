@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"reflect"
 	"runtime/debug"
 	"slices"
@@ -234,6 +233,14 @@ func (k *keeper) place(c *mountCommand, img *agent.Image) (*mount.Mount, error) 
 		return nil, err
 	}
 	defer log.Close()
+	before, err := unix.FcntlInt(os.Stderr.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(before)
+	if err := logTo(int(log.Fd())); err != nil { // what there was goes with the record
+		k.log.Warn("the log of the mount", "file", name, "error", err)
+	}
 	old := k.was
 	m, err := c.mountImage(img, k.log, func(src mount.Source, o mount.Options) (*mount.Mount, error) {
 		return k.kept.Mount(src, o, func() {
@@ -245,12 +252,12 @@ func (k *keeper) place(c *mountCommand, img *agent.Image) (*mount.Mount, error) 
 	})
 	if err != nil {
 		c.forgetLog(name)
-		return nil, err
-	}
-	for _, fd := range []*os.File{os.Stdout, os.Stderr} {
-		if err := unix.Dup3(int(log.Fd()), int(fd.Fd()), 0); err != nil {
-			k.log.Warn("the log of the mount", "file", filepath.Base(name), "error", err)
-		}
+		return nil, errors.Join(err, logTo(before))
 	}
 	return m, nil
+}
+
+// logTo has the process log to a file from now on.
+func logTo(file int) error {
+	return errors.Join(unix.Dup3(file, int(os.Stdout.Fd()), 0), unix.Dup3(file, int(os.Stderr.Fd()), 0))
 }

@@ -49,9 +49,12 @@ func TestMountOfAKeptImageReadsNothing(t *testing.T) {
 func TestMountOfAKeptImageReadsTheRest(t *testing.T) {
 	m := startMountTest(t)
 	first := m.keeping()
+	m.logs(first.PID)
 	m.umount(first.Dir)
 	m.kept(1)
+	m.logs(first.PID)
 	next := m.keeping()
+	m.logs(next.PID)
 	m.check(next.Dir)
 	if !next.Kept || m.asked() == 0 {
 		t.Errorf("%+v, %d blocks", next, m.asked())

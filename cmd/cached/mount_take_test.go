@@ -112,6 +112,7 @@ func TestKeptImagesAndABundleThatFails(t *testing.T) {
 	if pids := m.kept(1); pids[0] != first.PID {
 		t.Errorf("kept by %v, want %d", pids, first.PID)
 	}
+	m.logs(first.PID)
 	if err := os.RemoveAll(filepath.Dir(taken)); err != nil {
 		t.Fatal(err)
 	}
