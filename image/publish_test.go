@@ -8,6 +8,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -146,6 +147,21 @@ func TestCompressionHasNoMemory(t *testing.T) {
 		if !bytes.Equal(one.EncodeAll(p, nil), fresh.EncodeAll(p, nil)) {
 			t.Fatalf("block at %d is compressed differently by a used encoder", i)
 		}
+	}
+}
+
+// A full disk is not tried five times for each of the blocks in progress.
+func TestAFullTargetIsSaidOnce(t *testing.T) {
+	s := newStore()
+	s.fail = func(op string, _ int) error {
+		if op == "put" {
+			return fmt.Errorf("%w: %w", block.ErrUnavailable, syscall.ENOSPC)
+		}
+		return nil
+	}
+	_, err := Publish(context.Background(), bytesSource(blocktest.Bytes(4, 1<<20)), PublishOptions{Name: "x", Target: s, Retry: quick})
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "attempt 1 of 5") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"time"
 
 	"github.com/zonecache/cached/block"
@@ -50,7 +51,7 @@ func (o PublishOptions) retry(ctx context.Context, what string, op func() error)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		passing := errors.Is(err, block.ErrUnavailable) || errors.Is(err, block.ErrOverloaded)
+		passing := (errors.Is(err, block.ErrUnavailable) || errors.Is(err, block.ErrOverloaded)) && !errors.Is(err, syscall.ENOSPC)
 		if !passing || failed+1 >= o.Retry.Attempts {
 			return fmt.Errorf("%s: attempt %d of %d: %w", what, failed+1, o.Retry.Attempts, err)
 		}
