@@ -289,6 +289,14 @@ func (s *Size) Set(text string) error {
 // Type implements pflag.Value.
 func (*Size) Type() string { return "size" }
 
+// UnmarshalYAML implements [yaml.Unmarshaler]: the library tells no line of what a text is not.
+func (s *Size) UnmarshalYAML(node *yaml.Node) error {
+	if err := s.Set(node.Value); err != nil {
+		return fmt.Errorf("line %d: %w", node.Line, err)
+	}
+	return nil
+}
+
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (s *Size) UnmarshalText(p []byte) error { return s.Set(string(p)) }
 

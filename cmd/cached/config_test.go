@@ -55,7 +55,7 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{name: "unknown key", doc: "l1: {sise: 1GiB}\n", want: "line 1: sise is not a key of l1"},
 		{name: "negative size", doc: "l2: {size: -4GiB}\n", want: `size "-4GiB" is negative`},
 		{name: "negative flag", args: []string{"--l1-size=-1"}, want: "is negative"},
-		{name: "size of nothing", doc: "l1: {size: lots}\n", want: "want a number of bytes such as"},
+		{name: "size of nothing", doc: "l1: {size: lots}\n", want: `line 1: size "lots": want a number of bytes such as`},
 		{name: "bad environment", env: map[string]string{"CACHED_L1_SIZE": "big"}, want: "environment CACHED_L1_SIZE"},
 		{name: "admin for everybody", args: []string{"--admin=0.0.0.0:7071"}, want: "say --insecure-admin"},
 		{name: "bad address", args: []string{"--listen=nowhere"}, want: "listen: \"nowhere\" is not host:port"},

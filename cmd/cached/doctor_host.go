@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -69,19 +70,23 @@ func (d *doctor) disk() {
 	}
 	dir := d.cfg.L2.Dir
 	if err := prepareDirs(d.cfg); err != nil {
-		d.note("disk", broken, "give the directory to the user of the daemon (cached own DIR --user UID:GID)", "%v", err)
+		do := "mount the disk, or name another directory"
+		if errors.Is(err, fs.ErrPermission) {
+			do = "give the directory to the user of the daemon (cached own DIR --user UID:GID)"
+		}
+		d.note("disk", broken, do, "%v", err)
 		return
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
+	var room unix.Statfs_t
+	if err := unix.Statfs(dir, &room); err != nil {
 		d.note("disk", broken, "", "%s: %v", dir, err)
 		return
 	}
-	free := int64(fs.Bavail) * fs.Bsize
+	free := int64(room.Bavail) * room.Bsize
 	held := usedBelow(dir)
 	want := int64(d.cfg.L2.Size) + int64(d.cfg.L2.MinFree)
 	switch {
-	case fs.Type == unix.TMPFS_MAGIC:
+	case room.Type == unix.TMPFS_MAGIC:
 		d.note("disk", doubted, "give --l2-dir a directory on NVMe", "%s is in memory: L2 takes what L1 could use, and is empty after a reboot", dir)
 	case free+held < want:
 		d.note("disk", doubted, "lower --l2-size, or make room: L2 keeps to what is free", "%s has room for %s, L2 and its reserve want %s", dir,

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -68,11 +70,21 @@ func TestDoctorOfOrigins(t *testing.T) {
 			d.check(t, "origin", c.v, c.is, c.do)
 		})
 	}
+	t.Run("unknown CA", func(t *testing.T) {
+		d := &doctor{cfg: aStore(t, nil)}
+		server := httptest.NewUnstartedServer(http.NotFoundHandler())
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		server.StartTLS()
+		defer server.Close()
+		d.cfg.Origins = []string{"s3://images?endpoint=" + server.URL}
+		d.origins(t.Context())
+		d.check(t, "origin", broken, "certificate", "the CA (ca=)")
+	})
 	t.Run("gone", func(t *testing.T) {
 		d := &doctor{cfg: aStore(t, nil)}
 		d.cfg.Origins = []string{"s3://images?endpoint=http://127.0.0.1:1"}
 		d.origins(t.Context())
-		d.check(t, "origin", broken, "refused", "endpoint")
+		d.check(t, "origin", broken, "refused", "the way to it")
 		d.clock(t.Context())
 		d.check(t, "clock", doubted, "does not tell its own", "15 minutes")
 	})

@@ -51,7 +51,7 @@ func (d *doctor) originAnswers(ctx context.Context, s *origin.Single) {
 			if len(d.cfg.Origins) > 1 {
 				v = doubted // the others serve
 			}
-			d.note("origin", v, "check the endpoint, the bucket, the region and the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)", "%s: %v", s, err)
+			d.note("origin", v, "check the endpoint, the way to it (names, routes, proxy), the CA (ca=), the bucket, the region and the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)", "%v", err)
 			return
 		}
 		took = append(took, time.Since(began))

@@ -47,7 +47,26 @@ func newRootCommand() *cobra.Command {
 		newStatsCommand(), newExplainCommand(), newStatusCommand(), newDoctorCommand(), newDrillCommand(), newConfigCommand(), newDemoCommand(), newMetricsCommand(), newBenchCommand(),
 		newCertsCommand(), newOwnCommand(), newVersionCommand(),
 	)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
+	})
+	sayUsage(root)
 	return root
+}
+
+// sayUsage has commands say how they are called where they are called otherwise.
+func sayUsage(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return fmt.Errorf("%w: the command is `%s`", err, cmd.UseLine())
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		sayUsage(sub)
+	}
 }
 
 func newVersionCommand() *cobra.Command {
