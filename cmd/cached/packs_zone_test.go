@@ -52,7 +52,7 @@ func restTogether(t *testing.T, daemons []*demoDaemon) (all read) {
 		if was == all && all.Blocks > 0 {
 			return true
 		}
-		time.Sleep(500 * time.Millisecond)
+		<-time.After(500 * time.Millisecond)
 		return false
 	})
 	return all
