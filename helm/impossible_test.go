@@ -63,3 +63,13 @@ func TestValuesThatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+// A Kubernetes that does not know of a preference would leave it out, and not say so.
+func TestAPreferenceThatIsNotKnown(t *testing.T) {
+	for version, refused := range map[string]bool{"1.29.6": true, "1.33.9": true, "1.34.0": false, "1.34.0-rc.1+k3s1": false} {
+		out, err := templateWith(t, "cached", append(set(cases["same node"]), "--kube-version", version)...)
+		if (err != nil) != refused || strings.Contains(string(out), "agents.service.traffic: Kubernetes v"+version) != refused {
+			t.Errorf("%s: %v\n%.400s", version, err, out)
+		}
+	}
+}

@@ -32,6 +32,9 @@
 {{- if and (or .Values.agents.service.enabled (not .Values.hostNetwork)) (not (include "cached.agentsSecret" .)) (not .Values.agents.insecure) -}}
 {{- $bad = append $bad "agents reach the daemon from beyond the host's loopback: set tls.agents.issuer or tls.agents.existingSecret, or agents.insecure=true on a network that you trust" -}}
 {{- end -}}
+{{- if and .Values.agents.service.enabled (ne .Values.agents.service.traffic "Local") (semverCompare "<1.34-0" .Capabilities.KubeVersion.Version) -}}
+{{- $bad = append $bad (printf "agents.service.traffic: Kubernetes %s does not know %s and would send pods to any node of the cluster: use Local, or 1.34 or newer" .Capabilities.KubeVersion.Version .Values.agents.service.traffic) -}}
+{{- end -}}
 {{- if and .Values.tls.agents.issuer .Values.tls.agents.existingSecret -}}
 {{- $bad = append $bad "tls.agents.issuer and tls.agents.existingSecret contradict each other: set one" -}}
 {{- end -}}
