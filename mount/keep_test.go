@@ -276,12 +276,12 @@ func TestKeptRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead := &KeptRecord{Holding: Holding{doc: keptName, PID: holding.PID, Started: holding.Started - 1}}
-	if dead.home, err = os.MkdirTemp(state, keptPrefix); err != nil || dead.update() != nil {
+	dead := &KeptRecord{Holding: Holding{home: filepath.Join(state, keptPrefix+"dead"), doc: keptName, PID: holding.PID, Started: holding.Started - 1}}
+	if err := errors.Join(os.Mkdir(dead.home, 0o700), dead.update()); err != nil {
 		t.Fatal(err)
 	}
 	dead.unlock()
-	if _, err := os.MkdirTemp(state, keptPrefix); err != nil { // of one that is being made
+	if err := os.Mkdir(filepath.Join(state, keptPrefix+"made"), 0o700); err != nil { // one that is being made
 		t.Fatal(err)
 	}
 	list, err := ListKept(state)

@@ -62,11 +62,8 @@ func TestRecordsOfAnotherPIDNamespace(t *testing.T) {
 			t.Errorf("unmounted by %v: %v", force, err)
 		}
 	}
-	k := &KeptRecord{Holding: Holding{PID: list[0].PID, Started: list[0].Started, Image: "i", doc: keptName}}
-	if k.home, err = os.MkdirTemp(state, keptPrefix); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Link(list[0].path(), k.path()); err != nil {
+	k := &KeptRecord{Holding: Holding{home: filepath.Join(state, keptPrefix+"x"), doc: keptName}}
+	if err := errors.Join(os.Mkdir(k.home, 0o700), os.Link(list[0].path(), k.path())); err != nil {
 		t.Fatal(err)
 	}
 	if kept, err := ListKept(state); err != nil || len(kept) != 1 || !kept[0].Alive() {

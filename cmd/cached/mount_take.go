@@ -90,7 +90,7 @@ func (c *mountCommand) fromKept() (*mounted, error) {
 func take(r *mount.KeptRecord, request takeRequest) (done takeAnswer, err error) {
 	conn, err := r.Dial()
 	if err != nil {
-		return done, nil //nolint:nilerr // it has just ended, or serves another mount by now
+		return done, nil // it has just ended, or serves another mount by now
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(heardWithin))
@@ -101,7 +101,7 @@ func take(r *mount.KeptRecord, request takeRequest) (done takeAnswer, err error)
 		err = answers.Decode(&heard)
 	}
 	if err != nil || heard.Refused != "" {
-		return done, nil //nolint:nilerr // see above
+		return done, nil
 	}
 	_ = conn.SetDeadline(time.Now().Add(request.Deadline + takenWithin))
 	var late net.Error

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -47,13 +48,9 @@ func keepFake(t *testing.T, state, manifest, heirs string, since time.Time) (ask
 			}
 			n++
 			answers := json.NewEncoder(conn)
-			if err := answers.Encode(takeAnswer{}); err == nil {
-				err = answers.Encode(takeAnswer{Refused: "moved", Now: "new"})
-			}
-			if err != nil {
+			if err := errors.Join(json.NewDecoder(conn).Decode(&takeRequest{}), answers.Encode(takeAnswer{}), answers.Encode(takeAnswer{Refused: "moved", Now: "new"}), conn.Close()); err != nil {
 				t.Error(err)
 			}
-			conn.Close()
 		}
 	}()
 	return func() int {
