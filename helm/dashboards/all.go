@@ -66,7 +66,7 @@ var overview = Dashboard{
 		{Title: "Failed reads", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("kind", rate("cached_block_read_errors_total", demand)), Legend: "{{kind}}"}}},
 		latencyOf("L1", "l1"), latencyOf("L2", "l2"), latencyOf("L3", "l3"), latencyOf("L4", "l4"),
 		{Title: "99th percentile by serving tier", Kind: Lines, Unit: "s", Queries: []Query{{Expr: quantile("0.99", "cached_block_read_duration_seconds", served), Legend: "{{tier}}"}}},
-		{Title: "Cold starts", Kind: Lines, Unit: "short", Stacked: true, About: "Starts within five minutes, by how much of what they need their host held when they began: those of none and some are cold.", Queries: []Query{{Expr: sum("held", fmt.Sprintf("increase(cached_starts_total{%s}[5m])", all)), Legend: "{{held}}"}}},
+		{Title: "Cold starts", Kind: Lines, Unit: "short", Stacked: true, About: "Starts within five minutes whose host held nothing (none) or less than half (some) of what they need when they began.", Queries: []Query{{Expr: sum("held", fmt.Sprintf("increase(cached_starts_total{held!=\"most\", %s}[5m])", all)), Legend: "{{held}}"}}},
 		{Title: "Calls of agents that were denied", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("reason", rate("cached_auth_decisions_total", `decision="denied"`)), Legend: "{{reason}}"}}},
 		{Title: "Blocks that were not what their id says", Kind: Lines, Unit: "short", About: "Any is a broken disk, peer or store.", Queries: []Query{{Expr: sum("source", fmt.Sprintf("increase(cached_integrity_failures_total{%s}[5m])", all)), Legend: "{{source}}"}}},
 	},

@@ -102,6 +102,20 @@ func checkSVG(t *testing.T, d dashboards.Dashboard, svg []byte) {
 	}
 }
 
+// The pictures of the docs are of the dashboards as they are.
+func TestPicturesAreOfTheDashboards(t *testing.T) {
+	for _, d := range dashboards.All() {
+		svg, err := os.ReadFile(filepath.Join("../../docs/pictures", d.Name+".svg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSVG(t, d, svg)
+		if t.Failed() {
+			t.Fatalf("%s.svg is stale: run `make pictures`", d.Name)
+		}
+	}
+}
+
 // TestPictures makes the pictures of the docs: a zone of three hosts under a changing
 // load for some minutes, the dashboards as Prometheus has seen it, and the status page
 // of a host.

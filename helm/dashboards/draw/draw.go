@@ -62,7 +62,7 @@ func Dashboard(d dashboards.Dashboard, data Data) ([]byte, error) {
 	c.add(`<title id="title">%s</title><desc id="about">%s</desc><style>%s</style>`, text(d.Title), text(d.About), style)
 	c.add(`<rect class="back" width="%d" height="%d"/>`, width, height)
 	c.add(`<text class="text" x="%d" y="32" font-size="19" font-weight="600">cached / %s</text>`, margin, text(d.Title))
-	c.add(`<text class="soft" x="%d" y="52" font-size="12">%s</text><text class="soft" x="%[1]d" y="70" font-size="12">%s</text>`, margin, text(d.About), text(data.Caption))
+	c.add(`<text class="soft" x="%d" y="52" font-size="12">%s</text><text class="soft" x="%[1]d" y="70" font-size="12">%[3]s</text>`, margin, text(d.About), text(data.Caption))
 	for i, p := range d.Panels {
 		w := float64(width-2*margin+between) / columns
 		box := rect{

@@ -56,7 +56,7 @@ func has(t *testing.T, svg string, parts ...string) {
 func TestLines(t *testing.T) {
 	nan := math.NaN()
 	svg := drawn(t, dashboards.Panel{Title: "P", Kind: dashboards.Lines, Unit: "Bps"}, course("h0 <in>", 0, 1<<20, nan, 3<<20, 2<<20, nan, 1<<20), course("h1", nan, nan))
-	has(t, svg, ">P</text>", ">h0 &lt;in&gt;</text>", ">3 MiB/s</text>", ">0 B/s</text>", ">10:00:30</text>", "<circle")
+	has(t, svg, ">A</text>", ">C</text>", ">P</text>", ">h0 &lt;in&gt;</text>", ">3 MiB/s</text>", ">0 B/s</text>", ">10:00:30</text>", "<circle")
 	// Three runs between gaps, of which one is a single point; and nothing of what has no value.
 	if n := strings.Count(svg, `class="under"`); n != 3 {
 		t.Errorf("%d runs", n)
