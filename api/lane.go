@@ -41,7 +41,7 @@ type laneOptions struct {
 	idleTimeout   time.Duration
 	stallTimeout  time.Duration
 	now           func() time.Time // of tenures; nil: nobody has one
-	unsent        int              // TCP_NOTSENT_LOWAT of connections; 0: the system's
+	unsent        func() int       // TCP_NOTSENT_LOWAT of what is sent from now on; nil: the system's
 	places        *places          // nil: as many connections as there are descriptors
 	refused       func(Refusal)    // nil: nobody counts
 	log           *slog.Logger

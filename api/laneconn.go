@@ -45,6 +45,7 @@ type laneConn struct {
 	bounded atomic.Bool  // tenure was set, and does not change any more
 	node    string       // whose connection it is, by its certificate; "" where that is not asked
 	queued  func() error // tellQueued, for peers
+	unsent  int          // as holdBack has set it; 0: never
 
 	in   [maxHead]byte
 	w    int // in[:w] was received and not consumed
@@ -176,6 +177,9 @@ func (c *laneConn) write(head, body []byte) error {
 		head = append(head, "\r\nConnection: close"...)
 	}
 	c.out = append(head, "\r\n\r\n"...)
+	if len(body) > 0 {
+		c.holdBack()
+	}
 	c.enter(laneWriting)
 	if c.tls != nil {
 		return c.writeTLS(c.out, body)
@@ -185,6 +189,23 @@ func (c *laneConn) write(head, body []byte) error {
 	_, err := c.bufs.WriteTo(c.net)
 	c.vec = [2][]byte{}
 	return err
+}
+
+// holdBack bounds how many of the bytes to come may wait in the kernel for their turn
+// on the wire.
+func (c *laneConn) holdBack() {
+	if c.lane.options.unsent == nil || c.fd == nil {
+		return
+	}
+	n := c.lane.options.unsent()
+	if n == c.unsent {
+		return
+	}
+	c.unsent = n
+	// An error costs the exactness of when a send is done, and no more.
+	_ = c.fd.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, n)
+	})
 }
 
 // writeTLS sends head, if any, and body by as few system calls as it takes.
@@ -291,12 +312,6 @@ func newLaneConn(l *lane, conn net.Conn) *laneConn {
 	}
 	if sc, ok := c.raw.(syscall.Conn); ok {
 		c.fd, _ = sc.SyscallConn() // fails on a closed connection, which net/http then finds
-	}
-	if c.fd != nil && l.options.unsent > 0 {
-		// An error costs the exactness of when a send is done, and no more.
-		_ = c.fd.Control(func(fd uintptr) {
-			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, l.options.unsent)
-		})
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.enter(laneIdle)

@@ -50,11 +50,30 @@ type PeerServerOptions struct {
 	MaxInFlight   int                                              // asks at once, those that wait included; more are refused with block.ErrOverloaded; 0: 1024
 	MaxAge        time.Duration                                    // with TLS, how long a connection is used, up to an eighth more, so that a CA taken out ends it; 0: 1 h
 	Unsent        int                                              // most bytes that wait in the kernel for their turn on the wire, so that a send counts as done when it is; 0: 128 KiB
+	Rate          func() uint32                                    // of this node's uplink, in Mbit/s: a slow one has fewer bytes wait; 0, or nil: not known
 	Refused       func(Refusal)                                    // called for each; nil: nobody counts
 	Tracer        Tracer                                           // nil: nobody traces
 	Logger        *slog.Logger                                     // nil: discard
 
 	now func() time.Time // the clock of certificates; nil: time.Now
+}
+
+// A link that takes 20 ms for a block has a whole one wait in 128 KiB: its send is over
+// before it begins, and the next one joins those on the wire, until asks and answers
+// wait behind several of them. leastUnsent keeps a fast link full.
+const (
+	leastUnsent = 32 << 10
+	unsentFor   = 5 * time.Millisecond // of the uplink
+)
+
+// unsent is how many bytes of a send may wait in the kernel now.
+func (o PeerServerOptions) unsent() int {
+	rate := o.Rate()
+	if rate == 0 {
+		return o.Unsent
+	}
+	carries := float64(rate) * 1e6 / 8 * unsentFor.Seconds()
+	return int(min(max(carries, leastUnsent), float64(o.Unsent)))
 }
 
 // A Refusal says why a peer got nothing.
@@ -99,6 +118,9 @@ func (o PeerServerOptions) withDefaults() PeerServerOptions {
 	}
 	if o.Unsent <= 0 {
 		o.Unsent = 128 << 10
+	}
+	if o.Rate == nil {
+		o.Rate = func() uint32 { return 0 }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -191,7 +213,7 @@ func (s *PeerServer) newLane(address net.Addr) *lane {
 	}
 	return newLane(h, laneOptions{
 		tls: o.TLS, headerTimeout: o.HeaderTimeout, idleTimeout: o.IdleTimeout, stallTimeout: o.StallTimeout,
-		now: o.now, unsent: o.Unsent, places: newPlaces(o.MaxConns, o.MaxPerAddress), refused: o.Refused, log: o.Logger,
+		now: o.now, unsent: o.unsent, places: newPlaces(o.MaxConns, o.MaxPerAddress), refused: o.Refused, log: o.Logger,
 	}, address)
 }
 

@@ -139,7 +139,7 @@ func (z *zone) seed() uint64 {
 // can be asked. When it cannot answer any more, failed is told why.
 func (z *zone) serve(ctx context.Context, l net.Listener, failed chan<- error, log *slog.Logger) error {
 	defer close(z.met)
-	options := api.PeerServerOptions{Zone: z.cfg.Name, Refused: z.refuse, Tracer: z.spans, Logger: z.log}
+	options := api.PeerServerOptions{Zone: z.cfg.Name, Rate: z.tier.Rate, Refused: z.refuse, Tracer: z.spans, Logger: z.log}
 	if z.identity != nil {
 		options.TLS = z.identity.PeerServer(z.cfg.Name)
 		options.Identify = func(s tls.ConnectionState) (string, error) { return identity.Node(s, z.cfg.Name) }
