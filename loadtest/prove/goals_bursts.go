@@ -25,7 +25,7 @@ func realBurstGoals() []goal {
 		modeGoals("node_cache_prefetch", "a cache on each host, read ahead", nil),
 		modeGoals("ring", "owners serve all, nobody is sent on", &once),
 		modeGoals("ring_prefetch", "owners serve all, read ahead", &once),
-		modeGoals("redirect", "as it is, without reading ahead", &once),
+		modeGoals("redirect", "as it is, without reading ahead", &flat),
 		modeGoals("redirect_prefetch", "as it is", &flat),
 		modeGoals("tree", "Function Tree", &once),
 		modeGoals("tree_prefetch", "Function Tree, read ahead", &once),

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"strconv"
@@ -36,7 +37,9 @@ const (
 	above   op = ">"
 	atMost  op = "<="
 	exactly op = "="
-	shown   op = "" // no goal: shown beside the others
+	// oneWithin is a ratio that is 1 but for so much, to either side.
+	oneWithin op = "1 +/-"
+	shown     op = "" // no goal: shown beside the others
 )
 
 // A result is a goal with what was measured.
@@ -60,6 +63,8 @@ func (r result) met() bool {
 		return r.value <= r.bound
 	case exactly:
 		return r.value == r.bound
+	case oneWithin:
+		return math.Abs(r.value-1) <= r.bound
 	default:
 		return true
 	}

@@ -10,19 +10,21 @@ import (
 )
 
 func TestMeasureJudgesEachGoal(t *testing.T) {
-	const good = `printf 'noise\nBenchmarkX figure a.b 2 x\nfigure a.b 3 x\nfigure c 0 n\nfigure d\n'`
+	const good = `printf 'noise\nBenchmarkX figure a.b 2 x\nfigure a.b 3 x\nfigure c 0 n\nfigure d\nfigure e 1.05 x\nfigure f 0.85 x\n'`
 	goals := []goal{
 		{name: "met", figure: "a.b", op: atLeast, bound: 3, command: good},
 		{name: "missed", figure: "a.b", op: atMost, bound: 2.5, command: good},
 		{name: "above", figure: "a.b", op: above, bound: 2, command: good},
 		{name: "not above", figure: "a.b", op: above, bound: 3, command: good},
 		{name: "exact", figure: "c", op: exactly, bound: 0, command: good},
+		{name: "within", figure: "e", op: oneWithin, bound: 0.1, command: good},
+		{name: "below", figure: "f", op: oneWithin, bound: 0.1, command: good},
 		{name: "no such figure", figure: "d", op: shown, command: good},
 		{name: "passes", command: "true"},
 		{name: "fails", command: "false"},
 		{name: "figure of a failing command", figure: "z", op: atLeast, command: "echo figure z 9; exit 3"},
 	}
-	want := []bool{true, false, true, false, true, false, true, false, false}
+	want := []bool{true, false, true, false, true, true, false, false, true, false, false}
 	var log bytes.Buffer
 	results := measure(goals, &log)
 	for i, r := range results {
@@ -33,8 +35,8 @@ func TestMeasureJudgesEachGoal(t *testing.T) {
 	if n := strings.Count(log.String(), "$ printf"); n != 1 {
 		t.Errorf("the shared command ran %d times, want once", n)
 	}
-	if n := countMissed(results); n != 5 {
-		t.Errorf("%d missed, want 5", n)
+	if n := countMissed(results); n != 6 {
+		t.Errorf("%d missed, want 6", n)
 	}
 }
 
