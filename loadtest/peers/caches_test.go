@@ -148,6 +148,11 @@ func startRegistry(t *testing.T, program string, d *door) peer {
 	}
 	p := run(t, exec.Command(program, "serve", config), address, d)
 	p.path = registryPath
+	// It keeps an object behind its answer, and fails while what links to it is an empty file.
+	p.kept = func(o object) bool {
+		link, err := os.Stat(filepath.Join(dir, "docker/registry/v2/repositories/peers/_layers/sha256", o.sha, "link"))
+		return err == nil && link.Size() > 0
+	}
 	return p
 }
 

@@ -26,6 +26,8 @@ type peer struct {
 	path func(object) string
 	// blocks says that it has large objects as blocks only.
 	blocks bool
+	// kept says that it holds an object that it has answered with; nil: it does at once.
+	kept func(object) bool
 }
 
 const ours = "cached"
@@ -96,6 +98,24 @@ func (p peer) readAll(t *testing.T, objects []object) {
 		}
 		if wg.Wait(); t.Failed() {
 			t.FailNow()
+		}
+		p.keeps(t, objects)
+	}
+}
+
+// keeps waits until the peer holds the objects.
+func (p peer) keeps(t *testing.T, objects []object) {
+	t.Helper()
+	if p.kept == nil {
+		return
+	}
+	late := time.Now().Add(time.Minute)
+	for _, o := range objects {
+		for !p.kept(o) {
+			if time.Now().After(late) {
+				t.Fatalf("%s has answered with %s and does not keep it", p.name, p.path(o))
+			}
+			time.Sleep(10 * time.Millisecond)
 		}
 	}
 }
