@@ -53,3 +53,25 @@ func TestTheUnitsCommandLines(t *testing.T) {
 		output(t, binary, "status", "--server", server)
 	}
 }
+
+// The unit keeps the daemon from writing elsewhere than to its own directories, and whoever
+// has a disk for it, as the README does, is told what to add.
+func TestADiskElsewhereNeedsADropIn(t *testing.T) {
+	if unit(t, "ProtectSystem") != "strict" || unit(t, "StateDirectory") != "cached" {
+		t.Fatal("the unit lets the daemon write elsewhere: what is said of drop-ins is old")
+	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := regexp.MustCompile(`--data-dir (/mnt/\S+)`).FindSubmatch(readme)
+	if disk == nil {
+		t.Fatal("the README has no disk of its own")
+	}
+	for _, file := range []string{"../docs/operate.md", "cached.service", "cached.yaml"} {
+		text, err := os.ReadFile(file)
+		if want := "ReadWritePaths=" + string(disk[1]); err != nil || !strings.Contains(string(text), "[Service]") || !strings.Contains(string(text), want) {
+			t.Errorf("%s (%v) does not say %s of [Service]", file, err, want)
+		}
+	}
+}
