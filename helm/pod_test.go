@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -23,6 +24,7 @@ type pod struct {
 	dir      string
 	programs zone.Programs
 	spec     object
+	notes    string
 	ports    map[string]int
 }
 
@@ -39,7 +41,7 @@ func newPod(t *testing.T, values ...string) *pod {
 	if !ok {
 		t.Fatal("the DaemonSet has no pod")
 	}
-	p.spec = spec
+	p.spec, p.notes = spec, notesOf(t, values...)
 	for _, dir := range []string{"/var/lib/cached", "/etc/cached", "/run/cached/gossip", "/run/cached/zone-tls", "/run/cached/agents"} {
 		if err := os.MkdirAll(p.dir+dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -77,6 +79,35 @@ func (p *pod) inside(text string) string {
 		"$(POD_IP)", "127.0.0.1", "$(NODE_NAME)", "node-1", "$(POD_NAME)", "pod-1",
 		"65532:65532", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()),
 	).Replace(text)
+}
+
+// noted returns the arguments of commands of the notes, each what the first group of
+// line finds.
+func (p *pod) noted(line string) [][]string {
+	p.t.Helper()
+	var all [][]string
+	for _, m := range regexp.MustCompile(`(?m)`+line).FindAllStringSubmatch(p.notes, -1) {
+		all = append(all, strings.Fields(p.inside(m[1])))
+	}
+	if len(all) == 0 {
+		p.t.Fatalf("no %s in\n%s", line, p.notes)
+	}
+	return all
+}
+
+// reached has the commands of the notes be answered by the daemon: in the pod, whose
+// token comes by standard input, and on its host, with what the notes have fetched there.
+func (p *pod) reached(host, token string) {
+	p.t.Helper()
+	inPod := p.noted(`-- cached (status.*?)( <.*)?$`)
+	onHost := p.noted(`^ +cached mount app:v1 /mnt/app(.*) # on a node`)
+	for _, args := range append(inPod, append([]string{"status"}, onHost[0]...)) {
+		cmd := p.programs.Command(args...)
+		cmd.Dir, cmd.Stdin = host, strings.NewReader(token)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "node-1") {
+			p.t.Errorf("cached %v: %v\n%s", args, err, out)
+		}
+	}
 }
 
 // args are the arguments of a container.
@@ -151,9 +182,11 @@ func TestThePodRuns(t *testing.T) {
 			t.Errorf("nobody listens on %s, %s", o.at("name"), address)
 		}
 	}
-	for _, server := range []string{"unix://" + p.dir + "/run/cached/agents/cached.sock", fmt.Sprintf("http://127.0.0.1:%d", p.ports["blocks"])} {
-		if out, err := p.programs.Command("status", "--server", server).CombinedOutput(); err != nil || !strings.Contains(string(out), "node-1") {
-			t.Errorf("%s: %v\n%s", server, err, out)
+	p.reached(t.TempDir(), "")
+	for _, args := range p.noted(`^ +cached (status --server unix://.*)$`) {
+		args[2] = strings.Replace(args[2], "/run/cached/", "/run/cached/agents/", 1) // where the pod has the host's directory
+		if said := p.run(args...); !strings.Contains(said, "node-1") {
+			t.Errorf("%v: %s", args, said)
 		}
 	}
 }
@@ -175,10 +208,22 @@ func TestAPodWithAgentsTLSRuns(t *testing.T) {
 		status, _ := p.get(daemon.at("readinessProbe", "httpGet", "path"))
 		return status == http.StatusOK
 	})
-	ask := []string{"status", "--server", fmt.Sprintf("https://localhost:%d", p.ports["blocks"]), "--ca", p.dir + "/run/cached/ca/ca.crt"}
-	if said := p.run(append(ask, "--token-file", token)...); !strings.Contains(said, "node-1") {
-		t.Error(said)
+	host := t.TempDir()
+	secret, err := os.ReadFile(token)
+	if err != nil {
+		t.Fatal(err)
 	}
+	ca, err := os.ReadFile(p.dir + "/run/cached/tls/ca.crt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"ca.crt": ca, "agent.token": secret} {
+		if err := os.WriteFile(filepath.Join(host, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.reached(host, string(secret))
+	ask := []string{"status", "--server", fmt.Sprintf("https://localhost:%d", p.ports["blocks"]), "--ca", p.dir + "/run/cached/ca/ca.crt"}
 	if out, err := p.programs.Command(ask...).CombinedOutput(); err == nil {
 		t.Errorf("whoever has no token is told\n%s", out)
 	}

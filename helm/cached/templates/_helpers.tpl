@@ -116,6 +116,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $c -}}
 {{- end -}}
 
+{{/* Flags by which a client on the daemon's loopback reaches it, where the usual do not. .socket, .ca and .token are files of the client's. */}}
+{{- define "cached.client" -}}
+{{- $config := include "cached.config" (dict "root" .root "zone" (first .root.Values.zones)) | fromYaml -}}
+{{- $tls := dig "tls" "dir" "" $config -}}
+{{- $port := splitList ":" $config.listen | last -}}
+{{- if not $config.listen }} --server unix://{{ .socket }}
+{{- else if $tls }} --server https://localhost:{{ $port }} --ca {{ .ca }}
+{{- else if ne $port "7070" }} --server http://127.0.0.1:{{ $port }}
+{{- end -}}
+{{- with dig "auth" "tenants" "" $config }} --token-file {{ $.token }}{{ end -}}
+{{- end -}}
+
 {{/* The name whose addresses are those of the zone's nodes. */}}
 {{- define "cached.seeds" -}}
 {{- printf "%s-peers-%s.%s.svc" (include "cached.fullname" .root) .zone .root.Release.Namespace -}}
