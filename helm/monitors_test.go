@@ -55,6 +55,22 @@ func TestTheAlertOfADeadNodeAsksForTheJobOfTheMonitors(t *testing.T) {
 	}
 }
 
+// A Prometheus that takes native histograms keeps those that the rules ask for, unless
+// its operator does not know how to have it do so.
+func TestTheMonitorsKeepClassicHistograms(t *testing.T) {
+	for value, want := range map[string]any{"": true, "monitoring.classicHistograms=false": nil} {
+		for of, kind := range map[string]string{"monitoring": "PodMonitor", "by Service": "ServiceMonitor"} {
+			values := slices.Clone(cases[of])
+			if value != "" {
+				values = append(values, value)
+			}
+			if got := find(t, render(t, values...), kind+" rel-cached").at("spec", "scrapeClassicHistograms"); got != want {
+				t.Errorf("%s, %q: %v, want %v", kind, value, got, want)
+			}
+		}
+	}
+}
+
 // The dashboards' variable of the cluster has what the monitors say, if they say it.
 func TestTheMonitorsNameTheCluster(t *testing.T) {
 	for _, cluster := range []string{"", "eu-1", "eu 2: a"} {
