@@ -68,7 +68,7 @@ var overview = Dashboard{
 		{Title: "99th percentile by serving tier", Kind: Lines, Unit: "s", Queries: []Query{{Expr: quantile("0.99", "cached_block_read_duration_seconds", served), Legend: "{{tier}}"}}},
 		{Title: "Cold starts", Kind: Lines, Unit: "short", Stacked: true, About: "Starts within five minutes whose host held nothing (none) or less than half (some) of what they need when they began.", Queries: []Query{{Expr: sum("held", fmt.Sprintf("increase(cached_starts_total{held!=\"most\", %s}[5m])", all)), Legend: "{{held}}"}}},
 		{Title: "Calls of agents that were denied", Kind: Lines, Unit: "reqps", Queries: []Query{{Expr: sum("reason", rate("cached_auth_decisions_total", `decision="denied"`)), Legend: "{{reason}}"}}},
-		{Title: "Blocks that were not what their id says", Kind: Lines, Unit: "short", About: "Any is a broken disk, peer or store.", Queries: []Query{{Expr: sum("source", fmt.Sprintf("increase(cached_integrity_failures_total{%s}[5m])", all)), Legend: "{{source}}"}}},
+		{Title: "Blocks that were not what their id says", Kind: Lines, Unit: "short", About: "Within five minutes. Any is a broken disk, peer or store.", Queries: []Query{{Expr: sum("source", fmt.Sprintf("increase(cached_integrity_failures_total{%s}[5m])", all)), Legend: "{{source}}"}}},
 	},
 }
 
@@ -116,7 +116,7 @@ var prefetch = Dashboard{
 		{Title: "Not asked for so far", Kind: Lines, Unit: "bytes", Queries: []Query{{Expr: sum("node", fmt.Sprintf("cached_prefetch_pending_bytes{%s}", all)), Legend: "{{node}}"}}},
 		{Title: "Reads ahead by the tier that served them", Kind: Lines, Unit: "reqps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_reads_total", `cause="prefetch"`)), Legend: "{{tier}}"}}},
 		{Title: "How long reads ahead take: 99th percentile by serving tier", Kind: Lines, Unit: "s", About: "No program waits for them, and so no alert does.", Queries: []Query{{Expr: quantile("0.99", "cached_block_read_duration_seconds", `cause="prefetch", tier!="error"`), Legend: "{{tier}}"}}},
-		{Title: "Starts recorded", Kind: Lines, Unit: "short", Queries: []Query{{Expr: sum("result", fmt.Sprintf("increase(cached_prefetch_starts_total{%s}[5m])", all)), Legend: "{{result}}"}}},
+		{Title: "Starts recorded", Kind: Lines, Unit: "short", About: "Within five minutes.", Queries: []Query{{Expr: sum("result", fmt.Sprintf("increase(cached_prefetch_starts_total{%s}[5m])", all)), Legend: "{{result}}"}}},
 		{Title: "Nodes of which it is known what they hold", Kind: Lines, Unit: "short", Queries: []Query{{Expr: fmt.Sprintf("cached_residency_nodes{%s}", all), Legend: "{{node}}"}}},
 	},
 }
