@@ -22,7 +22,8 @@ const (
 // wait. As TCP Vegas does, it compares how long reads take with the quickest
 // one: what is more is time spent in a queue. After as many reads as there are
 // places it takes a quarter of the places away, or adds an eighth when all were
-// in use; a read that fails halves them.
+// in use; as soon as they take too long on average, whatever the rest of them take,
+// it leaves as many as would not. A read that fails halves them.
 type pace struct {
 	least, most int
 
@@ -46,6 +47,14 @@ func (p *pace) took(d time.Duration, inside, places int, now time.Time) int {
 	p.sum += d
 	p.reads++
 	p.full = p.full || inside >= places
+	if p.sum > tooLong*time.Duration(places) {
+		// Whatever the rest of them take. Many hosts that begin at once have no time to
+		// find out step by step: an origin whose link is thin starves some reads of all.
+		mean := p.sum / time.Duration(p.reads)
+		places = max(p.least, min(places*3/4, int(int64(places)*int64(tooLong)/int64(mean))))
+		p.sum, p.reads, p.full = 0, 0, false
+		return places
+	}
 	if p.reads < places {
 		return places
 	}
@@ -55,7 +64,7 @@ func (p *pace) took(d time.Duration, inside, places int, now time.Time) int {
 	}
 	mean := p.sum / time.Duration(p.reads)
 	switch {
-	case mean > crowded*best, mean > tooLong:
+	case mean > crowded*best:
 		places = max(p.least, places*3/4)
 	case mean < roomy*best && p.full:
 		places = min(p.most, places+max(1, places/8))

@@ -108,3 +108,24 @@ func TestGovern(t *testing.T) {
 		})
 	}
 }
+
+// A burst is over before the pace has gone down step by step: on a link that takes 400 ms
+// for a block nine of the first sixteen reads are enough to know.
+func TestGovernSeesAThinLinkEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := blocktest.Block(1, 1000)
+		defer b.Release()
+		l := &link{transfer: 400 * time.Millisecond}
+		r := tiers.Govern(l.reader(b), 4, 64)
+		began := time.Now()
+		go func() {
+			time.Sleep(7500 * time.Millisecond) // those that are inside have to end
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if l.inside > 8 {
+				t.Errorf("%d reads at a time after %s", l.inside, time.Since(began))
+			}
+		}()
+		read(t, r, 64, 8*time.Second)
+	})
+}
