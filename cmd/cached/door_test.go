@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -192,6 +195,79 @@ func TestAgentsCertificates(t *testing.T) {
 		if !strings.Contains(g.log.String(), tt.words) {
 			t.Errorf("%s: the log does not say %q:\n%s", name, tt.words, g.log)
 		}
+	}
+}
+
+// Every call of an agent is one decision, by what proved who it is or why it got nothing;
+// who is let in and may not read is two. And the page says when the port's certificate ends.
+func TestEveryDecisionOfTheDoorIsCounted(t *testing.T) {
+	g := startGuarded(t, overTLS)
+	publishFile(t, g.origin, "shop-app", 300_000)
+	page := func() map[string]float64 {
+		t.Helper()
+		resp, err := http.Get("http://" + g.admin + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := samplesOf(t, string(text))
+		maps.DeleteFunc(all, func(name string, _ float64) bool {
+			return !strings.HasPrefix(name, "auth_decisions_total") && !strings.HasPrefix(name, "certificate_")
+		})
+		return all
+	}
+	want := map[string]float64{
+		"auth_decisions_total{decision=allowed,reason=token}":          0,
+		"auth_decisions_total{decision=allowed,reason=certificate}":    0,
+		"auth_decisions_total{decision=denied,reason=certificate}":     0,
+		"auth_decisions_total{decision=denied,reason=unauthenticated}": 0,
+		"auth_decisions_total{decision=denied,reason=access}":          0,
+		"certificate_expiry_timestamp_seconds{use=agents}":             float64(g.door.source.NotAfter().Unix()),
+	}
+	if got := page(); !maps.Equal(got, want) {
+		t.Errorf("at the start: %v, want %v", got, want)
+	}
+	agent := func(ca *identity.CA) *tls.Config {
+		t.Helper()
+		b, err := ca.Issue(identity.Request{Agent: "a", Tenant: "shop"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair, err := tls.X509KeyPair(b.Cert, b.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}}
+	}
+	stranger, err := identity.NewCA(identity.CAOptions{Zone: "z1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []struct {
+		client *api.Client
+		calls  int
+		image  string
+		counts []string
+	}{
+		{g.client(t, api.ClientOptions{Token: "shop"}), 5, "shop-app", []string{"allowed,reason=token"}},
+		{g.client(t, api.ClientOptions{TLS: agent(g.ca)}), 4, "shop-app", []string{"allowed,reason=certificate"}},
+		{g.client(t, api.ClientOptions{Token: "nobody's"}), 3, "shop-app", []string{"denied,reason=unauthenticated"}},
+		{g.client(t, api.ClientOptions{Token: "shop"}), 2, "bank-app", []string{"allowed,reason=token", "denied,reason=access"}},
+		{g.client(t, api.ClientOptions{TLS: agent(stranger)}), 1, "shop-app", []string{"denied,reason=certificate"}},
+	} {
+		for range who.calls {
+			if _, err := who.client.GetImage(t.Context(), who.image); (err == nil) != (len(who.counts) == 1 && strings.HasPrefix(who.counts[0], "allowed")) {
+				t.Errorf("%v: %v", who.counts, err)
+			}
+		}
+		for _, count := range who.counts {
+			want["auth_decisions_total{decision="+count+"}"] += float64(who.calls)
+		}
+		eventually(t, strings.Join(who.counts, " and "), func() bool { return maps.Equal(page(), want) })
 	}
 }
 

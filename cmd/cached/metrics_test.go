@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -36,8 +37,13 @@ func TestTheMetricsReferenceIsCurrent(t *testing.T) {
 // gauges and how many a histogram has.
 func samples(t *testing.T, d *demoDaemon) map[string]float64 {
 	t.Helper()
+	return samplesOf(t, metrics(t, d))
+}
+
+func samplesOf(t *testing.T, page string) map[string]float64 {
+	t.Helper()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(metrics(t, d)))
+	families, err := parser.TextToMetricFamilies(strings.NewReader(page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,4 +166,52 @@ func TestEveryNumberOfTheDaemonsPage(t *testing.T) {
 		}
 	}
 	t.Log(fmt.Sprint(len(after)), "series")
+}
+
+// What the page says of the daemon itself: what it is, whether it serves, what is prepared,
+// and what it asks of a folder. How often it lists that is the clock's.
+func TestThePageOfTheDaemonItself(t *testing.T) {
+	origin, data := filepath.Join(t.TempDir(), "origin"), t.TempDir()
+	publishFile(t, origin, "app", 100_000)
+	prepared := filepath.Join(data, "preparations")
+	if err := os.Mkdir(prepared, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, state := range map[string]string{"a": "FAILED", "b": "FAILED", "c": "FAILED", "d": "READY"} {
+		if err := os.WriteFile(filepath.Join(prepared, name+".json"), fmt.Appendf(nil, `{"image":%q,"state":"PREPARATION_STATE_%s"}`, name, state), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := startTestDaemon(t, "--data-dir", data, "--origin", "file://"+origin, "--l1-size", "64MiB", "--l2-size", "0", "--prefetch=false")
+	before := samples(t, d)
+	for name, n := range map[string]float64{
+		"build_info{go_version=" + runtime.Version() + ",version=" + versionText() + "}": 1, "ready{}": 1,
+		"preparations{state=preparing}": 0, "preparations{state=ready}": 1, "preparations{state=failed}": 3,
+	} {
+		if got, there := before[name]; !there || got != n {
+			t.Errorf("%s: %g (%t), want %g", name, got, there, n)
+		}
+	}
+	image, err := d.client.GetImage(t.Context(), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := samples(t, d)
+	readAndRelease(t, d.client, block.ID(image.GetManifest().GetBlocks()[0].GetId()))
+	if _, out, ok := prepare(t, d, "app"); !ok {
+		t.Errorf("%s", out)
+	}
+	after := samples(t, d)
+	if got := after["preparations{state=ready}"]; got != 2 {
+		t.Errorf("%g images are prepared, want 2", got)
+	}
+	// The name and the manifest, then the block; what it prepares is all there.
+	if name, content := read["origin_requests_total{op=get}"]-before["origin_requests_total{op=get}"], after["origin_requests_total{op=get}"]-read["origin_requests_total{op=get}"]; name != 2 || content != 1 {
+		t.Errorf("%g requests for the image, %g for its block, want 2 and 1", name, content)
+	}
+	for _, op := range []string{"has", "put", "delete", "other"} {
+		if got, there := after["origin_requests_total{op="+op+"}"]; !there || got != 0 {
+			t.Errorf("%s: %g (%t), want none", op, got, there)
+		}
+	}
 }

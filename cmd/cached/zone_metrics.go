@@ -32,11 +32,14 @@ func (m zoneMetrics) Residency() (nodes, entries int) { return m.zone.residency.
 
 // Totals implements [account.Zone].
 func (m zoneMetrics) Totals() []account.Total {
-	s, tree := m.zone.tier.Stats(), m.zone.tier.TreeStats()
 	var g gossip.Stats
 	if members := m.zone.members.Load(); members != nil {
 		g = members.Stats()
 	}
+	return m.totals(m.zone.tier.Stats(), m.zone.tier.TreeStats(), g)
+}
+
+func (m zoneMetrics) totals(s peer.Stats, tree peer.TreeStats, g gossip.Stats) []account.Total {
 	totals := []account.Total{
 		{Series: account.PeerBlocks, Label: "received", Value: s.Received},
 		{Series: account.PeerBlocks, Label: "sent", Value: s.Sent},

@@ -9,7 +9,7 @@ const (
 	operateChart      = goTest + "-skip TestProve ./helm"
 	operateAPIServer  = goTest + "-run TestProveAnAPIServer ./helm"
 	operateSeries     = goTest + "./account"
-	operateTraces     = goTest + "-run 'ATraceGoes|EveryInterface|EveryNumber|EveryRefusal|TheMetricsReference' ./cmd/cached"
+	operateTraces     = goTest + "-run 'ATraceGoes|EveryInterface|EveryNumber|EveryCount|EveryDecision|EveryRefusal|ThePageOf|StartsCount|TheMetricsReference|TestScripts/^auth$' ./cmd/cached"
 	operateCommands   = goTest + "-run 'TestScripts/^(doctor|explain|config)$|TestDoctor|ThisKernel|TheReference|TestOwn' ./cmd/cached"
 	operatePage       = goTest + "-run StatusPage ./cmd/cached"
 	operatePageParts  = goTest + "./cmd/cached/statuspage"
@@ -25,7 +25,7 @@ var operateGoals = []goal{
 	{name: "chart: lint; rendered in every way of a table, whose objects are of the API of four versions of Kubernetes without a field it does not know; the pod run as a process: ports, socket, TLS, probes; values that cannot be are refused in words; README and schema of the values: ways", figure: "helm.ways", op: atLeast, bound: 20, unit: "ways", command: operateChart},
 	{name: "chart: a real API server takes every object (strict, dry run; all but GrafanaDashboard, whose definition is not to be had), and helm install, upgrade and uninstall do what they are to: objects", figure: "helm.apiserver.objects", op: atLeast, bound: 100, unit: "objects", command: operateAPIServer},
 	{name: "ledger: every number of the exposition after a known sequence", command: operateSeries},
-	{name: "daemon: every number of its page after a read by every interface, of two daemons that read from each other, and of what an overload refuses; one read through two hosts is one trace, by every interface; the list of metrics is what it shows", command: operateTraces},
+	{name: "daemon: every number of its page after a read by every interface, of two daemons that read from each other (peers, ring, certificates), of what an overload refuses, of what it decides about agents and of starts; every count of peers, trees and gossip is under its own label; one read through two hosts is one trace, by every interface; the list of metrics is what it shows", command: operateTraces},
 	{name: "commands: doctor, explain, config reference, own", command: operateCommands},
 	{name: "deb and rpm: the same bytes each time; installed, run by the unit's command lines as their user, upgraded, removed; image: the same digest each time, not root; SBOM of both", command: operatePackaging},
 	{name: "documents: every command runs as written, each page on a machine of its own, or is in a table of the test with the reason; every flag, setting, metric, panel and link that a page names is there", command: operatePages},
