@@ -81,7 +81,7 @@ var incidents = []incident{
 func certificateExpires(d *rehearsal) {
 	d.start("h1", "h2", "h3")
 	d.settle()
-	must(d.T, "cached", "certs", "issue", "--ca", "/srv/ca", "--node", "h1", "--valid", "100h", "--out", "/etc/cached/zone-tls")
+	must(d.T, "cached", "certs", "issue", "--ca", "/srv/ca", "--node", "h1", "--valid", "5h", "--out", "/etc/cached/zone-tls")
 	d.fires("CachedCertificateExpires")
 	d.follow("certificateexpires.md#look", map[string]string{"NODE": "h1"})
 	d.do("certificateexpires.md: Issue another one")

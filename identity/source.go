@@ -87,8 +87,26 @@ func (s *Source) tellDates(m *material, now time.Time) {
 	}
 }
 
+// Dates returns when the certificate begins and when it ends.
+func (s *Source) Dates() (from, until time.Time) {
+	leaf := s.refreshed().cert.Leaf
+	return leaf.NotBefore, leaf.NotAfter
+}
+
 // NotAfter returns when the certificate ends.
 func (s *Source) NotAfter() time.Time { return s.refreshed().cert.Leaf.NotAfter }
+
+// Left returns how long the certificate is valid yet, and whether it should have been
+// renewed by now: in the last week of its time, or the last fifth where that is less.
+// One of an hour is renewed all the time, and none to worry about.
+func (s *Source) Left() (left time.Duration, late bool) {
+	leaf := s.refreshed().cert.Leaf
+	left = leaf.NotAfter.Sub(s.options.Now())
+	return left, left < min(fifth(leaf), 7*24*time.Hour)
+}
+
+// fifth is that of the time of a certificate.
+func fifth(c *x509.Certificate) time.Duration { return c.NotAfter.Sub(c.NotBefore) / 5 }
 
 // Check reports what is wrong with the certificate now: nil, or that it has
 // expired or is not valid yet.
@@ -183,7 +201,7 @@ func (s *Source) read() (*material, stamps, error) {
 func (s *Source) warnOfEnd(m *material, now time.Time) {
 	leaf := m.cert.Leaf
 	left := leaf.NotAfter.Sub(now)
-	if left > leaf.NotAfter.Sub(leaf.NotBefore)/5 || left <= 0 || now.Sub(s.warned) < warnEvery {
+	if left > fifth(leaf) || left <= 0 || now.Sub(s.warned) < warnEvery {
 		return
 	}
 	s.warned = now

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/zonecache/cached/identity"
 )
@@ -44,8 +43,9 @@ func (d *doctor) certificate(use, dir string, o identity.Options) {
 		d.note("certificate", broken, "`cached certs issue` into the same directory renews it", "%s: %v", use, err)
 		return
 	}
-	left, v := time.Until(s.NotAfter()), sound
-	if left < certificateSoon {
+	left, late := s.Left()
+	v := sound
+	if late {
 		v = doubted
 	}
 	d.note("certificate", v, "`cached certs issue` into the same directory renews it", "%s: valid for %d days", use, int(left.Hours()/24))

@@ -45,6 +45,17 @@ func answerError(w http.ResponseWriter, status int, code string) {
 	_, _ = w.Write([]byte("<Error><Code>" + code + "</Code><Message>" + code + "</Message></Error>"))
 }
 
+// A certificate of a day is new for most of it.
+func TestDoctorOfCertificates(t *testing.T) {
+	ca, _ := provenZone(t, "z1")
+	for lifetime, v := range map[time.Duration]verdict{365 * 24 * time.Hour: sound, 6 * 24 * time.Hour: sound, 24 * time.Hour: sound, 5 * time.Hour: doubted} {
+		var d doctor
+		d.cfg.TLS.Dir, _ = issueNode(t, ca, "a", lifetime)
+		d.agents(t.Context())
+		d.check(t, "certificate", v, "agents: valid for", "")
+	}
+}
+
 func TestDoctorOfOrigins(t *testing.T) {
 	for _, c := range []struct {
 		what   string

@@ -74,7 +74,7 @@ func printMetrics(ctx context.Context, w io.Writer) (err error) {
 	defer func() { err = errors.Join(err, d.drain(time.Second)) }()
 	o := newOperations(d)
 	for _, use := range []string{"agents", "zone"} {
-		o.certificates[use] = time.Now
+		o.certificates[use] = func() (from, until time.Time) { return from, until }
 	}
 	metrics, err := newRegistry(d, n, o)
 	if err != nil {

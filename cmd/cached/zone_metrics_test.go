@@ -93,6 +93,11 @@ func issueNode(t *testing.T, ca *identity.CA, node string, lifetime time.Duratio
 	return dir, b.NotAfter
 }
 
+// begins is the Unix time at which a certificate begins: a day before it is made.
+func begins(ends time.Time, lifetime time.Duration) float64 {
+	return float64(ends.Add(-lifetime - 24*time.Hour).Unix())
+}
+
 // Two daemons read from each other, and every number of the page about peers, the ring
 // and certificates after it: what is not in want is zero.
 func TestEveryNumberOfTheZonesPage(t *testing.T) {
@@ -127,10 +132,11 @@ func TestEveryNumberOfTheZonesPage(t *testing.T) {
 	}
 	wantA := map[string]float64{
 		"ring_members{}": 2, "ring_owned_share{}": ring.Share("a"), "ring_epoch{}": float64(ring.Epoch() >> 12), "peer_breakers{state=closed}": 1,
-		"certificate_expiry_timestamp_seconds{use=zone}": float64(endOfA.Unix()),
+		"certificate_expiry_timestamp_seconds{use=zone}": float64(endOfA.Unix()), "certificate_start_timestamp_seconds{use=zone}": begins(endOfA, 100*time.Hour),
 	}
 	wantB := maps.Clone(wantA)
 	wantB["ring_owned_share{}"], wantB["certificate_expiry_timestamp_seconds{use=zone}"] = 1-ring.Share("a"), float64(endOfB.Unix())
+	wantB["certificate_start_timestamp_seconds{use=zone}"] = begins(endOfB, 200*time.Hour)
 	awaitZonePage(t, a, wantA)
 	awaitZonePage(t, b, wantB)
 

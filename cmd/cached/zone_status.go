@@ -42,9 +42,6 @@ func (z *zone) status() *cachedv1.ZoneStatus {
 	return s
 }
 
-// certificateSoon is how long before its end a node's certificate is a warning.
-const certificateSoon = 7 * 24 * time.Hour
-
 // warnings returns what is wrong with the node's part in the zone.
 func (z *zone) warnings() []string {
 	warnings := z.certificateWarnings()
@@ -62,7 +59,7 @@ func (z *zone) certificateWarnings() []string {
 	if err := z.identity.Check(); err != nil {
 		return []string{fmt.Sprintf("zone: peers refuse this node's certificate: %v", err)}
 	}
-	if left := time.Until(z.identity.NotAfter()); left < certificateSoon {
+	if left, late := z.identity.Left(); late {
 		return []string{fmt.Sprintf("zone: this node's certificate ends in %s and was not renewed yet", left.Round(time.Minute))}
 	}
 	return nil
