@@ -89,7 +89,7 @@ sbom: build tool-cyclonedx-gomod ## list the modules in bin/cached as CycloneDX 
 	@$(TOOLS)/cyclonedx-gomod bin -json -noserial -notimestamp -std -version '$(VERSION)' -output $(OUT)/cached.cdx.json $(OUT)/cached
 
 .PHONY: image
-image: sbom ## build the daemon's container image with buildah (or IMAGE_BUILD='docker build'), reproducibly
+image: sbom ## build the daemon's container image, reproducibly with buildah (IMAGE_BUILD='docker build': the same files, not the same bytes)
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cp $(OUT)/cached $(OUT)/cached.cdx.json $$dir/ && cp $(CA_BUNDLE) $$dir/ca-certificates.crt && \
 	$(or $(IMAGE_BUILD),buildah bud --timestamp 0) -f packaging/Dockerfile -t cached:$(VERSION) $$dir
 
@@ -126,7 +126,7 @@ prove-prefetch: build tools ## measure every goal of what is learned from starts
 	go run ./loadtest/prove prefetch
 
 .PHONY: prove-operate
-prove-operate: build tools ## check what who runs hosts relies on: table, results/operate.json, status 1 on a miss
+prove-operate: build tools ## check what who runs hosts relies on (root): table, results/operate.json, status 1 on a miss
 	go run ./loadtest/prove operate
 
 .PHONY: prove-loadtest
