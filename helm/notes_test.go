@@ -61,11 +61,13 @@ func TestTheNotesSayHowToReachTheDaemon(t *testing.T) {
 		"no port":  {[]string{"config.listen=", "agents.socket.enabled=true"}, []string{status(" --server unix:///run/cached/agents/cached.sock"), mount(" --server unix:///run/cached/cached.sock")}, []string{"127.0.0.1"}},
 		"pod network": {
 			[]string{"hostNetwork=false", "agents.insecure=true"},
-			[]string{status(""), "have no address of its daemon", "Pods reach a daemon at the address of its pod"}, []string{"cached mount", "127.0.0.1", "localhost"},
+			[]string{status(""), "have no address of its daemon", "Pods reach a daemon at the address of its pod"},
+			[]string{"cached mount", "127.0.0.1", "localhost"},
 		},
 		"pod network and a socket": {
 			[]string{"hostNetwork=false", "agents.insecure=true", "agents.socket.enabled=true", "tenants.existingSecret=tenants"},
-			[]string{mount(" --server unix:///run/cached/cached.sock --token-file agent.token"), "--insecure-token"}, []string{"have no address", "127.0.0.1"},
+			[]string{mount(" --server unix:///run/cached/cached.sock --token-file agent.token"), "--insecure-token"},
+			[]string{"have no address", "127.0.0.1"},
 		},
 		"TLS": {
 			[]string{"agents.service.enabled=true", "tls.agents.issuer=ca"},
@@ -77,7 +79,8 @@ func TestTheNotesSayHowToReachTheDaemon(t *testing.T) {
 		},
 		"tenants": {
 			[]string{"tenants.existingSecret=tenants"},
-			[]string{"exec -i daemonset/", status(" --token-file /dev/stdin < operator.token"), mount(" --token-file agent.token")}, []string{"--server"},
+			[]string{"exec -i daemonset/", status(" --token-file /dev/stdin < operator.token"), mount(" --token-file agent.token")},
+			[]string{"--server"},
 		},
 	} {
 		notes := notesOf(t, tt.values...)
