@@ -2,7 +2,12 @@ package helm_test
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/zonecache/cached/internal/figure"
@@ -51,6 +56,8 @@ func TestProveAnAPIServerTakesTheChart(t *testing.T) {
 		t.Error("a field that there is not was taken")
 	}
 
+	c.followReadme()
+
 	values := cases["monitoring"]
 	all := render(t, values...)
 	c.helm(append([]string{"install", "rel", "cached"}, set(values)...)...)
@@ -91,4 +98,63 @@ func TestProveAnAPIServerTakesTheChart(t *testing.T) {
 	if keys() != keysBefore {
 		t.Error("an installation replaced the key of the gossip of the one before")
 	}
+}
+
+// followReadme makes the Secrets of the README as its lines for kubectl would, and has
+// the shell run its line for Helm as it stands there.
+func (c *cluster) followReadme() {
+	c.t.Helper()
+	page, err := os.ReadFile("cached/README.md")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	text := strings.ReplaceAll(string(page), "\\\n", "")
+	dir := c.t.TempDir()
+	if out, err := built(c.t).Command("certs", "init", "--dir", filepath.Join(dir, "ca-eu-1a"), "--zone", "eu-1a").CombinedOutput(); err != nil {
+		c.t.Fatalf("%v\n%s", err, out)
+	}
+	secrets := map[any]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^kubectl -n caches create secret generic (\S+) (.*)$`).FindAllStringSubmatch(text, -1) {
+		data := map[string]any{}
+		for _, from := range strings.Fields(m[2]) {
+			if file, ok := strings.CutPrefix(from, "--from-file="); ok {
+				content, err := os.ReadFile(filepath.Join(dir, file))
+				if err != nil {
+					c.t.Fatal(err)
+				}
+				data[filepath.Base(file)] = string(content)
+			} else if key, value, ok := strings.Cut(strings.TrimPrefix(from, "--from-literal="), "="); ok {
+				data[key] = value
+			}
+		}
+		secrets[m[1]] = len(data) == 2
+		c.must("/api/v1/namespaces/caches/secrets?fieldValidation=Strict", map[string]any{
+			"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": m[1]}, "stringData": data,
+		})
+	}
+	install := regexp.MustCompile(`(?m)^helm install cached .*$`).FindString(text)
+	cmd := exec.Command("sh", "-c", install)
+	cmd.Dir = ".."
+	c.operator(cmd)
+
+	ds := c.get(object{"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": map[string]any{"name": "cached-eu-1a"}})
+	if ds == nil {
+		c.t.Fatalf("no DaemonSet after\n%s", install)
+	}
+	spec := object{"spec": ds.at("spec", "template", "spec")}
+	wants := []any{spec.list("spec", "containers")[0].list("envFrom")[0].at("secretRef", "name")}
+	for _, v := range spec.list("spec", "volumes") {
+		if name := v.at("secret", "secretName"); name != nil && name != "cached-gossip" {
+			wants = append(wants, name)
+		}
+	}
+	for _, name := range wants {
+		if !secrets[name] {
+			c.t.Errorf("the pods want the Secret %v, and the README makes %v", name, secrets)
+		}
+	}
+	if len(wants) != len(secrets) {
+		c.t.Errorf("the README makes the Secrets %v, the pods want %v", secrets, wants)
+	}
+	c.helm("uninstall", "cached")
 }

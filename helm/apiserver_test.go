@@ -164,16 +164,20 @@ func (c *cluster) learn() {
 	}
 }
 
-// helm runs a command of Helm against the cluster.
-func (c *cluster) helm(args ...string) string {
+// operator runs a command that finds Helm and the cluster.
+func (c *cluster) operator(cmd *exec.Cmd) {
 	c.t.Helper()
-	cmd := exec.Command(testtool.Go(c.t, "helm"), append(args, "--kubeconfig", c.kubeconfig, "--namespace", "caches")...)
-	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+c.t.TempDir(), "HELM_CONFIG_HOME="+c.t.TempDir(), "HELM_DATA_HOME="+c.t.TempDir())
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		c.t.Fatalf("helm %v: %v\n%s", args, err, out)
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(testtool.Go(c.t, "helm"))+":"+os.Getenv("PATH"), "KUBECONFIG="+c.kubeconfig,
+		"HELM_CACHE_HOME="+c.t.TempDir(), "HELM_CONFIG_HOME="+c.t.TempDir(), "HELM_DATA_HOME="+c.t.TempDir())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		c.t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
-	return string(out)
+}
+
+// helm runs a command of Helm in the cluster.
+func (c *cluster) helm(args ...string) {
+	c.t.Helper()
+	c.operator(exec.Command(testtool.Go(c.t, "helm"), append(args, "--namespace", "caches")...))
 }
 
 // get returns an object that is stored; nil: there is none.
