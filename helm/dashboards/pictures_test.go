@@ -102,7 +102,7 @@ func checkSVG(t *testing.T, d dashboards.Dashboard, svg []byte) {
 	}
 }
 
-// The pictures of the docs are of the dashboards as they are.
+// The pictures of the docs are of the dashboards as they are: of their panels and queries.
 func TestPicturesAreOfTheDashboards(t *testing.T) {
 	for _, d := range dashboards.All() {
 		svg, err := os.ReadFile(filepath.Join("../../docs/pictures", d.Name+".svg"))
@@ -110,6 +110,9 @@ func TestPicturesAreOfTheDashboards(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkSVG(t, d, svg)
+		if want := "<metadata>" + draw.Digest(d) + "</metadata>"; !bytes.Contains(svg, []byte(want)) {
+			t.Errorf("%s: drawn of other queries, want %s", d.Name, want)
+		}
 		if t.Failed() {
 			t.Fatalf("%s.svg is stale: run `make pictures`", d.Name)
 		}

@@ -5,6 +5,7 @@ package draw
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/xml"
 	"fmt"
 	"time"
@@ -59,7 +60,7 @@ func Dashboard(d dashboards.Dashboard, data Data) ([]byte, error) {
 	height := header + rows*(rowHeight+between) + margin
 	c.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-labelledby="title about" font-family="system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif" font-size="11">`,
 		width, height, width, height)
-	c.add(`<title id="title">%s</title><desc id="about">%s</desc><style>%s</style>`, text(d.Title), text(d.About), style)
+	c.add(`<title id="title">%s</title><desc id="about">%s</desc><metadata>%s</metadata><style>%s</style>`, text(d.Title), text(d.About), Digest(d), style)
 	c.add(`<rect class="back" width="%d" height="%d"/>`, width, height)
 	c.add(`<text class="text" x="%d" y="32" font-size="19" font-weight="600">cached / %s</text>`, margin, text(d.Title))
 	c.add(`<text class="soft" x="%d" y="52" font-size="12">%s</text><text class="soft" x="%[1]d" y="70" font-size="12">%[3]s</text>`, margin, text(d.About), text(data.Caption))
@@ -73,6 +74,16 @@ func Dashboard(d dashboards.Dashboard, data Data) ([]byte, error) {
 	}
 	c.add("</svg>\n")
 	return c.doc.Bytes(), nil
+}
+
+// Digest is of the queries of d, and in the picture: one that was drawn of others is told
+// by it.
+func Digest(d dashboards.Dashboard) string {
+	h := sha256.New()
+	for _, p := range d.Panels {
+		fmt.Fprintf(h, "%q %q\n", p.Title, p.Queries) // never fails
+	}
+	return fmt.Sprintf("queries %x", h.Sum(nil)[:16])
 }
 
 // style follows the reader's choice of light or dark, and gives tiers the colours of
