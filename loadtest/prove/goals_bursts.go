@@ -86,9 +86,10 @@ func modeGoals(mode, what string, must *demand) []goal {
 	bytes := goal{name: name + "origin bytes by distinct bytes, at most", figure: figure + "most_origin_bytes_per_distinct", op: shown, unit: "x", command: burstModes}
 	if must != nil {
 		bytes.op, bytes.bound = exactly, must.once
+		bytes.note = "behind queues that hold a third of a second a node that says nothing for a second is taken for dead, and a few of its blocks are read once more"
 		if must.flat > 0 {
 			flatness.op, flatness.bound = atMost, must.flat
-			flatness.note = "4 hosts take 1.4 with processors busy to 0.28, so these are not the reason; queues of 1 MiB at 25 Mbit/s let asks wait behind blocks, for a second at worst; the protocol alone, simulated, takes 1.12 (docs/bursts.md)"
+			flatness.note = "4 hosts take 1.4 with processors busy to 0.28, so these are not the reason; queues of 1 MiB at 25 Mbit/s let asks wait behind blocks, for a second at worst (docs/adr/0011-peer-wire.md); the protocol alone, simulated, takes 1.12 (docs/bursts.md)"
 		}
 	}
 	carried := goal{name: name + "16 hosts, bytes that the store's link carries, by distinct bytes", figure: figure + "hosts16.link_bytes_per_distinct", op: shown, unit: "x", command: burstModes}

@@ -35,7 +35,7 @@ var prefetchGoals = slices.Concat(
 	snapshotGoals("scattered", "runs of 2 to 3 pages, anywhere"),
 	snapshotGoals("scattered_pages", "runs of 2 to 3 pages, anywhere, --cut pages"),
 	[]goal{
-		{name: "a read of L1 through the daemon while its start is recorded, beside a daemon that learns nothing: rate", figure: "prefetch.recording.l1_rate_vs_off", op: atLeast, bound: 0.98, unit: "x", command: prefetchCost},
+		{name: "a read of L1 through the daemon while its start is recorded, beside a daemon that learns nothing: rate", figure: "prefetch.recording.l1_rate_vs_off", op: atLeast, bound: 0.98, unit: "x", command: prefetchCost, note: "1.01 and 0.985 in other runs: two in a hundred are less than runs of this machine differ by"},
 		{name: "that read: length of the block", figure: "prefetch.recording.block_kib", unit: "KiB", command: prefetchCost},
 		{name: "who holds an image, asked over the RPC in a zone of 1000 nodes: all of them, median", figure: "residency.all_p50_ms", unit: "ms", command: residencyZone},
 		{name: "all nodes that hold an image, 99th percentile", figure: "residency.all_p99_ms", op: atMost, bound: 10, unit: "ms", command: residencyZone},
@@ -65,7 +65,11 @@ func learnedGoals(image, about string) []goal {
 		return x
 	}
 	atBound := func(x goal) goal {
-		x.note = "at the bound already: see the goal beside it; what is left is the bytes over the link and the program itself"
+		x.note = "essential bytes over the link and the program alone take a quarter to a fifth of the first start: see the goal beside it"
+		return x
+	}
+	noted := func(x goal, note string) goal {
+		x.note = note
 		return x
 	}
 	onTwoCores := func(x goal) goal {
@@ -88,13 +92,13 @@ func learnedGoals(image, about string) []goal {
 		g("cold, with the profile of a program that reads something else", "wrong_s", "s"),
 		g("with the profile, faster than the first start by", "first_by_profile", "x"),
 		atBound(want(g("with the pack, faster than the first start by", "first_by_pack", "x"), atLeast, 4)),
-		want(g("with the pack, by the essential bytes over the link and the program's own start", "pack_by_bound", "x"), atMost, 1.3),
+		noted(want(g("with the pack, by the essential bytes over the link and the program's own start", "pack_by_bound", "x"), atMost, 1.3), "the bound has the program alone; beside it the daemon decompresses and compares digests on the same two cores, and runs differ: 1.28 (flask) and 0.94 (scikit-learn) in one at 0f0ab85"),
 		onTwoCores(want(g("cold host in a warm zone, faster than the pull by", "pull_by_zone", "x"), atLeast, 20)),
 		g("second start: recall", "recall_2", "share"),
 		g("second start: share of the bytes read ahead that was wasted", "wasted_2", "share"),
 		want(g("third start: recall", "recall_3", "share"), atLeast, 0.95),
 		want(g("third start: share of the bytes read ahead that was wasted", "wasted_3", "share"), atMost, 0.1),
-		want(g("with a wrong profile, by the first start", "wrong_by_first", "x"), atMost, 1.05),
+		noted(want(g("with a wrong profile, by the first start", "wrong_by_first", "x"), atMost, 1.05), "one start of each: 0.97 to 1.05 for the three images"),
 	}
 }
 

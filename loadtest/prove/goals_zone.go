@@ -35,6 +35,9 @@ const (
 	zoneInstrument = zoneTest + "TestProveLinkRate ./internal/netlab"
 )
 
+// starved is why a burst beside a host with a link of 6.25 Mbit/s has no figures.
+const starved = "a read of that host took longer than its program's 60 s, which fails the test (29 November 2026, 9aa28e4); the others took 1.49, 1.45 and 1.49 times as long meanwhile, a block was read up to 1.77 times: streams are starved on full links, and what the host owns is read by others"
+
 // zoneGoals are the goals of the zone: on real processes first, then of its parts.
 var zoneGoals = []goal{
 	{name: "hosts' links: TCP goodput of 100 Mbit/s, one connection", figure: "netlab.rate_x", op: atLeast, bound: 0.93, unit: "x", command: zoneInstrument},
@@ -61,10 +64,10 @@ var zoneGoals = []goal{
 	{name: "the same, the worst of three pairs of bursts", figure: "zone.slow_link.worst_others_x", op: atMost, bound: 1.1, unit: "x", command: zoneSlow, note: "as above"},
 	{name: "slow link: origin reads per distinct block", figure: "zone.slow_link.origin_reads_per_block", op: exactly, bound: 1, unit: "reads", command: zoneSlow, note: "as above"},
 	{name: "slow link: processor time of daemons, store and programs, by all of the machine's in that time, the most", figure: "zone.slow_link.cpu_share", op: shown, unit: "x", command: zoneSlow},
-	{name: "the same on links of 25 Mbit/s, beside one of 6.25, 64 MiB: the others' time", figure: "zone.slow_link_calm.others_x", op: atMost, bound: 1.1, unit: "x", command: zoneSlowCalm},
-	{name: "links of 25 Mbit/s: the worst of three pairs of bursts", figure: "zone.slow_link_calm.worst_others_x", op: shown, unit: "x", command: zoneSlowCalm},
-	{name: "links of 25 Mbit/s: origin reads per distinct block", figure: "zone.slow_link_calm.origin_reads_per_block", op: exactly, bound: 1, unit: "reads", command: zoneSlowCalm},
-	{name: "links of 25 Mbit/s: processor time, as above", figure: "zone.slow_link_calm.cpu_share", op: shown, unit: "x", command: zoneSlowCalm},
+	{name: "the same on links of 25 Mbit/s, beside one of 6.25, 64 MiB: the others' time", figure: "zone.slow_link_calm.others_x", op: atMost, bound: 1.1, unit: "x", command: zoneSlowCalm, note: starved},
+	{name: "links of 25 Mbit/s: the worst of three pairs of bursts", figure: "zone.slow_link_calm.worst_others_x", op: shown, unit: "x", command: zoneSlowCalm, note: starved},
+	{name: "links of 25 Mbit/s: origin reads per distinct block", figure: "zone.slow_link_calm.origin_reads_per_block", op: exactly, bound: 1, unit: "reads", command: zoneSlowCalm, note: starved},
+	{name: "links of 25 Mbit/s: processor time, as above", figure: "zone.slow_link_calm.cpu_share", op: shown, unit: "x", command: zoneSlowCalm, note: starved},
 
 	{name: "an owner killed with -9 in mid-burst: failed reads", figure: "zone.owner_killed.failed_reads", op: exactly, bound: 0, unit: "reads", command: zoneKilled},
 	{name: "owner killed: wrong blocks", figure: "zone.owner_killed.wrong_blocks", op: exactly, bound: 0, unit: "blocks", command: zoneKilled},
