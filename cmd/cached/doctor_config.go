@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/zonecache/cached/identity"
 )
 
@@ -43,12 +45,11 @@ func (d *doctor) certificate(use, dir string, o identity.Options) {
 		d.note("certificate", broken, "`cached certs issue` into the same directory renews it", "%s: %v", use, err)
 		return
 	}
-	left, late := s.Left()
 	v := sound
-	if late {
+	if _, late := s.Left(); late {
 		v = doubted
 	}
-	d.note("certificate", v, "`cached certs issue` into the same directory renews it", "%s: valid for %d days", use, int(left.Hours()/24))
+	d.note("certificate", v, "`cached certs issue` into the same directory renews it", "%s: ends %s", use, humanize.Time(s.NotAfter()))
 }
 
 func fileThere(name string) bool {
