@@ -26,7 +26,7 @@ type Zone interface {
 type Total struct {
 	Series ZoneSeries
 	Label  string // the value of the series' label; "" where it has none
-	Result string // the value of its second label, of PeerRequests only
+	Result string // the value of its second label, of PeerRequests and PeerBytes only
 	Value  uint64
 }
 
@@ -36,7 +36,7 @@ type ZoneSeries int
 // The series, and the values of their label.
 const (
 	PeerBlocks        ZoneSeries = iota // received, sent
-	PeerBytes                           // received, sent
+	PeerBytes                           // received, sent; and whole or broken
 	PeerRequests                        // sent, received; and a result
 	PeerFailures                        // failed, stalled, wrong
 	PeerRedirects                       // given, taken
@@ -60,12 +60,14 @@ const (
 	zoneSeriesCount
 )
 
-// resultLabel is the second label of PeerRequests.
+// resultLabel is the second label of those that have one.
 const resultLabel = "result"
+
+func (s ZoneSeries) hasResult() bool { return s == PeerRequests || s == PeerBytes }
 
 var zoneSeries = [zoneSeriesCount]struct{ name, help, label string }{
 	PeerBlocks:       {"peer_blocks_total", "Blocks that passed between this node and its peers.", "direction"},
-	PeerBytes:        {"peer_bytes_total", "Bytes of blocks that passed between this node and its peers, broken transfers included.", "direction"},
+	PeerBytes:        {"peer_bytes_total", "Bytes of blocks that passed between this node and its peers, by what came of the transfer: the rest of the block was there at its end (whole), or it broke off before (broken).", "direction"},
 	PeerRequests:     {"peer_requests_total", "Asks for blocks among nodes, sent by this one and received from others, by what came of them.", "direction"},
 	PeerFailures:     {"peer_failures_total", "Asks of peers that failed or stalled, and blocks whose bytes were wrong.", "kind"},
 	PeerRedirects:    {"peer_redirects_total", "Asks for blocks sent on to another node: by this node, and as told by others.", "direction"},
@@ -110,7 +112,7 @@ func newZoneDescs() zoneDescs {
 		if s.label != "" {
 			labels = []string{s.label}
 		}
-		if ZoneSeries(i) == PeerRequests {
+		if ZoneSeries(i).hasResult() {
 			labels = append(labels, resultLabel)
 		}
 		d.totals[i] = prometheus.NewDesc("cached_"+s.name, s.help, labels, nil)
@@ -140,7 +142,7 @@ func (d zoneDescs) collect(out sink, z Zone) {
 	out.gauge(d.holders, int64(holders))
 	out.gauge(d.holdings, int64(holdings))
 	for _, t := range z.Totals() {
-		if t.Series < 0 || t.Series >= zoneSeriesCount || (t.Label == "") != (zoneSeries[t.Series].label == "") || (t.Result == "") != (t.Series != PeerRequests) {
+		if t.Series < 0 || t.Series >= zoneSeriesCount || (t.Label == "") != (zoneSeries[t.Series].label == "") || (t.Result != "") != t.Series.hasResult() {
 			panic(fmt.Sprintf("account: zone series %d with label %q", t.Series, t.Label))
 		}
 		var labels []string

@@ -43,8 +43,10 @@ func (m zoneMetrics) totals(s peer.Stats, tree peer.TreeStats, g gossip.Stats) [
 	totals := []account.Total{
 		{Series: account.PeerBlocks, Label: "received", Value: s.Received},
 		{Series: account.PeerBlocks, Label: "sent", Value: s.Sent},
-		{Series: account.PeerBytes, Label: "received", Value: s.ReceivedBytes},
-		{Series: account.PeerBytes, Label: "sent", Value: s.SentBytes},
+		{Series: account.PeerBytes, Label: "received", Result: "whole", Value: s.ReceivedBytes - s.ReceivedBroken},
+		{Series: account.PeerBytes, Label: "received", Result: "broken", Value: s.ReceivedBroken},
+		{Series: account.PeerBytes, Label: "sent", Result: "whole", Value: s.SentBytes - s.SentBroken},
+		{Series: account.PeerBytes, Label: "sent", Result: "broken", Value: s.SentBroken},
 		{Series: account.PeerFailures, Label: "failed", Value: s.Failures},
 		{Series: account.PeerFailures, Label: "stalled", Value: s.Stalled},
 		{Series: account.PeerFailures, Label: "wrong", Value: s.Wrong},

@@ -147,11 +147,11 @@ func TestEveryNumberOfTheZonesPage(t *testing.T) {
 	wantA["peer_requests_total{direction=sent,result=served}"], wantA["peer_requests_total{direction=sent,result=gone}"] = ofB, ofA
 	wantA["peer_requests_total{direction=received,result=gone}"] = ofB
 	wantA["peer_gone_total{direction=taken}"], wantA["peer_gone_total{direction=given}"] = ofA, ofB
-	wantA["peer_blocks_total{direction=received}"], wantA["peer_bytes_total{direction=received}"] = ofB, bytes["b"]
+	wantA["peer_blocks_total{direction=received}"], wantA["peer_bytes_total{direction=received,result=whole}"] = ofB, bytes["b"]
 	wantB["peer_requests_total{direction=received,result=served}"], wantB["peer_requests_total{direction=received,result=gone}"] = ofB, ofA
 	wantB["peer_requests_total{direction=sent,result=gone}"] = ofB
 	wantB["peer_gone_total{direction=taken}"], wantB["peer_gone_total{direction=given}"] = ofB, ofA
-	wantB["peer_blocks_total{direction=sent}"], wantB["peer_bytes_total{direction=sent}"] = ofB, bytes["b"]
+	wantB["peer_blocks_total{direction=sent}"], wantB["peer_bytes_total{direction=sent,result=whole}"] = ofB, bytes["b"]
 	awaitZonePage(t, a, wantA)
 	awaitZonePage(t, b, wantB)
 
@@ -160,9 +160,9 @@ func TestEveryNumberOfTheZonesPage(t *testing.T) {
 		readAndRelease(t, b.client, id)
 	}
 	wantA["peer_requests_total{direction=received,result=served}"] = ofA
-	wantA["peer_blocks_total{direction=sent}"], wantA["peer_bytes_total{direction=sent}"] = ofA, bytes["a"]
+	wantA["peer_blocks_total{direction=sent}"], wantA["peer_bytes_total{direction=sent,result=whole}"] = ofA, bytes["a"]
 	wantB["peer_requests_total{direction=sent,result=served}"] = ofA
-	wantB["peer_blocks_total{direction=received}"], wantB["peer_bytes_total{direction=received}"] = ofA, bytes["a"]
+	wantB["peer_blocks_total{direction=received}"], wantB["peer_bytes_total{direction=received,result=whole}"] = ofA, bytes["a"]
 	awaitZonePage(t, a, wantA)
 	awaitZonePage(t, b, wantB)
 

@@ -57,7 +57,7 @@ func allDiffer(t *testing.T, seen map[uint64]string, stats any) {
 // Every count of peers, trees and gossip is under its own name and label.
 func TestEveryCountOfTheZoneHasItsSeries(t *testing.T) {
 	s := peer.Stats{
-		Received: 1, ReceivedBytes: 2, Sent: 3, SentBytes: 4, Failures: 5, Wrong: 6, Stalled: 7, RedirectsGiven: 8, RedirectsTaken: 9, Misled: 10,
+		Received: 1, ReceivedBytes: 225, ReceivedBroken: 25, Sent: 3, SentBytes: 304, SentBroken: 4, Failures: 5, Wrong: 6, Stalled: 7, RedirectsGiven: 8, RedirectsTaken: 9, Misled: 10,
 		EpochMismatches: 11, GoneGiven: 12, GoneTaken: 13, Hedges: 14, HedgesWon: 15, Orphans: 16, Restarts: 17, BudgetSpent: 18, ResumedBytes: 19,
 		Inherited: 20, OffersGiven: 21, OffersTaken: 22,
 		Asked:    [...]uint64{31, 32, 33, 34, 35, 36, 37},
@@ -81,8 +81,8 @@ func TestEveryCountOfTheZoneHasItsSeries(t *testing.T) {
 		z.odd[i].Store(uint64(101 + i))
 	}
 	want := map[string]float64{
-		"peer_blocks_total{direction=received}": 1, "peer_bytes_total{direction=received}": 2,
-		"peer_blocks_total{direction=sent}": 3, "peer_bytes_total{direction=sent}": 4,
+		"peer_blocks_total{direction=received}": 1, "peer_bytes_total{direction=received,result=whole}": 200, "peer_bytes_total{direction=received,result=broken}": 25,
+		"peer_blocks_total{direction=sent}": 3, "peer_bytes_total{direction=sent,result=whole}": 300, "peer_bytes_total{direction=sent,result=broken}": 4,
 		"peer_failures_total{kind=failed}": 5, "peer_failures_total{kind=wrong}": 6, "peer_failures_total{kind=stalled}": 7,
 		"integrity_failures_total{source=l3}":   6,
 		"peer_redirects_total{direction=given}": 8, "peer_redirects_total{direction=taken}": 9,

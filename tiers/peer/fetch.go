@@ -41,9 +41,14 @@ func (t *Tier) fetch(ctx context.Context, to placement.Member, ask placement.Ask
 		n.alive()
 	}
 
-	n.counts.receivedBytes.Add(uint64(max(into.Have()-ask.Offset, 0)))
 	if err == nil && reply.Verdict == placement.Serve && (into.Size() < 0 || into.Have() < into.Size()) {
 		err = fmt.Errorf("the answer ended after %d of %d bytes: %w", into.Have(), into.Size(), block.ErrUnavailable)
+	}
+	came := uint64(max(into.Have()-ask.Offset, 0))
+	if err == nil {
+		n.counts.receivedBytes.whole.Add(came)
+	} else {
+		n.counts.receivedBytes.broken.Add(came)
 	}
 	switch {
 	case err == nil && reply.Epoch != 0 && reply.Epoch != ask.Epoch:

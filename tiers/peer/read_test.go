@@ -24,10 +24,10 @@ func TestReadComesFromTheOwnerWhoReadsTheOriginOnce(t *testing.T) {
 		if n := z.originReads(b); n != 1 {
 			t.Errorf("%d reads of the origin, want 1", n)
 		}
-		if s := z.nodes["a"].tier.Stats(); s.Received != 1 || s.ReceivedBytes != uint64(b.Len()) {
+		if s := z.nodes["a"].tier.Stats(); s.Received != 1 || s.ReceivedBytes != uint64(b.Len()) || s.ReceivedBroken != 0 {
 			t.Errorf("a: %+v", s)
 		}
-		if s := z.nodes["b"].tier.Stats(); s.Sent != 1 || s.SentBytes != uint64(b.Len()) {
+		if s := z.nodes["b"].tier.Stats(); s.Sent != 1 || s.SentBytes != uint64(b.Len()) || s.SentBroken != 0 {
 			t.Errorf("b: %+v", s)
 		}
 	})
@@ -142,8 +142,11 @@ func TestABrokenTransferIsResumed(t *testing.T) {
 		}
 		z.nodes["a"].mustRead(b)
 		s := z.nodes["a"].tier.Stats()
-		if s.ResumedBytes != 64<<10 || s.ReceivedBytes != uint64(b.Len()) || s.Orphans != 1 {
+		if s.ResumedBytes != 64<<10 || s.ReceivedBytes != uint64(b.Len()) || s.ReceivedBroken != 64<<10 || s.Orphans != 1 {
 			t.Errorf("%+v", s)
+		}
+		if s := z.nodes["b"].tier.Stats(); s.Sent != 1 || s.SentBytes != uint64(b.Len()+64<<10) || s.SentBroken != 64<<10 { // whole to c
+			t.Errorf("b: %+v", s)
 		}
 		asks := z.asked(b.ID())
 		if a := asks[2]; a.from != "a" || a.to != "c" || a.Kind != placement.Instead || a.Lost != "b" || !a.Alone || a.Offset != 64<<10 {

@@ -38,15 +38,14 @@ func (s *send) done(sent int, err error) {
 	if s.rate.due(now) {
 		s.compare()
 	}
-	result := placement.Delivered
-	if err != nil || sent < s.want {
-		result = placement.Broken
-	}
-	c := s.countsOf(s.reader)
-	if result == placement.Delivered {
+	c, result := s.countsOf(s.reader), placement.Broken
+	if err == nil && sent >= s.want {
+		result = placement.Delivered
 		c.sent.Add(1)
+		c.sentBytes.whole.Add(uint64(sent))
+	} else {
+		c.sentBytes.broken.Add(uint64(max(sent, 0)))
 	}
-	c.sentBytes.Add(uint64(max(sent, 0)))
 	s.end(result)
 }
 

@@ -21,15 +21,25 @@ type stats struct {
 
 // counts are what passed between this node and one other.
 type counts struct {
-	received, receivedBytes  atomic.Uint64
-	sent, sentBytes          atomic.Uint64
+	received, sent           atomic.Uint64
+	receivedBytes, sentBytes transferred
 	failures, wrong, stalled atomic.Uint64
+}
+
+// transferred are bytes of transfers that came to their end, and of those that broke off.
+type transferred struct{ whole, broken atomic.Uint64 }
+
+func (x *transferred) take(o *transferred) {
+	x.whole.Add(o.whole.Load())
+	x.broken.Add(o.broken.Load())
 }
 
 // Stats are counts since the tier was made.
 type Stats struct {
 	Received, ReceivedBytes  uint64 // whole blocks; bytes, those of broken transfers included
 	Sent, SentBytes          uint64
+	ReceivedBroken           uint64 // of the bytes, those of transfers that broke off
+	SentBroken               uint64
 	Failures, Wrong, Stalled uint64 // asks that failed, stalled ones included; blocks with wrong bytes
 
 	RedirectsGiven, RedirectsTaken uint64
@@ -72,9 +82,12 @@ func (t *Tier) Stats() Stats {
 
 func (s *Stats) add(c *counts) {
 	s.Received += c.received.Load()
-	s.ReceivedBytes += c.receivedBytes.Load()
 	s.Sent += c.sent.Load()
-	s.SentBytes += c.sentBytes.Load()
+	received, sent := c.receivedBytes.broken.Load(), c.sentBytes.broken.Load()
+	s.ReceivedBytes += c.receivedBytes.whole.Load() + received
+	s.ReceivedBroken += received
+	s.SentBytes += c.sentBytes.whole.Load() + sent
+	s.SentBroken += sent
 	s.Failures += c.failures.Load()
 	s.Wrong += c.wrong.Load()
 	s.Stalled += c.stalled.Load()
@@ -83,9 +96,9 @@ func (s *Stats) add(c *counts) {
 // add takes over the counts of a node that is forgotten.
 func (c *counts) add(o *counts) {
 	c.received.Add(o.received.Load())
-	c.receivedBytes.Add(o.receivedBytes.Load())
 	c.sent.Add(o.sent.Load())
-	c.sentBytes.Add(o.sentBytes.Load())
+	c.receivedBytes.take(&o.receivedBytes)
+	c.sentBytes.take(&o.sentBytes)
 	c.failures.Add(o.failures.Load())
 	c.wrong.Add(o.wrong.Load())
 	c.stalled.Add(o.stalled.Load())

@@ -164,8 +164,10 @@ func (h *handing) done(sent int, err error) {
 	if err == nil && sent >= h.want {
 		c.sent.Add(1)
 		h.counts.handed.Add(1)
+		c.sentBytes.whole.Add(uint64(sent))
+	} else {
+		c.sentBytes.broken.Add(uint64(max(sent, 0)))
 	}
-	c.sentBytes.Add(uint64(max(sent, 0)))
 	h.sends.exit(h.place)
 	h.source.Leave()
 	if h.reception != nil {
