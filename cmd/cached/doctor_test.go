@@ -115,6 +115,13 @@ func TestDoctorOfTheClock(t *testing.T) {
 	}
 }
 
+func TestDoctorSaysThatAFolderHasNoClock(t *testing.T) {
+	d := &doctor{cfg: Default()}
+	d.cfg.Origins = []string{"file:///srv/origin"}
+	d.clock(t.Context())
+	d.check(t, "clock", sound, "compared with none", "")
+}
+
 func TestDoctorOfTheDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("mounting a small disk needs root: run this test as root")

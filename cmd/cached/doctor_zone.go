@@ -90,6 +90,7 @@ func (d *doctor) clock(ctx context.Context) {
 		d.note("clock", v, "start an NTP client (chrony)", "%s off that of %s", off, store)
 		return
 	}
+	d.note("clock", sound, "", "compared with none: no origin is a store that tells its own")
 }
 
 // dateOf asks a store what time it is; whatever else it answers.
