@@ -199,7 +199,7 @@ func TestAgentsCertificates(t *testing.T) {
 }
 
 // Every call of an agent is one decision, by what proved who it is or why it got nothing;
-// who is let in and may not read is two. And the page says when the port's certificate ends.
+// who is let in and may not read is two. And the page says when the port's certificate begins and ends.
 func TestEveryDecisionOfTheDoorIsCounted(t *testing.T) {
 	g := startGuarded(t, overTLS)
 	publishFile(t, g.origin, "shop-app", 300_000)
@@ -220,13 +220,15 @@ func TestEveryDecisionOfTheDoorIsCounted(t *testing.T) {
 		})
 		return all
 	}
+	from, until := g.door.source.Dates()
 	want := map[string]float64{
 		"auth_decisions_total{decision=allowed,reason=token}":          0,
 		"auth_decisions_total{decision=allowed,reason=certificate}":    0,
 		"auth_decisions_total{decision=denied,reason=certificate}":     0,
 		"auth_decisions_total{decision=denied,reason=unauthenticated}": 0,
 		"auth_decisions_total{decision=denied,reason=access}":          0,
-		"certificate_expiry_timestamp_seconds{use=agents}":             float64(g.door.source.NotAfter().Unix()),
+		"certificate_start_timestamp_seconds{use=agents}":              float64(from.Unix()),
+		"certificate_expiry_timestamp_seconds{use=agents}":             float64(until.Unix()),
 	}
 	if got := page(); !maps.Equal(got, want) {
 		t.Errorf("at the start: %v, want %v", got, want)
