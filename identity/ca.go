@@ -21,8 +21,8 @@ import (
 const (
 	// backdate is how long before they are made certificates begin, so that hosts
 	// whose clocks are behind accept them. An hour is a summer time gone wrong, a
-	// day any time zone. One that is valid for less begins as long before: the last
-	// fifth of its time is when it is late to renew it.
+	// day any time zone. A certificate of six hours or less is late to be renewed from
+	// the start.
 	backdate = 24 * time.Hour
 	// DefaultCALifetime is how long a CA of ours is valid.
 	DefaultCALifetime = 10 * 365 * 24 * time.Hour
@@ -221,7 +221,7 @@ func (ca *CA) template(r Request) (*x509.Certificate, error) {
 	t := &x509.Certificate{
 		SerialNumber: serial(),
 		Subject:      pkix.Name{CommonName: names[0], Organization: []string{organization}},
-		NotBefore:    now.Add(-min(backdate, until.Sub(now))),
+		NotBefore:    now.Add(-backdate),
 		NotAfter:     until,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  usages,
