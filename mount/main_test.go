@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/zonecache/cached/internal/testtool"
 )
 
 // asMount names the variable that makes the test binary a program which mounts an
@@ -17,6 +19,9 @@ const asMount = "CACHED_MOUNT_TEST_IMAGE"
 func TestMain(m *testing.M) {
 	if image := os.Getenv(asMount); image != "" {
 		os.Exit(mountProgram(image, os.Args[1], os.Args[2]))
+	}
+	if code, done := testtool.OwnMounts(); done {
+		os.Exit(code)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/zonecache/cached/api/cachedv1"
 	"github.com/zonecache/cached/block/blocktest"
+	"github.com/zonecache/cached/internal/testtool"
 )
 
 func TestMain(m *testing.M) {
@@ -33,7 +34,12 @@ func TestMain(m *testing.M) {
 // mainRunner runs the tests under the leak checks; as the binary itself, none.
 type mainRunner struct{ m *testing.M }
 
-func (r mainRunner) Run() int { return blocktest.Run(r.m) }
+func (r mainRunner) Run() int {
+	if code, done := testtool.OwnMounts(); done {
+		return code
+	}
+	return blocktest.Run(r.m)
+}
 
 // TestScripts runs the binary as a user does; see testdata/script.
 func TestScripts(t *testing.T) {
