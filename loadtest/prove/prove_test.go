@@ -96,6 +96,32 @@ func TestEveryGoalHasACommandAndAUniqueName(t *testing.T) {
 	}
 }
 
+// The results of operate are of its goals as they are: each was measured, by the command
+// that it has now.
+func TestEveryGoalOfOperateIsInItsResults(t *testing.T) {
+	doc, err := os.ReadFile("../../results/operate.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rep report
+	if err := json.Unmarshal(doc, &rep); err != nil {
+		t.Fatal(err)
+	}
+	measured := map[string]string{}
+	for _, f := range rep.Figures {
+		measured[f.Name] = f.Command
+	}
+	for _, g := range operateGoals {
+		if command, there := measured[g.name]; !there || command != g.typed() {
+			t.Errorf("%s: measured: %t, by %q; run `make prove-operate`", g.name, there, command)
+		}
+		delete(measured, g.name)
+	}
+	for name := range measured {
+		t.Errorf("%s is no goal any more; run `make prove-operate`", name)
+	}
+}
+
 func TestMeasuringSomeAgainKeepsTheRest(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "main.json")
 	first := newReport([]result{
@@ -130,5 +156,62 @@ func TestReadmeHasTheFigures(t *testing.T) {
 	}
 	if !strings.Contains(string(doc), tableBegins+table+tableEnds) {
 		t.Errorf("the table in README.md is not that of results/; go run ./loadtest/prove readme writes\n%s", table)
+	}
+}
+
+// A goal that is missed stays in the table with the reason.
+func TestMissedGoalsSayWhy(t *testing.T) {
+	for set, goals := range sets {
+		doc, err := os.ReadFile(filepath.Join("../../results", set+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rep report
+		if err := json.Unmarshal(doc, &rep); err != nil {
+			t.Fatalf("%s: %v", set, err)
+		}
+		for _, f := range rep.Figures {
+			if place(goals, f.Name) < 0 {
+				t.Errorf("%s: %q is no goal any more", set, f.Name)
+			}
+			if !f.Met && f.Reason == "" {
+				t.Errorf("%s: %q is missed without a reason", set, f.Name)
+			}
+		}
+	}
+}
+
+// A figure that misses its goal by less than the table has digits gets more of them, and
+// one whose command failed is none.
+func TestReadmeShowsWhatIsMissed(t *testing.T) {
+	for _, c := range []struct {
+		figure float64
+		goal   string
+		met    bool
+		want   string
+	}{
+		{1.0009, "= 1 x", false, "1.0009"},
+		{1.3004, "<= 1.3 x", false, "1.3004"},
+		{1.3004, "<= 1.3 x", true, "1.3"},
+		{1.4, "<= 1.3 x", false, "1.4"},
+		{7, "shown", true, "7"},
+	} {
+		if got := shownNumber(reportFigure{Figure: &c.figure, Goal: c.goal, Met: c.met}); got != c.want {
+			t.Errorf("%v, goal %s, met %v: %s, want %s", c.figure, c.goal, c.met, got, c.want)
+		}
+	}
+	dir := t.TempDir()
+	for set, goals := range sets {
+		var rep report
+		for _, g := range goals {
+			rep.Figures = append(rep.Figures, reportFigure{Name: g.name, Goal: "passes", Reason: "exit status 1"})
+		}
+		if err := rep.write(filepath.Join(dir, set+".json")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	table, err := readmeTable(dir)
+	if err != nil || strings.Count(table, "| failed | passes, missed |") != len(readmeRows) {
+		t.Errorf("%v\n%s", err, table)
 	}
 }
