@@ -119,7 +119,7 @@ func TestGovernSeesAThinLinkEarly(t *testing.T) {
 		r := tiers.Govern(l.reader(b), 4, 64)
 		began := time.Now()
 		go func() {
-			time.Sleep(7500 * time.Millisecond) // those that are inside have to end
+			<-time.After(7500 * time.Millisecond) // those that are inside have to end
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			if l.inside > 8 {

@@ -115,7 +115,7 @@ func (p peer) keeps(t *testing.T, objects []object) {
 			if time.Now().After(late) {
 				t.Fatalf("%s has answered with %s and does not keep it", p.name, p.path(o))
 			}
-			time.Sleep(10 * time.Millisecond)
+			<-time.After(10 * time.Millisecond)
 		}
 	}
 }

@@ -258,13 +258,13 @@ func TestAStoreThatStandsStillForAll(t *testing.T) {
 		mustPut(t, o, other)
 		blocks = append(blocks, other)
 	}
-	time.Sleep(2 * stillFor) // what it did before is long ago
+	<-time.After(2 * stillFor) // what it did before is long ago
 	store.seen()
 	store.script = func(int, *http.Request) injected { return injected{then: stall, limit: 10_000} }
 	var all sync.WaitGroup
 	for _, one := range blocks {
 		all.Go(func() { blocktest.CheckError(t, o, one.ID(), block.ErrUnavailable) })
-		time.Sleep(stillFor / 3)
+		<-time.After(stillFor / 3)
 	}
 	all.Wait()
 	asked := map[string]int{}
