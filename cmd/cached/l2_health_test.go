@@ -136,8 +136,15 @@ func TestReadOnlyL2IsAWarning(t *testing.T) {
 	checkSeries(t, adminPage(t, d, "/metrics"), `cached_tier_sick{tier="l2"} 1`)
 }
 
-// A full disk at the start costs L2, not the daemon, and is not hidden.
+// A full disk at the start costs L2, not the daemon, and is not hidden: a new one, and
+// one on which there was room the last time.
 func TestFullDiskAtStartServesWithoutL2(t *testing.T) {
+	for name, used := range map[string]bool{"new": false, "used before": true} {
+		t.Run(name, func(t *testing.T) { fullDiskAtStart(t, used) })
+	}
+}
+
+func fullDiskAtStart(t *testing.T, used bool) {
 	if os.Geteuid() != 0 {
 		t.Skip("mounting a small file system needs root")
 	}
@@ -148,7 +155,7 @@ func TestFullDiskAtStartServesWithoutL2(t *testing.T) {
 	if err := os.Mkdir(small, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=64k"); err != nil {
+	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=16m"); err != nil {
 		t.Skip("no tmpfs can be mounted here:", err)
 	}
 	t.Cleanup(func() {
@@ -156,10 +163,16 @@ func TestFullDiskAtStartServesWithoutL2(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := os.WriteFile(filepath.Join(small, "filler"), make([]byte, 1<<20), 0o600); err == nil {
-		t.Fatal("the small file system took a MiB")
+	args := []string{"--data-dir", filepath.Join(dir, "data"), "--l2-dir", filepath.Join(small, "l2"), "--origin", "file://" + origin, "--l2-size", "64MiB", "--l2-min-free", "0"}
+	if used {
+		if err := startTestDaemon(t, args...).stop(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	d := startTestDaemon(t, "--data-dir", filepath.Join(dir, "data"), "--l2-dir", filepath.Join(small, "l2"), "--origin", "file://"+origin, "--l2-size", "64MiB", "--l2-min-free", "0")
+	if err := os.WriteFile(filepath.Join(small, "filler"), make([]byte, 17<<20), 0o600); err == nil {
+		t.Fatal("the small file system took all of it")
+	}
+	d := startTestDaemon(t, args...)
 	readImage(t, d, "img", want)
 	s, err := d.client.Status(t.Context())
 	if err != nil || len(s.GetNotReady()) != 0 || len(s.GetWarnings()) != 1 || !strings.Contains(s.GetWarnings()[0], "l2: ") {

@@ -145,7 +145,9 @@ func (t *Tier) openIndex() error {
 		}
 	}
 	if !t.readOnly {
-		t.makeRoomToOpen()
+		if err := t.makeRoomToOpen(); err != nil {
+			return err
+		}
 	}
 	if t.index, err = t.pebble(); err == nil {
 		return nil
@@ -161,18 +163,24 @@ func (t *Tier) openIndex() error {
 }
 
 // makeRoomToOpen gives up the oldest segments on a full disk: Pebble writes when
-// it opens, and repeats a refused flush for ever.
-func (t *Tier) makeRoomToOpen() {
+// it opens, and repeats a refused flush for ever. The error is of a disk that is full of
+// other things: where no segment is left nothing is lost by not opening.
+func (t *Tier) makeRoomToOpen() error {
+	need := 4 * memTableSize(t.opts.Capacity)
 	entries, err := os.ReadDir(t.segmentDir()) // sorted by name, so by age
-	for ; err == nil && len(entries) > 0; entries = entries[1:] {
+	for ; err == nil; entries = entries[1:] {
 		free, ferr := t.files.Free(t.opts.Dir)
-		if ferr != nil || free >= 4*memTableSize(t.opts.Capacity) {
-			return
+		if ferr != nil || free >= need {
+			return nil
+		}
+		if len(entries) == 0 {
+			return fmt.Errorf("the file system has %d bytes free, the index needs %d to open: %w", free, need, syscall.ENOSPC)
 		}
 		path := filepath.Join(t.segmentDir(), entries[0].Name())
 		t.log.Warn("disk: the file system is full; giving up the oldest segment to open", "segment", path)
 		err = os.Remove(path)
 	}
+	return nil // whoever opens finds what is wrong
 }
 
 // blamesIndex reports whether starting afresh could help: not where the
