@@ -31,7 +31,7 @@ func newConfigReferenceCommand() *cobra.Command {
 const referenceHead = `# Settings of the daemon
 
 Made by ` + "`cached config reference`" + `. A setting is a key of the YAML file that ` + "`--config`" + ` names, an environment variable, or a flag of
-` + "`cached serve`" + `; later ones win. Unknown keys are errors. ` + "`cached config print`" + ` shows what is in effect, ` + "`cached config validate`" + ` checks it,
+` + "`cached serve`" + `; later ones win. Unknown keys and flags are errors, unknown ` + "`CACHED_`" + ` variables a warning. ` + "`cached config print`" + ` shows what is in effect, ` + "`cached config validate`" + ` checks it,
 ` + "`cached config reference --schema`" + ` prints a JSON schema of the file, for editors.
 Sizes are numbers with B, KiB, MiB, GiB, TiB or kB, MB, GB, TB; durations as 1.5s, 2m, 1h. A list in the environment is separated by spaces.
 

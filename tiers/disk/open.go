@@ -170,10 +170,12 @@ func (t *Tier) makeRoomToOpen() error {
 	entries, err := os.ReadDir(t.segmentDir()) // sorted by name, so by age
 	for ; err == nil; entries = entries[1:] {
 		free, ferr := t.files.Free(t.opts.Dir)
-		if ferr != nil || free >= need {
+		switch {
+		case ferr != nil:
+			return fmt.Errorf("free space: %w", ferr)
+		case free >= need:
 			return nil
-		}
-		if len(entries) == 0 {
+		case len(entries) == 0:
 			return fmt.Errorf("the file system has %d bytes free, the index needs %d to open: %w", free, need, syscall.ENOSPC)
 		}
 		path := filepath.Join(t.segmentDir(), entries[0].Name())
