@@ -2,7 +2,11 @@ package peer
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/zonecache/cached/block"
+	"github.com/zonecache/cached/placement"
 )
 
 func TestHowLongTheOriginTakes(t *testing.T) {
@@ -39,4 +43,34 @@ func TestOwnReadsOfTheOriginCountWhileTheyLast(t *testing.T) {
 	if got := o.longest(time.Now()); got > time.Second {
 		t.Errorf("a read that took no time counts as %v", got)
 	}
+}
+
+// Owners that send this read to somebody who lets it wait in vain, and then send the
+// block at once, have not shown that the origin is slow.
+func TestWhatOthersLetWaitDoesNotProveAnOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b", "c", "d")
+		blocks := []block.Block{z.block(1, 1000, "b"), z.block(2, 1000, "d")}
+		redirected := map[block.ID]bool{}
+		z.fault = func(a asking) fault {
+			switch {
+			case a.from == "a" && a.to == "c":
+				return fault{waits: 30}
+			case a.from == "a" && !redirected[a.id]:
+				redirected[a.id] = true
+				return fault{reply: &placement.Reply{Verdict: placement.Redirect, To: "c", Epoch: a.Epoch}}
+			}
+			return fault{}
+		}
+		began := time.Now()
+		for _, b := range blocks {
+			z.nodes["a"].mustRead(b)
+		}
+		if took := time.Since(began); took < 2*30*queuedEvery {
+			t.Fatalf("nobody let the reads wait: %v", took)
+		}
+		if got := z.nodes["a"].tier.origin.longest(time.Now()); got > 0 {
+			t.Errorf("the origin is held to take %v", got)
+		}
+	})
 }

@@ -53,7 +53,7 @@ func (g *trees) ask(ctx context.Context, w *walk, image string, s step) (next st
 	}
 	switch {
 	case err == nil && reply.Verdict == placement.Serve:
-		next, done, err = w.finish(into, s.to, reply)
+		next, done, err = w.finish(into, s.to, reply, 0) // in a tree a wait may be for nothing
 		if done {
 			g.counts.climbed.Add(1)
 			g.seats.served(image)

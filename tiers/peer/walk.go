@@ -81,12 +81,12 @@ func (w *walk) run(ctx context.Context, next step, err error) error {
 // take asks, and returns whom to ask next or that the block is here.
 func (w *walk) take(ctx context.Context, s step) (next step, done bool, err error) {
 	w.arrivals.from(w.reception, s.to.Name, w.hops)
-	before := w.arrival().Have()
+	before, waited := w.arrival().Have(), w.arrivals.waited(w.reception)
 	s.ask.Wrong = s.ask.Lost != "" && s.ask.Lost == w.liar
 	s.ask.Alone = s.ask.Lost != "" && w.trees == nil && !w.counter.behind(w.reception.id)
 	from, reply, err := w.ask(ctx, s)
 	if from.Name != s.to.Name {
-		s, before = step{to: from}, 0
+		s, before, waited = step{to: from}, 0, 0
 	}
 	into := w.arrival()
 	if into.Have() > before {
@@ -95,7 +95,7 @@ func (w *walk) take(ctx context.Context, s step) (next step, done bool, err erro
 	}
 	switch {
 	case err == nil && reply.Verdict == placement.Serve:
-		return w.finish(into, from, reply)
+		return w.finish(into, from, reply, w.arrivals.waited(w.reception)-waited)
 	case err == nil && reply.Verdict == placement.Redirect:
 		next, err = w.redirected(s, reply.To)
 	case err == nil:
@@ -284,15 +284,16 @@ func (w *walk) died(s step) (step, error) {
 
 // finish verifies what has arrived. Bytes that are wrong are the fault of who
 // sent them, if it was one node: whoever passes a block on completes it only
-// when it is right.
-func (w *walk) finish(into *block.Arrival, from placement.Member, reply placement.Reply) (next step, done bool, err error) {
+// when it is right. waited is how long that one let this read wait.
+func (w *walk) finish(
+	into *block.Arrival, from placement.Member, reply placement.Reply, waited time.Duration,
+) (next step, done bool, err error) {
 	b, err := into.Finish(block.Peer)
 	if err == nil {
 		b.Release()
 		w.peers.get(from.Name).verified()
 		if owner, ok := w.ring.Owner(into.ID()); ok && owner.Name == from.Name {
-			// Others may have let this node wait for one that fell silent.
-			w.origin.proved(from.Name, w.arrivals.waited(w.reception), time.Now())
+			w.origin.proved(from.Name, waited, time.Now())
 		}
 		if reply.Hot {
 			w.hot.Add(into.ID(), time.Now())
