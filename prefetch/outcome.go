@@ -15,7 +15,7 @@ func (c Count) Plus(o Count) Count { return Count{c.Blocks + o.Blocks, c.Bytes +
 type Outcome struct {
 	Used    Count // here when a program asked for it
 	Late    Count // on its way when a program asked for it
-	Wasted  Count // never asked for, or its read failed
+	Wasted  Count // not asked for until the run ended, or its read failed
 	Pending Count // not asked for so far
 	Missed  int64 // blocks a program asked for first
 }

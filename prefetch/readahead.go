@@ -31,7 +31,8 @@ type Options struct {
 	// than DefaultAhead blocks beyond what has been used.
 	Order, LookAhead placement.OrderLimits
 	// Budget is how many bytes all runs together may have read, or be reading,
-	// that no program has asked for yet; runs share it equally. A small part of
+	// that no program has asked for yet; runs share it equally, but those that have
+	// read all there is: they take none of it from others. A small part of
 	// L1, so that nothing falls out of it before it is used, whatever else is
 	// read: the daemon gives an eighth. Default 64 MiB.
 	Budget int64
@@ -186,11 +187,12 @@ func (a *ReadAhead) forget(r *Run) {
 	a.share()
 }
 
-// share gives every run its part of the budget.
+// share gives every run that reads its part of the budget.
 func (a *ReadAhead) share() {
 	a.mu.Lock()
 	runs := slices.Clone(a.runs)
 	a.mu.Unlock()
+	runs = slices.DeleteFunc(runs, (*Run).Idle)
 	for _, r := range runs {
 		r.setShare(a.opts.Budget / int64(len(runs)))
 	}

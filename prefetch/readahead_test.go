@@ -118,8 +118,16 @@ func TestReadAheadAloneReadsInOrder(t *testing.T) {
 		if !slices.Equal(order, upTo(100)) || m.most != 16 || m.causes[block.Prefetch] != 100 {
 			t.Fatalf("read %v, %d at a time, causes %v", order, m.most, m.causes)
 		}
-		if !run.Ended() || a.Runs() != 0 {
-			t.Fatal("it read everything and goes on")
+		// It is over once programs have asked for all of that, and not before.
+		all := prefetch.Count{Blocks: 100, Bytes: 100 * size}
+		if o := run.Outcome(); !run.Idle() || run.Ended() || o != (prefetch.Outcome{Pending: all}) {
+			t.Fatalf("idle %v, ended %v: %+v", run.Idle(), run.Ended(), o)
+		}
+		for _, b := range image.Blocks {
+			run.Touched(b.ID)
+		}
+		if o := run.Outcome(); !run.Ended() || a.Runs() != 0 || o != (prefetch.Outcome{Used: all}) {
+			t.Fatalf("everything was asked for: ended %v: %+v", run.Ended(), o)
 		}
 	})
 }

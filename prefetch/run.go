@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/zonecache/cached/block"
 	"github.com/zonecache/cached/placement"
@@ -37,6 +38,9 @@ type Run struct {
 	left     int // blocks that neither the run has read nor a program has asked for
 	reading  int
 	why      string // it is given up
+	idle     bool   // it reads no more, and waits for programs to ask for what it has read
+	heard    bool   // one has, since it was last looked
+	patience *time.Timer
 	ended    bool
 	onEnd    []func()    // told when it has ended
 	unwatch  func() bool // stops waiting for the end of its context
@@ -119,6 +123,7 @@ func (r *Run) Touched(id block.ID) {
 		r.mu.Unlock()
 		return
 	case r.read[i]:
+		r.heard = true
 		r.tally.touched(i, r.blocks[i].Length)
 		r.ahead -= int64(r.blocks[i].Length)
 	default:
@@ -132,11 +137,9 @@ func (r *Run) Touched(id block.ID) {
 	r.others.Advance(r.next)
 	r.own.Advance(r.next)
 	r.goOnLocked()
-	done := r.doneLocked()
+	then := r.turnLocked()
 	r.mu.Unlock()
-	if done {
-		r.finish()
-	}
+	then()
 }
 
 func (r *Run) setShare(bytes int64) {
@@ -199,15 +202,17 @@ func (r *Run) readBlock(i int, order *placement.Order) {
 	r.mu.Lock()
 	r.reading--
 	order.Done(i)
+	tried := r.why == ""
 	if r.tally.here[i] = err == nil; err != nil {
 		r.failedLocked(i, err)
 	}
 	r.goOnLocked()
-	done := r.doneLocked()
+	then, why, failures := r.turnLocked(), r.why, r.failures
 	r.mu.Unlock()
-	if done {
-		r.finish()
+	if tried && why != "" {
+		r.opts.Logger.Warn("reading ahead of an image given up", "image", r.names, "failures", failures, "last", why)
 	}
+	then()
 }
 
 // failedLocked counts a failure. The block is left to whoever needs it.
@@ -233,20 +238,38 @@ func (r *Run) failedLocked(i int, err error) {
 	}
 }
 
-// doneLocked reports whether nothing is left to do.
-func (r *Run) doneLocked() bool {
-	return !r.ended && (r.why != "" || r.left == 0 && r.reading == 0 && !r.learned)
+// turnLocked returns what is to be done next, without the lock. A run that has read
+// all there is goes on until programs have asked for that, too: what became of it is
+// not known before.
+func (r *Run) turnLocked() (then func()) {
+	switch {
+	case r.ended || r.reading > 0 || r.left > 0 && r.why == "":
+	case !r.learned && r.tally.Pending.Blocks == 0:
+		return r.Stop
+	case !r.idle:
+		r.idle = true
+		if !r.learned {
+			r.patience = time.AfterFunc(idleFor, r.lookAgain)
+		}
+		return r.ReadAhead.share
+	}
+	return func() {}
 }
 
-// finish ends a run that has nothing left to do, or gives up.
-func (r *Run) finish() {
+// idleFor is how long an idle run waits for programs, anew whenever one has asked: who
+// opened the image may have died.
+const idleFor = DefaultLongest
+
+func (r *Run) lookAgain() {
 	r.mu.Lock()
-	why, failures := r.why, r.failures
-	r.mu.Unlock()
-	if why != "" {
-		r.opts.Logger.Warn("reading ahead of an image given up", "image", r.names, "failures", failures, "last", why)
+	heard := r.heard
+	if r.heard = false; heard && !r.ended {
+		r.patience.Reset(idleFor)
 	}
-	r.Stop()
+	r.mu.Unlock()
+	if !heard {
+		r.Stop()
+	}
 }
 
 func (r *Run) stopAfter(ctx context.Context) {
@@ -264,6 +287,9 @@ func (r *Run) Stop() {
 	r.ended, r.onEnd = true, nil
 	if !was {
 		r.tally.end()
+	}
+	if r.patience != nil {
+		r.patience.Stop()
 	}
 	r.mu.Unlock()
 	if was {
@@ -297,11 +323,19 @@ func (r *Run) OnEnd(f func()) {
 // takes memory for.
 func (r *Run) Blocks() int { return len(r.blocks) }
 
-// Ended reports whether the run reads nothing any more.
+// Ended reports whether the run is over and its outcome final.
 func (r *Run) Ended() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ended
+}
+
+// Idle reports whether the run will read nothing more, though it may still wait for
+// programs to ask for what it has read.
+func (r *Run) Idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.idle || r.ended
 }
 
 // Outcome returns what came of the blocks read ahead so far.
