@@ -21,13 +21,14 @@ type Image struct {
 	expect  expect
 	call    block.Call
 
-	source  *source
-	reader  *image.Reader
-	window  *window
-	seen    []atomic.Uint32 // a bit for each block that was asked for
-	pattern *pattern
-	counts  counts
-	over    atomic.Bool // the daemon was told that the start is
+	patience patience
+	source   *source
+	reader   *image.Reader
+	window   *window
+	seen     []atomic.Uint32 // a bit for each block that was asked for
+	pattern  *pattern
+	counts   counts
+	over     atomic.Bool // the daemon was told that the start is
 }
 
 var _ io.ReaderAt = (*Image)(nil)
@@ -37,7 +38,7 @@ const closeWithin = 2 * time.Second
 
 // newImage takes the manifest that was found.
 func newImage(o Options, s *source, m *image.Manifest) (*Image, error) {
-	img := &Image{opts: o, source: s, pattern: newPattern(o.Ahead)}
+	img := &Image{opts: o, source: s, pattern: newPattern(o.Ahead), patience: patience{deadline: o.Deadline}}
 	img.expect.missing = make(chan struct{}, 1)
 	var err error
 	if img.id, err = m.ID(); err != nil {
@@ -58,7 +59,7 @@ func newImage(o Options, s *source, m *image.Manifest) (*Image, error) {
 			img.expect.missed()
 		}
 		b, err := img.reader.Decoded(ctx, ref)
-		if err != nil && ctx.Err() == nil && demand {
+		if err != nil && !errors.Is(ctx.Err(), context.Canceled) && demand {
 			o.Logger.Error("a block cannot be had", "image", o.Image, "block", ref.ID, "error", err)
 		}
 		return b, err
@@ -109,13 +110,19 @@ func (img *Image) ReadAtContext(ctx context.Context, p []byte, off int64) (int, 
 	ctx = block.WithCall(ctx, img.call)
 	first, within := m.Locate(off)
 	last, _ := m.Locate(off + int64(len(p)) - 1)
+	by, again := img.patience.by(first, last)
 	if last > first { // all at once, whether they are read one by one or not
-		img.window.fetchAhead(ctx, m.Blocks[first:last+1])
+		img.window.fetchAhead(ctx, m.Blocks[first:last+1], by)
 	}
 	n := 0
 	for i := first; i <= last; i++ {
-		b, err := img.block(ctx, i)
+		b, err := img.block(ctx, i, by)
 		if err != nil {
+			if errors.Is(err, block.ErrUnavailable) && !again {
+				from, _ := m.Locate(max(off-around, 0))
+				to, _ := m.Locate(min(off+int64(len(p))+around, m.Size) - 1)
+				img.patience.ranOut(from, to)
+			}
 			return 0, err
 		}
 		n += copy(p[n:], b.Bytes()[within:])
@@ -125,20 +132,20 @@ func (img *Image) ReadAtContext(ctx context.Context, p []byte, off int64) (int, 
 	return n, end
 }
 
-// block returns the decoded block i, and has those behind it fetched that are
-// likely to be wanted.
-func (img *Image) block(ctx context.Context, i int) (block.Block, error) {
+// block returns the decoded block i, which has to be here by then, and has those behind
+// it fetched that are likely to be wanted.
+func (img *Image) block(ctx context.Context, i int, by time.Time) (block.Block, error) {
 	refs := img.Manifest().Blocks
 	img.seen[i/32].Or(1 << (i % 32))
 	from, to := img.pattern.touched(i, len(refs))
 	if from < to && !img.guided() {
 		call := img.call
 		call.Cause = block.Prefetch
-		n := img.window.fetchAhead(block.WithCall(ctx, call), refs[from:to])
+		n := img.window.fetchAhead(block.WithCall(ctx, call), refs[from:to], time.Time{})
 		img.pattern.ahead(n)
 		img.counts.ahead.Add(int64(n))
 	}
-	b, ahead, err := img.window.get(ctx, refs[i])
+	b, ahead, err := img.window.get(ctx, refs[i], by)
 	if ahead && err == nil {
 		img.pattern.hit()
 		img.counts.aheadUsed.Add(1)

@@ -47,7 +47,9 @@ type Options struct {
 	// Grace is how long a daemon that is away is waited for before the origin is
 	// asked; 0 means DefaultGrace.
 	Grace time.Duration
-	// Deadline is how long a read may take; 0 means DefaultDeadline.
+	// Deadline is how long a read may take; 0 means DefaultDeadline. One near by that
+	// comes soon after a read that failed for it has a fiftieth of that: the kernel asks
+	// again for what it could not read.
 	Deadline time.Duration
 	// Window is how many bytes of decoded blocks are kept while the image is read; 0
 	// means DefaultWindow. Half a minute after the last read none are.

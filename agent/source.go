@@ -62,6 +62,7 @@ func (s *source) close() {
 
 // ReadBlock implements [block.Reader] within the deadline.
 func (s *source) ReadBlock(ctx context.Context, id block.ID) (block.Block, error) {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Deadline)
 	defer cancel()
 	if block.CallFrom(ctx).Cause != block.Demand {
@@ -89,7 +90,7 @@ func (s *source) ReadBlock(ctx context.Context, id block.ID) (block.Block, error
 		if last == nil {
 			last = err
 		}
-		return block.Block{}, fmt.Errorf("read %s: nobody could serve it within %s: %w: %w", id, s.opts.Deadline, block.ErrUnavailable, last)
+		return block.Block{}, fmt.Errorf("read %s: nobody could serve it within %s: %w: %w", id, time.Since(began).Round(time.Millisecond), block.ErrUnavailable, last)
 	}
 }
 

@@ -108,6 +108,7 @@ func TestNobodyCanServe(t *testing.T) {
 		t.Errorf("got %v, want that %s is unavailable", err, id)
 	}
 	s.set(func() { s.fail = nil })
+	<-time.After(deadline / doubted) // then it is patient again
 	check(t, img, s, 1000, 10)
 
 	s.set(func() { delete(s.blocks, s.manifest.Blocks[2].ID) })

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,7 @@ type piece struct {
 	kept    bool // in the window
 	readers int
 	begun   block.Cause
+	until   time.Time   // when the fetch ends at the latest; zero: nobody has said
 	ahead   atomic.Bool // fetched ahead, and not used yet
 	counts  atomic.Bool // among the window's unused
 	// expected: it was fetched by expect. Set before the fetch begins.
@@ -152,20 +154,19 @@ func (w *window) droppedLocked(ref image.BlockRef, p *piece) {
 }
 
 // get returns the block of ref, which the caller releases, and whether it is the
-// first to use what was fetched ahead.
-func (w *window) get(ctx context.Context, ref image.BlockRef) (b block.Block, ahead bool, err error) {
+// first to use what was fetched ahead. It fails at by, also where it has waited for
+// somebody else's fetch before it began its own.
+func (w *window) get(ctx context.Context, ref image.BlockRef, by time.Time) (b block.Block, ahead bool, err error) {
 	for {
-		p, err := w.join(ctx, ref)
+		p, err := w.join(ctx, ref, by)
 		if err != nil {
 			return block.Block{}, false, err
 		}
-		select {
-		case <-p.done:
-		case <-ctx.Done():
-			if w.leave(p) {
-				return block.Block{}, false, ctx.Err()
+		if err := w.wait(ctx, p, by); err != nil {
+			if ctx.Err() == nil {
+				err = fmt.Errorf("read %s: it did not come in time: %w", ref.ID, block.ErrUnavailable)
 			}
-			<-p.done // it landed first, so a reference is ours
+			return block.Block{}, false, err
 		}
 		if p.err == nil || p.begun == block.Demand {
 			return p.b, w.wasAhead(ref, p), p.err
@@ -174,9 +175,33 @@ func (w *window) get(ctx context.Context, ref image.BlockRef) (b block.Block, ah
 	}
 }
 
+// wait waits until the piece has landed; an error: the reader has left it before. A
+// fetch that ends in time says more of why it failed than its reader could.
+func (w *window) wait(ctx context.Context, p *piece, by time.Time) error {
+	select {
+	case <-p.done:
+		return nil
+	default:
+	}
+	if p.until.IsZero() || p.until.After(by) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, by)
+		defer cancel()
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		if w.leave(p) {
+			return ctx.Err()
+		}
+		<-p.done // it landed first, so a reference is ours
+	}
+	return nil
+}
+
 // join returns the piece of ref with a place among its readers, and begins to
-// fetch it where nobody does.
-func (w *window) join(ctx context.Context, ref image.BlockRef) (*piece, error) {
+// fetch it, until by, where nobody does.
+func (w *window) join(ctx context.Context, ref image.BlockRef, by time.Time) (*piece, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -186,7 +211,7 @@ func (w *window) join(ctx context.Context, ref image.BlockRef) (*piece, error) {
 	p, ok := w.pieces.Get(ref)
 	switch {
 	case !ok:
-		p = w.beginLocked(ctx, ref)
+		p = w.beginLocked(ctx, ref, by)
 		p.readers++
 	case p.landed:
 		p.b.Retain()
@@ -209,8 +234,9 @@ func (w *window) leave(p *piece) bool {
 }
 
 // fetchAhead begins to fetch the blocks of refs that are not here, and returns how
-// many. The call of ctx says whether a program waits for them.
-func (w *window) fetchAhead(ctx context.Context, refs []image.BlockRef) int {
+// many. The call of ctx says whether a program waits for them, and by until when; zero:
+// nobody has said.
+func (w *window) fetchAhead(ctx context.Context, refs []image.BlockRef, by time.Time) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := 0
@@ -218,7 +244,7 @@ func (w *window) fetchAhead(ctx context.Context, refs []image.BlockRef) int {
 		if w.closed || w.pieces.Contains(ref) {
 			continue
 		}
-		w.beginLocked(ctx, ref)
+		w.beginLocked(ctx, ref, by)
 		n++
 	}
 	return n
@@ -241,8 +267,8 @@ func (w *window) expect(ctx context.Context, ref image.BlockRef) (begun bool) {
 }
 
 // beginLocked begins to fetch. It goes on when the one who wanted the block leaves.
-func (w *window) beginLocked(ctx context.Context, ref image.BlockRef) *piece {
-	p := &piece{}
+func (w *window) beginLocked(ctx context.Context, ref image.BlockRef, by time.Time) *piece {
+	p := &piece{until: by}
 	w.fetchLocked(ctx, ref, p)
 	return p
 }
@@ -257,7 +283,12 @@ func (w *window) fetchLocked(ctx context.Context, ref image.BlockRef, p *piece) 
 		w.pieces.RemoveOldest()
 	}
 	w.work.Go(func() {
-		b, err := w.fetch(block.WithCall(w.ctx, call), ref)
+		fetching, cancel := block.WithCall(w.ctx, call), func() {}
+		if !p.until.IsZero() {
+			fetching, cancel = context.WithDeadline(fetching, p.until)
+		}
+		b, err := w.fetch(fetching, ref)
+		cancel()
 		w.land(ref, p, b, err)
 		if p.expected {
 			w.flying.Add(-1)

@@ -29,6 +29,9 @@ func testRefs(count, n int) ([]image.BlockRef, func(context.Context, image.Block
 	}
 }
 
+// far is the deadline of readers who have time.
+var far = time.Now().Add(100 * time.Hour)
+
 func openWindow(t *testing.T, budget int64, fetch func(context.Context, image.BlockRef) (block.Block, error)) *window {
 	t.Helper()
 	w, err := newWindow(budget, fetch, nil)
@@ -51,7 +54,7 @@ func TestReadersOfOneBlockCostOneFetch(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			b, _, err := w.get(t.Context(), refs[0])
+			b, _, err := w.get(t.Context(), refs[0], far)
 			if err != nil {
 				t.Error(err)
 				return
@@ -62,7 +65,7 @@ func TestReadersOfOneBlockCostOneFetch(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	wg.Go(func() {
 		cancel()
-		if b, _, err := w.get(gone, refs[0]); err == nil {
+		if b, _, err := w.get(gone, refs[0], far); err == nil {
 			b.Release() // it may have come just in time
 		} else if !errors.Is(err, context.Canceled) {
 			t.Error(err)
@@ -80,7 +83,7 @@ func TestWindowKeepsItsBudget(t *testing.T) {
 	w := openWindow(t, 100_000, fetch)
 	for range 3 {
 		for _, ref := range refs {
-			b, _, err := w.get(t.Context(), ref)
+			b, _, err := w.get(t.Context(), ref, far)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,11 +105,11 @@ func TestAFailedFetchIsTriedAgain(t *testing.T) {
 		}
 		return fetch(ctx, ref)
 	})
-	if _, _, err := w.get(t.Context(), refs[0]); !errors.Is(err, broken) {
+	if _, _, err := w.get(t.Context(), refs[0], far); !errors.Is(err, broken) {
 		t.Fatalf("got %v", err)
 	}
 	fails = false
-	b, _, err := w.get(t.Context(), refs[0])
+	b, _, err := w.get(t.Context(), refs[0], far)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,9 +126,9 @@ func TestWindowUnderLoad(t *testing.T) {
 			for i := range 400 {
 				k := (i*(g+3) + g) % len(refs)
 				if i%5 == 0 {
-					w.fetchAhead(ahead, refs[k:min(k+4, len(refs))])
+					w.fetchAhead(ahead, refs[k:min(k+4, len(refs))], far)
 				}
-				b, _, err := w.get(t.Context(), refs[k])
+				b, _, err := w.get(t.Context(), refs[k], far)
 				if err != nil {
 					t.Error(err)
 					return
@@ -144,10 +147,10 @@ func TestAClosedWindowServesNobody(t *testing.T) {
 	refs, fetch := testRefs(2, 100)
 	w := openWindow(t, 1<<20, fetch)
 	w.close()
-	if _, _, err := w.get(t.Context(), refs[0]); !errors.Is(err, errClosed) {
+	if _, _, err := w.get(t.Context(), refs[0], far); !errors.Is(err, errClosed) {
 		t.Errorf("got %v", err)
 	}
-	if n := w.fetchAhead(t.Context(), refs); n != 0 {
+	if n := w.fetchAhead(t.Context(), refs, far); n != 0 {
 		t.Errorf("%d fetches", n)
 	}
 }
@@ -163,7 +166,7 @@ func TestAnIdleWindowForgets(t *testing.T) {
 		}
 		defer w.close()
 		for _, ref := range refs {
-			b, _, err := w.get(t.Context(), ref)
+			b, _, err := w.get(t.Context(), ref, far)
 			if err != nil {
 				t.Fatal(err)
 			}
