@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"io"
 	"runtime"
 	"strings"
@@ -152,16 +153,24 @@ func TestCompressionHasNoMemory(t *testing.T) {
 
 // A full disk is not tried five times for each of the blocks in progress.
 func TestAFullTargetIsSaidOnce(t *testing.T) {
-	s := newStore()
-	s.fail = func(op string, _ int) error {
-		if op == "put" {
-			return fmt.Errorf("%w: %w", block.ErrUnavailable, syscall.ENOSPC)
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		s := newStore()
+		s.fail = func(op string, _ int) error {
+			if op == "put" {
+				return fmt.Errorf("%w: %w", block.ErrUnavailable, full)
+			}
+			return nil
 		}
-		return nil
-	}
-	_, err := Publish(context.Background(), bytesSource(blocktest.Bytes(4, 1<<20)), PublishOptions{Name: "x", Target: s, Retry: quick})
-	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "attempt 1 of 5") {
-		t.Errorf("error %v", err)
+		var log strings.Builder
+		_, err := Publish(context.Background(), bytesSource(blocktest.Bytes(4, 1<<20)), PublishOptions{
+			Name: "x", Target: s, Retry: quick, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		if !errors.Is(err, full) || !strings.Contains(err.Error(), "the origin is full: make room there and publish again") || strings.Contains(err.Error(), "attempt") {
+			t.Errorf("error %v", err)
+		}
+		if strings.Contains(log.String(), "trying again") {
+			t.Errorf("it was tried again: %s", log.String())
+		}
 	}
 }
 

@@ -51,8 +51,14 @@ func (o PublishOptions) retry(ctx context.Context, what string, op func() error)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		passing := (errors.Is(err, block.ErrUnavailable) || errors.Is(err, block.ErrOverloaded)) && !errors.Is(err, syscall.ENOSPC)
-		if !passing || failed+1 >= o.Retry.Attempts {
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			return fmt.Errorf("%s: the origin is full: make room there and publish again, what has arrived is not sent twice: %w", what, err)
+		}
+		passing := errors.Is(err, block.ErrUnavailable) || errors.Is(err, block.ErrOverloaded)
+		switch {
+		case !passing && failed == 0:
+			return fmt.Errorf("%s: %w", what, err)
+		case !passing || failed+1 >= o.Retry.Attempts:
 			return fmt.Errorf("%s: attempt %d of %d: %w", what, failed+1, o.Retry.Attempts, err)
 		}
 		pause := o.Retry.pause(failed)

@@ -135,14 +135,48 @@ func (k *keyring) remember(secrets ...string) {
 	k.issued = k.issued[max(0, len(k.issued)-keptSecrets):]
 }
 
+// shortSecret is the length below which a key is looked for between what letters and
+// digits of others cannot be: one of a letter would redact every such letter. No store
+// of the field makes any so short.
+const shortSecret = 8
+
 // redact takes credentials out of text that came from a store.
 func (k *keyring) redact(s string) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, secret := range k.issued {
-		s = strings.ReplaceAll(s, secret, "[redacted]")
+		s = redactOne(s, secret)
 	}
 	return s
+}
+
+func redactOne(s, secret string) string {
+	const instead = "[redacted]"
+	if len(secret) >= shortSecret {
+		return strings.ReplaceAll(s, secret, instead)
+	}
+	var out strings.Builder
+	written := 0
+	for at := 0; at < len(s); {
+		i := strings.Index(s[at:], secret)
+		if i < 0 {
+			break
+		}
+		from, to := at+i, at+i+len(secret)
+		if from > 0 && isWord(s[from-1]) || to < len(s) && isWord(s[to]) {
+			at = from + 1
+			continue
+		}
+		out.WriteString(s[written:from])
+		out.WriteString(instead)
+		at, written = to, to
+	}
+	out.WriteString(s[written:])
+	return out.String()
+}
+
+func isWord(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
 func (k *keyring) close() {

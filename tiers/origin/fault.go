@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"github.com/minio/minio-go/v7"
 
@@ -107,6 +108,8 @@ func (b *bucket) explainAnswer(e minio.ErrorResponse) fault {
 		return as(block.ErrUnavailable, often, "%s", said)
 	}
 	switch {
+	case e.StatusCode == http.StatusInsufficientStorage || e.Code == "QuotaExceeded":
+		return as(block.ErrUnavailable, once, "%w: %s", syscall.ENOSPC, said)
 	case isOverload(e):
 		return as(block.ErrOverloaded, overload, "%s", said)
 	case e.StatusCode >= 500 || e.StatusCode == http.StatusRequestTimeout || e.Code == "RequestTimeout":
