@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/zonecache/cached/mount/tree"
 )
 
 // A kernel is what mounts depend on.
 type kernel struct {
-	fuse        bool   // there is a device
+	fuse        error  // why this user cannot open the device
 	root        bool   // the daemon's user may mount
 	fusermount  bool   // who is not root may, by fusermount3
 	filesystems string // /proc/filesystems
@@ -20,7 +22,7 @@ type kernel struct {
 
 // thisKernel is that of this host.
 func thisKernel() kernel {
-	k := kernel{fuse: fileThere("/dev/fuse"), root: os.Geteuid() == 0}
+	k := kernel{fuse: tree.Device(), root: os.Geteuid() == 0}
 	_, err := exec.LookPath("fusermount3")
 	k.fusermount = err == nil
 	if text, err := os.ReadFile("/proc/filesystems"); err == nil {
@@ -36,8 +38,8 @@ func thisKernel() kernel {
 // mounts says how images can be mounted here.
 func (d *doctor) mounts(k kernel) {
 	switch {
-	case !k.fuse:
-		d.note("mount", doubted, "modprobe fuse; a container needs the device", "there is no /dev/fuse: images are read, not mounted")
+	case k.fuse != nil:
+		d.note("mount", doubted, "until then images are read, not mounted", "%v", k.fuse)
 		return
 	case !k.root && !k.fusermount:
 		d.note("mount", doubted, "install the package fuse3", "who is not root mounts through fusermount3, which is not here")

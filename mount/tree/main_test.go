@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"fmt"
 	"context"
 	"os"
 	"testing"
@@ -13,6 +14,10 @@ import (
 const asMount = "CACHED_TREE_TEST_MOUNT"
 
 func TestMain(m *testing.M) {
+	if name := os.Getenv(asOpener); name != "" {
+		fmt.Print(openable(name))
+		os.Exit(0)
+	}
 	if image := os.Getenv(asMount); image != "" {
 		os.Exit(mountProgram(context.Background(), image, os.Args[1]))
 	}

@@ -66,7 +66,7 @@ func Serve(ctx context.Context, dir string, src erofs.Source, size int64, opts O
 	fsys := newFileSystem(img, opts.Logger, ctx.Done())
 	conn, err := fuse.NewServer(fsys, dir, mountOptions(opts))
 	if err != nil {
-		return nil, fmt.Errorf("tree: mount on %s: %w", dir, explain(err))
+		return nil, fmt.Errorf("tree: mount on %s: %w", dir, err)
 	}
 	s := &Server{dir: dir, ended: make(chan struct{})}
 	go func() {
@@ -121,19 +121,7 @@ func mountPoint(dir string, opts Options) (string, error) {
 			return abs, fmt.Errorf("a user who is not root mounts by fusermount3: install the package fuse3: %w", err)
 		}
 	}
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		return abs, fmt.Errorf("this system has no FUSE (try modprobe fuse): %w", err)
-	}
-	return abs, nil
-}
-
-// explain adds what a user can do about err. fusermount3 says why it mounts nothing
-// on standard error only.
-func explain(err error) error {
-	if os.Geteuid() != 0 && unix.Access("/dev/fuse", unix.R_OK|unix.W_OK) != nil {
-		return fmt.Errorf("%w; this user may not open /dev/fuse (chmod 666 /dev/fuse, as most systems have it)", err)
-	}
-	return err
+	return abs, Device()
 }
 
 // Dir returns where the file system is mounted.
