@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 
@@ -27,35 +25,22 @@ func bindAuthFlags(fs *pflag.FlagSet, c *Config) {
 	fs.BoolVar(&c.InsecureAdmin, "insecure-admin", c.InsecureAdmin, "let --admin, which is plain text, be reached from beyond this host")
 }
 
-// Validate reports every mistake at once.
-func (a AuthConfig) Validate() error {
-	if a.Tenants != "" && !filepath.IsAbs(a.Tenants) {
-		return fmt.Errorf("auth.tenants: %q must be an absolute path", a.Tenants)
+// validateAgents reports what is wrong with the agents' port and the admin port.
+func (c *Config) validateAgents(bad func(format string, args ...any)) {
+	for _, p := range []struct{ key, path string }{{"tls.dir", c.TLS.Dir}, {"auth.tenants", c.Auth.Tenants}} {
+		if p.path != "" && !filepath.IsAbs(p.path) {
+			bad("%s: %q must be an absolute path", p.key, p.path)
+		}
 	}
-	return nil
-}
-
-// Validate reports every mistake at once.
-func (t TLSConfig) Validate() error {
-	if t.Dir != "" && !filepath.IsAbs(t.Dir) {
-		return fmt.Errorf("tls.dir: %q must be an absolute path", t.Dir)
-	}
-	return nil
-}
-
-// validateAgents reports what is wrong with the agents' port.
-func (c *Config) validateAgents() error {
-	errs := []error{c.TLS.Validate(), c.Auth.Validate()}
 	switch plain := c.TLS.Dir == ""; {
 	case plain && c.Listen != "" && beyondLoopback(c.Listen) && !c.Insecure:
-		errs = append(errs, fmt.Errorf("listen: on %s other hosts would read in plain text: give --tls DIR (`cached certs` makes one), or --insecure on a network you trust", c.Listen))
+		bad("listen: on %s other hosts would read in plain text: give --tls DIR (`cached certs` makes one), or --insecure on a network you trust", c.Listen)
 	case !plain && c.Insecure:
-		errs = append(errs, errors.New("insecure: contradicts tls.dir: drop one or the other"))
+		bad("insecure: contradicts tls.dir: drop one or the other")
 	}
 	if beyondLoopback(c.Admin) && !c.InsecureAdmin {
-		errs = append(errs, fmt.Errorf("admin: on %s other hosts would be answered in plain text (metrics, profiles, names of images, operators' tokens): say --insecure-admin on a network you trust", c.Admin))
+		bad("admin: on %s other hosts would be answered in plain text (metrics, profiles, names of images, operators' tokens): say --insecure-admin on a network you trust", c.Admin)
 	}
-	return errors.Join(errs...)
 }
 
 // agentsURL is how a program of this host reaches the daemon.

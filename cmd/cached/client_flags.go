@@ -109,8 +109,8 @@ func envDuration(name string, usual time.Duration) (time.Duration, error) {
 		return usual, nil
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil {
-		return usual, fmt.Errorf("%s %q: want a duration like 90s or 5m, or 0", name, text)
+	if err != nil || d < 0 {
+		return usual, fmt.Errorf("environment %s: %q, want a duration such as 90s or 5m, not negative, or 0", name, text)
 	}
 	return d, nil
 }

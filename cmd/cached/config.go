@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -133,45 +130,37 @@ func Default() Config {
 	}
 }
 
-// defaultDataDir is /var/lib/cached for root, $XDG_DATA_HOME/cached otherwise.
+// What the default data directory is of root, and below the home of others.
+const (
+	rootDataDir = "/var/lib/cached"
+	userDataDir = ".local/share/cached"
+)
+
+// defaultDataDir is that of this user.
 func defaultDataDir() string {
-	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
-		return filepath.Join(dir, "cached")
+	home, err := os.UserHomeDir()
+	if err != nil || os.Geteuid() == 0 {
+		home = ""
 	}
-	if home, err := os.UserHomeDir(); os.Geteuid() != 0 && err == nil {
-		return filepath.Join(home, ".local", "share", "cached")
-	}
-	return "/var/lib/cached"
+	return dataDirOf(os.Getenv("XDG_DATA_HOME"), home)
 }
 
-// mergeYAML sets the fields that the document names. Unknown keys are errors.
-func (c *Config) mergeYAML(doc []byte) error {
-	dec := yaml.NewDecoder(bytes.NewReader(doc))
-	dec.KnownFields(true)
-	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
-		return errors.New(strings.NewReplacer(
-			"yaml: unmarshal errors:\n  ", "", "\n  ", "; ",
-			" not found in type ", " is not a key of ",
-			"field ", "",
-			"main.Config", "the configuration", "main.L1Config", "l1", "main.L2Config", "l2",
-			"main.ZoneConfig", "zone", "main.SocketConfig", "socket", "main.TLSConfig", "tls", "main.AuthConfig", "auth", "main.Limits", "limits", "main.Metrics", "metrics", "main.Tracing", "tracing", "main.Log", "log", "main.Shutdown", "shutdown",
-		).Replace(err.Error()))
+// dataDirOf is the default of who has these directories, "" where there is none.
+func dataDirOf(xdgDataHome, home string) string {
+	switch {
+	case xdgDataHome != "":
+		return filepath.Join(xdgDataHome, "cached")
+	case home != "":
+		return filepath.Join(home, userDataDir)
 	}
-	return nil
+	return rootDataDir
 }
 
-// Validate reports every mistake at once.
-func (c *Config) Validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	for _, a := range []struct{ key, addr string }{{"listen", c.Listen}, {"admin", c.Admin}} {
-		if a.key == "listen" && a.addr == "" && c.Socket.Path != "" {
-			continue
-		}
-		if _, _, err := net.SplitHostPort(a.addr); err != nil {
-			bad("%s: %q is not host:port", a.key, a.addr)
-		}
-	}
+// validate reports every mistake at once, each with the key it is of. It looks at no
+// file: see checkHost.
+func (c *Config) validate() (wrong misconfiguration) {
+	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	c.validateAddresses(bad)
 	if !filepath.IsAbs(c.DataDir) {
 		bad("data-dir: %q must be an absolute path", c.DataDir)
 	}
@@ -197,11 +186,9 @@ func (c *Config) Validate() error {
 	c.Zone.validate(bad)
 	c.Metrics.validate(bad)
 	c.Tracing.validate(bad)
-	if err := c.validateAgents(); err != nil {
-		errs = append(errs, err)
-	}
+	c.validateAgents(bad)
 	if _, err := c.Log.level(); err != nil {
-		errs = append(errs, err)
+		bad("%v", err)
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format: %q, want text or json", c.Log.Format)
@@ -209,7 +196,7 @@ func (c *Config) Validate() error {
 	if c.Shutdown.DrainTimeout < 0 {
 		bad("shutdown.drain-timeout: %s is negative", c.Shutdown.DrainTimeout)
 	}
-	return errors.Join(errs...)
+	return wrong
 }
 
 // complete fills in what depends on other fields.
@@ -292,7 +279,7 @@ func (*Size) Type() string { return "size" }
 // UnmarshalYAML implements [yaml.Unmarshaler]: the library tells no line of what a text is not.
 func (s *Size) UnmarshalYAML(node *yaml.Node) error {
 	if err := s.Set(node.Value); err != nil {
-		return fmt.Errorf("line %d: %w", node.Line, err)
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %v", node.Line, err)}} // so that the rest is read
 	}
 	return nil
 }

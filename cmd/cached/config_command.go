@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -57,7 +58,10 @@ func newConfigValidateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "Check the configuration and say what is wrong with it",
-		Args:  cobra.NoArgs,
+		Long: `Check the configuration as 'cached serve' does at its start, and say all that is wrong, a line
+each: values, addresses, and the files, directories and groups of this host that it names. Nothing
+is made, listened on, or asked of the network: 'cached doctor' does that.`,
+		Args: cobra.NoArgs,
 	}
 	load := addConfigFlags(cmd, bindFlags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -65,8 +69,13 @@ func newConfigValidateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		err = cfg.checkHost()
 		// Opening an origin asks nothing of it but reads its URL, keys and CA.
-		if err := withOrigin(cmd.Context(), cfg, func(*origin.Origin) error { return nil }); err != nil {
+		err = errors.Join(err, withOrigin(cmd.Context(), cfg, func(*origin.Origin) error { return nil }))
+		for _, w := range cfg.warnings() {
+			fmt.Fprintln(cmd.ErrOrStderr(), "cached: warning:", w)
+		}
+		if err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")

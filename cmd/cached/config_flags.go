@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,46 +48,63 @@ func bindFlags(fs *pflag.FlagSet, c *Config) {
 // addConfigFlags gives cmd a --config flag and the flags of bind, and returns
 // how to load what they, the environment and the file say.
 func addConfigFlags(cmd *cobra.Command, bind func(*pflag.FlagSet, *Config)) func() (Config, error) {
-	shown := Default()
-	bind(cmd.Flags(), &shown)
+	addSettings(cmd.Flags(), bind)
 	file := cmd.Flags().String("config", os.Getenv(envPrefix+"CONFIG"), "YAML `FILE` with settings (env CACHED_CONFIG)")
 	return func() (Config, error) { return loadConfig(*file, os.LookupEnv, cmd.Flags()) }
 }
 
-// loadConfig layers defaults, file, environment and the flags that were given.
+// envName is the environment variable of a flag.
+func envName(f *pflag.Flag) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+}
+
+// loadConfig layers defaults, file, environment and the flags that were given. All
+// that is wrong is told at once.
 func loadConfig(file string, env func(string) (string, bool), given *pflag.FlagSet) (Config, error) {
 	c := Default()
+	var doc []byte
+	var wrong misconfiguration
 	if file != "" {
-		doc, err := os.ReadFile(file)
-		if err != nil {
+		var err error
+		if doc, err = os.ReadFile(file); err != nil {
 			return c, fmt.Errorf("config: %w", err)
 		}
 		if err := c.mergeYAML(doc); err != nil {
-			return c, fmt.Errorf("config %s: %w", file, err)
+			for text := range strings.Lines(err.Error()) {
+				wrong = append(wrong, file+": "+strings.TrimSpace(text))
+			}
 		}
 	}
 	all := pflag.NewFlagSet("config", pflag.ContinueOnError)
 	bindFlags(all, &c)
-	var errs []error
-	all.VisitAll(func(f *pflag.Flag) {
-		name := envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		if v, ok := env(name); ok && v != "" {
-			if err := setFlag(f, strings.Fields(v)); err != nil {
-				errs = append(errs, fmt.Errorf("environment %s: %w", name, err))
+	set := func(f *pflag.Flag, words []string, from string) {
+		was := f.Value.String()
+		if err := setFlag(f, words); err != nil {
+			_ = f.Value.Set(was) // some are 0 now, which would be told as well
+			key, unknown := keyOf(f)
+			if unknown != nil {
+				key = f.Name
 			}
+			wrong = append(wrong, fmt.Sprintf("%s (%s)", valueProblem(key, f, strings.Join(words, " "), err), from))
+		}
+	}
+	all.VisitAll(func(f *pflag.Flag) {
+		if v, ok := env(envName(f)); ok && v != "" {
+			set(f, strings.Fields(v), "environment "+envName(f))
 		}
 		if g := given.Lookup(f.Name); g != nil && g.Changed {
-			if err := setFlag(f, flagValues(g)); err != nil {
-				errs = append(errs, fmt.Errorf("--%s: %w", f.Name, err))
-			}
+			set(f, flagValues(g), "flag --"+f.Name)
 		}
 	})
-	if err := errors.Join(errs...); err != nil {
-		return c, err
-	}
 	warnOfTypos(all, os.Environ(), os.Stderr)
-	if err := c.Validate(); err != nil {
-		return c, fmt.Errorf("config: %w", err)
+	if more := c.validate(); len(more) > 0 {
+		from := whenceOf(file, doc, env, given)
+		for _, text := range more {
+			wrong = append(wrong, from.add(text))
+		}
+	}
+	if err := wrong.err(); err != nil {
+		return c, err
 	}
 	c.complete()
 	return c, nil

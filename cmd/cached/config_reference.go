@@ -31,8 +31,8 @@ func newConfigReferenceCommand() *cobra.Command {
 const referenceHead = `# Settings of the daemon
 
 Made by ` + "`cached config reference`" + `. A setting is a key of the YAML file that ` + "`--config`" + ` names, an environment variable, or a flag of
-` + "`cached serve`" + `; later ones win. Unknown keys and flags are errors, unknown ` + "`CACHED_`" + ` variables a warning. ` + "`cached config print`" + ` shows what is in effect, ` + "`cached config validate`" + ` checks it,
-` + "`cached config reference --schema`" + ` prints a JSON schema of the file, for editors.
+` + "`cached serve`" + `; later ones win. Unknown keys and flags are errors, unknown ` + "`CACHED_`" + ` variables a warning. ` + "`cached config print`" + ` shows what is in effect, ` + "`cached config validate`" + ` says all that is wrong with it, as the daemon does
+at its start: values, addresses, and files, directories and groups that this host does not have. ` + "`cached config reference --schema`" + ` prints a JSON schema of the file, for editors.
 Sizes are numbers with B, KiB, MiB, GiB, TiB or kB, MB, GB, TB; durations as 1.5s, 2m, 1h. A list in the environment is separated by spaces.
 
 | key | flag | environment | default | what it is |
@@ -48,10 +48,13 @@ func printReference(w io.Writer) error {
 	for key, f := range flags {
 		_, usage := pflag.UnquoteUsage(f)
 		shown := "`" + f.DefValue + "`"
-		if f.DefValue == "" || f.DefValue == "[]" || key == "zone.node" || key == "data-dir" {
+		if f.DefValue == "" || f.DefValue == "[]" || key == "zone.node" {
 			shown = "" // the text says what, or it differs from host to host
 		}
-		rows = append(rows, fmt.Sprintf("| `%s` | `--%s` | `%s` | %s | %s |", key, f.Name, envPrefix+strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")), shown, strings.ReplaceAll(usage, "|", `\|`)))
+		if key == "data-dir" {
+			shown = fmt.Sprintf("root: `%s`; others: `%s`; either where it is set: `%s`", dataDirOf("", ""), dataDirOf("", "~"), dataDirOf("$XDG_DATA_HOME", ""))
+		}
+		rows = append(rows, fmt.Sprintf("| `%s` | `--%s` | `%s` | %s | %s |", key, f.Name, envName(f), shown, strings.ReplaceAll(usage, "|", `\|`)))
 	}
 	slices.Sort(rows)
 	_, err = fmt.Fprintf(w, "%s%s\n", referenceHead, strings.Join(rows, "\n"))

@@ -19,11 +19,10 @@ func load(t *testing.T, doc string, env map[string]string, args ...string) (Conf
 			t.Fatal(err)
 		}
 	}
-	shown := Default()
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
-	bindFlags(fs, &shown)
+	addSettings(fs, bindFlags)
 	if err := fs.Parse(args); err != nil {
-		return shown, err
+		t.Fatal(err)
 	}
 	return loadConfig(file, func(k string) (string, bool) { v, ok := env[k]; return v, ok }, fs)
 }
@@ -55,7 +54,7 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{name: "unknown key", doc: "l1: {sise: 1GiB}\n", want: "line 1: sise is not a key of l1"},
 		{name: "negative size", doc: "l2: {size: -4GiB}\n", want: `size "-4GiB" is negative`},
 		{name: "negative flag", args: []string{"--l1-size=-1"}, want: "is negative"},
-		{name: "size of nothing", doc: "l1: {size: lots}\n", want: `line 1: size "lots": want a number of bytes such as`},
+		{name: "size of nothing", doc: "l1: {size: lots}\n", want: `line 1: l1.size: size "lots": want a number of bytes such as`},
 		{name: "bad environment", env: map[string]string{"CACHED_L1_SIZE": "big"}, want: "environment CACHED_L1_SIZE"},
 		{name: "admin for everybody", args: []string{"--admin=0.0.0.0:7071"}, want: "say --insecure-admin"},
 		{name: "bad address", args: []string{"--listen=nowhere"}, want: "listen: \"nowhere\" is not host:port"},
@@ -114,6 +113,10 @@ func TestTheReferenceIsCurrent(t *testing.T) {
 	if err != nil || string(was) != made.String() {
 		t.Errorf("docs/config.md is stale (%v): run `cached config reference > docs/config.md`", err)
 	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil || !strings.Contains(string(readme), "`"+rootDataDir+"` for root, in `~/"+userDataDir+"` for others") {
+		t.Errorf("README.md does not say where data lies (%v)", err)
+	}
 	var keys func(path string, tree map[string]any)
 	keys = func(path string, tree map[string]any) {
 		for name, v := range tree {
@@ -126,4 +129,14 @@ func TestTheReferenceIsCurrent(t *testing.T) {
 		}
 	}
 	keys("", treeOf(Default()))
+}
+
+func TestTheDefaultDataDirectory(t *testing.T) {
+	for _, c := range []struct{ xdg, home, want string }{
+		{"", "", "/var/lib/cached"}, {"", "/home/u", "/home/u/.local/share/cached"}, {"/x", "/home/u", "/x/cached"}, {"/x", "", "/x/cached"},
+	} {
+		if got := dataDirOf(c.xdg, c.home); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
 }

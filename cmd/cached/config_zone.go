@@ -83,7 +83,7 @@ func (z *ZoneConfig) validate(bad func(format string, args ...any)) {
 			{"seeds", fmt.Sprint(z.Seeds)}, {"tls", z.TLS}, {"gossip-keys", z.GossipKeys},
 		} {
 			if set.value != "" && set.value != "[]" {
-				bad("zone.%s is set, but zone.name is not: give the zone a name with --zone", set.key)
+				bad("zone.%s: is set, but zone.name is not: give the zone a name with --zone", set.key)
 			}
 		}
 		return
@@ -91,14 +91,6 @@ func (z *ZoneConfig) validate(bad func(format string, args ...any)) {
 	for _, n := range []struct{ key, name string }{{"name", z.Name}, {"node", z.Node}} {
 		if err := checkLabel(n.name); err != nil {
 			bad("zone.%s: %v", n.key, err)
-		}
-	}
-	for _, a := range []struct{ key, addr string }{
-		{"peer-listen", z.PeerListen}, {"peer-advertise", z.PeerAdvertise}, {"gossip", z.Gossip}, {"gossip-advertise", z.GossipAdvertise},
-	} {
-		optional := a.key == "peer-advertise" || a.key == "gossip-advertise"
-		if _, _, err := net.SplitHostPort(a.addr); err != nil && (a.addr != "" || !optional) {
-			bad("zone.%s: %q is not host:port", a.key, a.addr)
 		}
 	}
 	switch {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 
@@ -12,8 +13,15 @@ import (
 
 // config is what the others look at; one that cannot be read ends the examination.
 func (d *doctor) config(err error) bool {
+	const do = "`cached serve --help` and docs/config.md list all settings"
+	if wrong, ok := errors.AsType[misconfiguration](err); ok {
+		for _, text := range wrong {
+			d.note("config", broken, do, "%s", text)
+		}
+		return false
+	}
 	if err != nil {
-		d.note("config", broken, "`cached serve --help` and docs/config.md list all settings", "%v", err)
+		d.note("config", broken, do, "%v", err)
 		return false
 	}
 	d.note("config", sound, "", "can be read (`cached config print` shows it)")
@@ -24,6 +32,9 @@ func (d *doctor) config(err error) bool {
 func (d *doctor) agents(context.Context) {
 	if d.cfg.TLS.Dir != "" {
 		d.certificate("agents", d.cfg.TLS.Dir, identity.Options{})
+	}
+	if err := d.cfg.Socket.check(); err != nil {
+		d.note("socket", broken, "make the group (groupadd --system), or name another by --socket-group", "%v", err)
 	}
 	if d.cfg.Auth.Tenants == "" {
 		return

@@ -87,29 +87,36 @@ func reachable(listen string) string {
 
 // ports looks whether a daemon that starts gets its addresses.
 func (d *doctor) ports() {
-	addrs := []struct{ flag, addr string }{{"admin", d.cfg.Admin}}
-	if d.cfg.Listen != "" {
-		addrs = append(addrs, struct{ flag, addr string }{"listen", d.cfg.Listen})
-	}
-	if z := d.cfg.Zone; z.Name != "" {
-		addrs = append(addrs, []struct{ flag, addr string }{{"peer-listen", z.PeerListen}, {"gossip", z.Gossip}}...)
-	}
+	addrs := d.cfg.listening()
 	free := 0
 	for _, a := range addrs {
-		l, err := net.Listen("tcp", a.addr)
+		flag := "--" + strings.TrimPrefix(a.key, "zone.")
+		l, err := net.Listen("tcp", a.value)
+		if err == nil && a.key == "zone.gossip" {
+			err = errors.Join(udpFree(a.value), l.Close())
+		}
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
-			d.note("ports", broken, "end what listens there (`ss -ltnp`), or choose another --"+a.flag, "%s is in use", a.addr)
+			d.note("ports", broken, "end what listens there (`ss -ltunp`), or choose another "+flag, "%s is in use: %v", a.value, err)
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
-			d.note("ports", broken, "give --"+a.flag+" an address of this host (`ip addr`)", "%s is not this host's", a.addr)
+			d.note("ports", broken, "give "+flag+" an address of this host (`ip addr`)", "%s is not this host's", a.value)
 		case err != nil:
-			d.note("ports", broken, "choose another --"+a.flag, "%v", err)
+			d.note("ports", broken, "choose another "+flag, "%v", err)
 		default:
-			l.Close()
+			_ = l.Close() // that of gossip is already
 			free++
 		}
 	}
 	if free == len(addrs) {
 		d.note("ports", sound, "", "all %d are free", free)
 	}
+}
+
+// udpFree wants that nobody has the address by UDP.
+func udpFree(addr string) error {
+	c, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }

@@ -126,6 +126,8 @@ func (d *door) warnings() []string {
 	if d.source != nil {
 		if err := d.source.Check(); err != nil {
 			all = append(all, "agents: "+err.Error())
+		} else if left, late := d.source.Left(); late {
+			all = append(all, fmt.Sprintf("agents: this node's certificate ends in %s and was not renewed yet", left.Round(time.Minute)))
 		}
 	}
 	if d.tenants != nil {

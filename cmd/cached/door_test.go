@@ -322,3 +322,18 @@ func readAndReleaseOf(t *testing.T, ctx context.Context, c *api.Client, id block
 	}
 	b.Release()
 }
+
+// What agents are shown ends as what peers are shown does: in good time it is said.
+func TestStatusWarnsOfTheAgentsCertificate(t *testing.T) {
+	ca, _ := provenZone(t, "z1")
+	for lifetime, want := range map[time.Duration]string{365 * 24 * time.Hour: "", 5 * time.Hour: "agents: this node's certificate ends in 5h0m0s and was not renewed yet"} {
+		dir, _ := issueNode(t, ca, "a", lifetime)
+		src, err := identity.Load(dir, identity.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join((&door{source: src}).warnings(), "; "); got != want {
+			t.Errorf("a certificate of %s: %q, want %q", lifetime, got, want)
+		}
+	}
+}

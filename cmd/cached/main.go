@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -18,6 +19,9 @@ var version = "devel"
 
 // interrupted is the exit status of a command that a signal ended, as shells have it.
 const interrupted = 130
+
+// notReadyStatus is the exit status of `cached status` where the daemon answers and is not ready.
+const notReadyStatus = 3
 
 func main() {
 	os.Exit(run(os.Args[1:]))
@@ -39,7 +43,14 @@ func run(args []string) int {
 			fmt.Fprintln(os.Stderr, "cached: interrupted")
 			return interrupted
 		}
-		fmt.Fprintln(os.Stderr, "cached:", err)
+		text := err.Error()
+		if _, ok := errors.AsType[misconfiguration](err); ok {
+			text = strings.ReplaceAll(text, "\n", "\ncached: ")
+		}
+		fmt.Fprintln(os.Stderr, "cached:", text)
+		if errors.Is(err, errNotReady) {
+			return notReadyStatus
+		}
 		return 1
 	}
 	return 0

@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 const rootLong = `cached makes cold starts fast: images are published once as content-addressed
@@ -26,7 +28,8 @@ Start here:
 Many hosts as one cache: cached serve --zone NAME --seed HOST:PORT, with certificates
 from 'cached certs'; docs/zone.md shows three nodes on one machine.
 
-Without any setting the object store is a folder in the data directory. Use
+Without any setting the object store is a folder in the data directory, which is
+` + rootDataDir + ` for root and ~/` + userDataDir + ` for others. Use
 --origin 's3://BUCKET?endpoint=https://HOST:PORT&region=R' (or CACHED_ORIGIN) for
 an S3-compatible one.`
 
@@ -48,6 +51,9 @@ func newRootCommand() *cobra.Command {
 		newCertsCommand(), newOwnCommand(), newVersionCommand(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+			err = errors.New(valueProblem("--"+bad.GetFlag().Name, bad.GetFlag(), bad.GetValue(), bad.Unwrap()))
+		}
 		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
 	})
 	sayUsage(root)

@@ -46,6 +46,12 @@ The daemon starts and serves what it holds while the origin cannot be reached;
 
 // serve runs the daemon until ctx ends, then drains it.
 func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+	if err := cfg.checkHost(); err != nil {
+		return err
+	}
+	for _, w := range cfg.warnings() {
+		log.Warn(w)
+	}
 	if err := setMemoryLimits(int64(cfg.L1.Size), int64(cfg.L2.Size)); err != nil {
 		return err
 	}
@@ -192,10 +198,14 @@ func makeDir(key, dir string) error {
 	case err == nil, errors.Is(err, os.ErrExist):
 		return nil
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%s: %s does not exist; mount the disk or create it first", key, filepath.Dir(dir))
+		return noParent(key, dir)
 	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC):
 		return nil // whoever uses it says what that means; a read-only L2 still serves
 	default:
 		return fmt.Errorf("%s: %w", key, err)
 	}
+}
+
+func noParent(key, dir string) error {
+	return fmt.Errorf("%s: %s does not exist; mount the disk or create it first", key, filepath.Dir(dir))
 }

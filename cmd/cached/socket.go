@@ -42,7 +42,7 @@ func (c SocketConfig) validate(bad func(string, ...any)) {
 		bad("socket.path: %q is longer than the %d bytes that a socket may have", c.Path, maxSocketPath)
 	}
 	if _, err := c.mode(); err != nil {
-		bad("%w", err)
+		bad("%v", err)
 	}
 }
 
@@ -67,6 +67,15 @@ func (c SocketConfig) gid() (int, error) {
 		return 0, fmt.Errorf("socket.group: %w (a number does as well)", err)
 	}
 	return strconv.Atoi(g.Gid)
+}
+
+// check wants a group that this host has.
+func (c SocketConfig) check() error {
+	if c.Path == "" {
+		return nil
+	}
+	_, err := c.gid()
+	return err
 }
 
 const (

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -18,7 +20,10 @@ func newStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what the daemon is and whether it is well",
-		Args:  cobra.NoArgs,
+		Long: `Show what the daemon is and whether it is well. The exit status, with --json too, is 0 where it
+is ready, 3 where it answers and is not ready (it starts, drains, or reaches no origin: only
+cached blocks are served), and 1 where it does not answer. Warnings change nothing about it.`,
+		Args: cobra.NoArgs,
 	}
 	server := addServerFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
@@ -34,12 +39,22 @@ func newStatusCommand() *cobra.Command {
 					return err
 				}
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), string(doc))
-				return err
+				return errors.Join(err, readiness(status))
 			}
-			return printStatus(cmd.OutOrStdout(), status)
+			return errors.Join(printStatus(cmd.OutOrStdout(), status), readiness(status))
 		})
 	}
 	return cmd
+}
+
+// errNotReady is what `cached status` ends with where the daemon is not ready.
+var errNotReady = errors.New("the daemon is not ready")
+
+func readiness(s *cachedv1.GetStatusResponse) error {
+	if len(s.GetNotReady()) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errNotReady, oneLine(strings.Join(s.GetNotReady(), "; ")))
 }
 
 func printStatus(w io.Writer, s *cachedv1.GetStatusResponse) error {

@@ -133,6 +133,9 @@ func parseTenants(doc []byte) (*access.Policy, error) {
 			"main.tenantsDocument", "the file", "main.tenantEntry", "a tenant",
 		).Replace(err.Error()))
 	}
+	if second := secondDocument(dec); second != nil {
+		return nil, fmt.Errorf("line %d: %s", second.line, second.text)
+	}
 	if len(d.Tenants) == 0 {
 		return nil, errors.New("it lists no tenants: want tenants: [{name: .., tokens: [..], images: [..]}]")
 	}
