@@ -33,22 +33,36 @@ const (
 type Limits struct {
 	PerBlock int           // f: sends of one block at a time; also how many may wait for its first byte
 	Total    int           // T: sends of all blocks and images at a time, those that queue included
-	Active   int           // sends on the wire at a time, the others queue
+	Active   int           // sends on the wire at a time, the others queue; 0: as OnTheWire says
 	Given    int           // how many of a block's recipients are remembered
 	Blocks   int           // blocks with a state of their own, about 450 bytes each
 	Idle     time.Duration // how long a block nobody asks for keeps its state
 }
 
-// DefaultLimits are the ones simulations found best (docs/adr/0007-burst.md). Active was 8 for
-// a while, which the simulator favours and real hosts do not (docs/adr/0025-simulator.md).
+// DefaultLimits are the ones simulations found best (docs/adr/0007-burst.md).
 func DefaultLimits() Limits {
-	return Limits{PerBlock: 2, Total: 8, Active: 4, Given: 8, Blocks: 16384, Idle: 10 * time.Second}
+	return Limits{PerBlock: 2, Total: 8, Given: 8, Blocks: 16384, Idle: 10 * time.Second}
 }
+
+// OnTheWire returns how many sends a node whose uplink carries rate Mbit/s has on the
+// wire at a time: what that carries in wireTime. On links of 100 Mbit/s and less
+// every further block lets asks and the origin's streams stand behind it for longer;
+// at 1 Gbit/s eight let hosts finish sooner (docs/adr/0025-simulator.md). A rate of
+// 0 is not known, and not taken for a fast one.
+func OnTheWire(rate uint32) int {
+	if rate == 0 {
+		rate = 1
+	}
+	return within(rate, 0, wireTime, 4, DefaultLimits().Total)
+}
+
+// wireTime is how long the blocks on a link's wire may take together.
+const wireTime = 20 * time.Millisecond
 
 func (l Limits) withDefaults() Limits {
 	def := DefaultLimits()
 	for _, f := range []struct{ have, def *int }{
-		{&l.PerBlock, &def.PerBlock}, {&l.Total, &def.Total}, {&l.Active, &def.Active}, {&l.Given, &def.Given}, {&l.Blocks, &def.Blocks},
+		{&l.PerBlock, &def.PerBlock}, {&l.Total, &def.Total}, {&l.Given, &def.Given}, {&l.Blocks, &def.Blocks},
 	} {
 		if *f.have <= 0 {
 			*f.have = *f.def
@@ -139,7 +153,6 @@ const (
 type Decision struct {
 	Verdict Verdict
 	To      string // Redirect: whom to ask
-	Queued  bool   // Serve: more sends than Limits.Active are in progress; wait for a place on the wire
 }
 
 // Decide answers a request, once again for one that waits.
@@ -221,12 +234,11 @@ func (d *Desk) beforeFirstByte(q *queue, r Request) Decision {
 const stuckAfter = time.Second
 
 func (d *Desk) serve(q *queue, reader string, now time.Time) Decision {
-	queued := d.sends >= d.limits.Active
 	q.moved = now
 	q.sends++
 	d.sends++
 	q.given.add(reader, d.limits.Given)
-	return Decision{Verdict: Serve, Queued: queued}
+	return Decision{Verdict: Serve}
 }
 
 // safelyHeld reports whether an owner that asks for what is held here can read

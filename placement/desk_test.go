@@ -40,9 +40,6 @@ func (c *counter) ask(reader string, change ...func(*placement.Ask)) string {
 	if d.To != "" {
 		text += " " + d.To
 	}
-	if d.Queued {
-		text += " queued"
-	}
 	return text
 }
 
@@ -139,11 +136,11 @@ func TestDeskTotal(t *testing.T) {
 	}
 	for i := range 8 {
 		id := block.Sum([]byte{byte(i)})
-		want(t, serve(id, "a"), placement.Decision{Verdict: placement.Serve, Queued: i >= 4})
+		want(t, serve(id, "a"), placement.Decision{Verdict: placement.Serve})
 	}
 	want(t, serve(block.Sum([]byte{0}), "b"), placement.Decision{Verdict: placement.Redirect, To: "a"})
 	// A block nobody has from here is served whatever the load is.
-	want(t, serve(y, "b"), placement.Decision{Verdict: placement.Serve, Queued: true})
+	want(t, serve(y, "b"), placement.Decision{Verdict: placement.Serve})
 	want(t, serve(y, "c"), placement.Decision{Verdict: placement.Redirect, To: "b"})
 	want(t, d.Sends(), 9)
 }
@@ -291,4 +288,10 @@ func BenchmarkDesk(b *testing.B) {
 			d.Ended(x, r.Reader, placement.Delivered, start)
 		}
 	})
+}
+
+func TestOnTheWire(t *testing.T) {
+	for rate, places := range map[uint32]int{0: 4, 1: 4, 25: 4, 100: 4, 400: 4, 700: 6, 1000: 8, 10_000: 8} {
+		want(t, placement.OnTheWire(rate), places)
+	}
 }

@@ -21,7 +21,7 @@ type OrderLimits struct {
 // what is asked for far ahead of that only takes the origin's link from blocks
 // that everybody waits for (docs/adr/0007-burst.md).
 func DefaultOrder(rate uint32, mean int) OrderLimits {
-	return OrderLimits{Window: within(rate, mean, windowTime, 32, 256), Out: 16, Demand: 4}
+	return OrderLimits{Window: within(rate, mean, windowTime, 32, 128), Out: 16, Demand: 4}
 }
 
 // LookAhead is how an owner in such a zone reads its own blocks from the origin:

@@ -111,10 +111,10 @@ func TestOrderLimitsFollowTheRate(t *testing.T) {
 	}{
 		{0, 0, 61, 61, 4},
 		{1000, 256 << 10, 61, 61, 4},
-		{1000, 64 << 10, 244, 244, 15},
+		{1000, 64 << 10, 128, 244, 15},
 		{100, 150_000, 32, 32, 4},
-		{10_000, 256 << 10, 256, 384, 16},
-		{4_000_000_000, 1, 256, 384, 16},
+		{10_000, 256 << 10, 128, 384, 16},
+		{4_000_000_000, 1, 128, 384, 16},
 		{1, block.MaxSize, 32, 32, 4},
 	} {
 		reader, owner := placement.DefaultOrder(tt.rate, tt.mean), placement.LookAhead(tt.rate, tt.mean)

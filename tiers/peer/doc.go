@@ -27,7 +27,7 @@
 //	zone:
 //	  name: eu1              # nodes of the same zone read from each other
 //	  peer-budget: 5s        # how long a read may take among peers
-//	  sends: 8               # blocks a node sends at a time; 4 of them are on the wire
+//	  sends: 8               # blocks a node sends at a time; 4 to 8 of them are on the wire, by the rate
 //	  sends-per-block: 2
 //	  l2-admit: hot          # what peers sent goes to L2: hot, second or always
 //	  distribution: redirect # or tree: a Function Tree for each image

@@ -17,7 +17,8 @@ const patientFor = 250 * time.Millisecond
 // they came; who has waited for long is not passed any more.
 type places struct {
 	mu     sync.Mutex
-	free   int
+	total  int
+	free   int // may be less than none, when there are fewer than there were
 	placed []*place
 	line   []*place
 	looked time.Time // when the sends were last seen to move
@@ -77,15 +78,29 @@ func (p *places) exitLocked(mine *place) {
 		return
 	}
 	p.placed = slices.Delete(p.placed, i, i+1)
-	if len(p.line) == 0 {
-		p.free++
-		return
+	p.free++
+	p.fillLocked()
+}
+
+// fillLocked gives the places that are free to those in line.
+func (p *places) fillLocked() {
+	for p.free > 0 && len(p.line) > 0 {
+		at := p.nextLocked(time.Now())
+		next := p.line[at]
+		p.line = slices.Delete(p.line, at, at+1)
+		p.free--
+		p.placeLocked(next)
+		close(next.come)
 	}
-	at := p.nextLocked(time.Now())
-	next := p.line[at]
-	p.line = slices.Delete(p.line, at, at+1)
-	p.placeLocked(next)
-	close(next.come)
+}
+
+// resize makes it so many places. Who has one keeps it.
+func (p *places) resize(total int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free += total - p.total
+	p.total = total
+	p.fillLocked()
 }
 
 // nextLocked returns whose turn it is in line, which has somebody.

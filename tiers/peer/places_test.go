@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,4 +58,58 @@ func TestPlacesGoToWhomAProgramWaitsForFirst(t *testing.T) {
 			})
 		})
 	}
+}
+
+// More places are taken at once by those in line; fewer take none away.
+func TestPlacesBecomeMoreAndFewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p places
+		p.looked = time.Now().Add(time.Hour)
+		p.resize(1)
+		source := block.NewArrival(block.Sum(nil), block.DefaultPool)
+		defer source.Leave()
+		var on []*place
+		var mu sync.Mutex
+		for range 4 {
+			go func() {
+				mine, err := p.enter(t.Context(), &waiting{ending: context.Background(), next: time.Hour}, source)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				on = append(on, mine)
+			}()
+		}
+		check := func(what string, want int) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if len(on) != want {
+				t.Errorf("%s: %d are on the wire, want %d", what, len(on), want)
+			}
+		}
+		leave := func() {
+			mu.Lock()
+			defer mu.Unlock()
+			p.exit(on[0])
+			on = on[1:]
+		}
+		check("one place", 1)
+		p.resize(3)
+		check("three", 3)
+		p.resize(2)
+		check("two, while three are taken", 3)
+		leave()
+		check("one has left", 2)
+		leave()
+		check("another has, and the last in line has come", 2)
+		leave()
+		leave()
+		if p.free != 2 {
+			t.Errorf("%d are free, want 2", p.free)
+		}
+	})
 }

@@ -51,8 +51,9 @@ func (r *rate) began(now time.Time) time.Duration {
 }
 
 // ended notes the end of a send of n bytes in d, which began at the given busy
-// time. Its bytes count as far as the uplink was busy meanwhile.
-func (r *rate) ended(n int, began, d time.Duration, now time.Time) {
+// time. Its bytes count as far as the uplink was busy meanwhile. It reports whether
+// the rate was measured anew.
+func (r *rate) ended(n int, began, d time.Duration, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	busy := r.busyLocked(now)
@@ -62,10 +63,13 @@ func (r *rate) ended(n int, began, d time.Duration, now time.Time) {
 	if d > 0 {
 		r.bytes += float64(n) * min(1, float64(busy-began)/float64(d))
 	}
-	if span := busy - r.mark; span >= rateSpan {
-		r.noteLocked(r.bytes*8/1e6/span.Seconds(), now)
-		r.mark, r.bytes = busy, 0
+	span := busy - r.mark
+	if span < rateSpan {
+		return false
 	}
+	r.noteLocked(r.bytes*8/1e6/span.Seconds(), now)
+	r.mark, r.bytes = busy, 0
+	return true
 }
 
 func (r *rate) busyLocked(now time.Time) time.Duration {
@@ -118,6 +122,14 @@ func (t *Tier) compare() {
 	}
 	t.rate.typical.Store(typical)
 	t.counter.scale(t.Rate(), typical)
+}
+
+// onTheWire returns how many sends may be on the wire at a time.
+func (t *Tier) onTheWire(rate uint32) int {
+	if t.opts.Limits.Active > 0 {
+		return t.opts.Limits.Active
+	}
+	return placement.OnTheWire(rate)
 }
 
 // Part returns how much of what others do this node should take on, see

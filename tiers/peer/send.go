@@ -34,7 +34,9 @@ func (s *send) done(sent int, err error) {
 		return
 	}
 	now := time.Now()
-	s.rate.ended(sent, s.busy, now.Sub(s.started), now)
+	if s.rate.ended(sent, s.busy, now.Sub(s.started), now) {
+		s.places.resize(s.onTheWire(s.Rate()))
+	}
 	if s.rate.due(now) {
 		s.compare()
 	}

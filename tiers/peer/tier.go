@@ -98,10 +98,6 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	def := placement.DefaultLimits()
-	if o.Limits.Active <= 0 {
-		o.Limits.Active = def.Active
-	}
 	return o, nil
 }
 
@@ -152,7 +148,7 @@ func New(o Options) (*Tier, error) {
 	t.ending, t.end = context.WithCancel(context.Background())
 	t.arrivals.open, t.arrivals.aside = map[block.ID]*reception{}, map[block.ID]*reception{}
 	t.counter = counter{desk: placement.NewDesk(o.Limits), calls: map[call]chan struct{}{}}
-	t.places.free = o.Limits.Active
+	t.places.resize(t.onTheWire(0))
 	t.pulls = make(chan struct{}, maxPulls)
 	t.peers.known = map[string]*neighbour{}
 	t.hot.Keep, t.vain.Keep = hot.For, vainFor

@@ -143,8 +143,8 @@ func (z *zone) close() {
 			z.t.Errorf("%s: %d sends and %d waiting are left", n.name, s, len(n.tier.counter.calls))
 		}
 		n.tier.counter.mu.Unlock()
-		if n.tier.places.free != n.tier.opts.Limits.Active {
-			z.t.Errorf("%s: %d places are free, want %d", n.name, n.tier.places.free, n.tier.opts.Limits.Active)
+		if n.tier.places.free != n.tier.places.total {
+			z.t.Errorf("%s: %d places are free, want %d", n.name, n.tier.places.free, n.tier.places.total)
 		}
 	}
 }

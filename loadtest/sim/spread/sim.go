@@ -90,13 +90,13 @@ func newSim(z Zone, p Protocol) *sim {
 // host returns a new host whose link carries rate bytes a nanosecond.
 func (s *sim) host(i int, name string, rate float64) *host {
 	h := &host{s: s, i: i, name: name, active: s.Limits.Active, slower: 1, at: make([]int32, len(s.Sizes)), had: make([]bool, len(s.Sizes)), left: len(s.Sizes)}
-	if h.active == 0 {
-		h.active = placement.DefaultLimits().Active
-	}
 	if s.Slower != nil && i >= 0 && i < s.Hosts {
 		h.slower = s.Slower(i)
 	}
 	h.up, h.down = rate/h.slower, rate/h.slower
+	if h.active == 0 {
+		h.active = placement.OnTheWire(mbits(h))
+	}
 	return h
 }
 
