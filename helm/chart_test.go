@@ -213,7 +213,7 @@ func checkConfig(t *testing.T, programs zone.Programs, text string) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := programs.Command("config", "validate", "--config", file, "--node", "n1", "--peer-advertise", "10.0.0.1:7072", "--gossip-advertise", "10.0.0.1:7946", "--admin", "10.0.0.1:7071")
+	cmd := programs.Command("config", "validate", "--elsewhere", "--config", file, "--node", "n1", "--peer-advertise", "10.0.0.1:7072", "--gossip-advertise", "10.0.0.1:7946", "--admin", "10.0.0.1:7071")
 	cmd.Env = append(cmd.Env, "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s\n%s", err, out, text)

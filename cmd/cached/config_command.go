@@ -64,15 +64,19 @@ is made, listened on, or asked of the network: 'cached doctor' does that.`,
 		Args: cobra.NoArgs,
 	}
 	load := addConfigFlags(cmd, bindFlags)
+	elsewhere := cmd.Flags().Bool("elsewhere", false, "it is for another host: look for no file, directory or group that it names, but what its origins need")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := load()
 		if err != nil {
 			return err
 		}
-		err = cfg.checkHost()
+		var warnings []string
+		if !*elsewhere {
+			err, warnings = cfg.checkHost(), cfg.warnings()
+		}
 		// Opening an origin asks nothing of it but reads its URL, keys and CA.
 		err = errors.Join(err, withOrigin(cmd.Context(), cfg, func(*origin.Origin) error { return nil }))
-		for _, w := range cfg.warnings() {
+		for _, w := range warnings {
 			fmt.Fprintln(cmd.ErrOrStderr(), "cached: warning:", w)
 		}
 		if err != nil {
