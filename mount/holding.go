@@ -1,7 +1,6 @@
 package mount
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -131,20 +131,18 @@ func (h *Holding) unlock() {
 	}
 }
 
-// startOf returns when a process started.
+// startOf returns when a process started, which is not yet over.
 func startOf(pid int) (uint64, error) {
-	doc, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	p, err := procfs.NewProc(pid)
 	if err != nil {
 		return 0, err
 	}
-	// The name, in parentheses, may hold anything; the state comes behind it.
-	fields := bytes.Fields(doc[bytes.LastIndexByte(doc, ')')+1:])
-	var started uint64
-	if len(fields) < 20 || string(fields[0]) == "Z" {
+	switch stat, err := p.Stat(); {
+	case err != nil:
+		return 0, err
+	case stat.State == "Z":
 		return 0, fs.ErrNotExist
+	default:
+		return stat.Starttime, nil
 	}
-	if _, err := fmt.Sscan(string(fields[19]), &started); err != nil {
-		return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
-	}
-	return started, nil
 }

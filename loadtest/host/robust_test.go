@@ -1,13 +1,10 @@
 package host
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -17,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/zonecache/cached/internal/figure"
 )
@@ -228,8 +227,11 @@ func (l *lab) killed(t *testing.T) {
 
 // alive is an error as long as a process that is no child of this one lives.
 func alive(pid int) error {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err == nil && !bytes.Contains(stat, []byte(") Z ")) {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
+		return nil //nolint:nilerr // it is over
+	}
+	if stat, err := p.Stat(); err == nil && stat.State != "Z" {
 		return errors.New("it lives")
 	}
 	return nil

@@ -5,12 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/zonecache/cached/internal/rate"
 	"github.com/zonecache/cached/internal/testtool"
@@ -129,29 +128,14 @@ func (p peer) cpu(tb testing.TB) time.Duration {
 		used   time.Duration
 	}
 	processes := map[int]process{}
-	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	all, err := procfs.AllProcs()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	for _, file := range files {
-		doc, err := os.ReadFile(file)
-		_, rest, ok := bytes.Cut(doc, []byte(") ")) // the name before may contain anything
-		fields := bytes.Fields(rest)
-		if err != nil || !ok || len(fields) < 13 {
-			continue // it has ended meanwhile
+	for _, p := range all {
+		if stat, err := p.Stat(); err == nil { // else it has ended meanwhile
+			processes[p.PID] = process{stat.PPID, time.Duration(stat.CPUTime() * float64(time.Second))}
 		}
-		n := func(i int) int {
-			v, err := strconv.Atoi(string(fields[i]))
-			if err != nil {
-				tb.Fatalf("%s: %v", file, err)
-			}
-			return v
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		processes[pid] = process{n(1), time.Duration(n(11)+n(12)) * clockTick}
 	}
 	var sum time.Duration
 	for pid, x := range processes {
@@ -164,9 +148,6 @@ func (p peer) cpu(tb testing.TB) time.Duration {
 	}
 	return sum
 }
-
-// clockTick is the unit of times in /proc/PID/stat, the same on all Linux.
-const clockTick = 10 * time.Millisecond
 
 // rawRead is the path of a block by the raw encoding, as agents read.
 func rawRead(o object) string {

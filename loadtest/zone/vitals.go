@@ -1,14 +1,13 @@
 package zone
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"strconv"
 	"testing"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 // Vitals are what a daemon's process takes of its host.
@@ -18,9 +17,6 @@ type Vitals struct {
 	// Goroutines is how many there are.
 	Goroutines int64
 }
-
-// clockTick is the unit of times in /proc/PID/stat, the same on all Linux.
-const clockTick = 10 * time.Millisecond
 
 // Vitals reads the daemon's vitals.
 func (n *Node) Vitals(tb testing.TB) Vitals {
@@ -54,26 +50,13 @@ func (n *Node) goroutines() (count int64, err error) {
 	return count, err
 }
 
-func readVitals(pid int) (v Vitals, err error) {
-	doc, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+func readVitals(pid int) (Vitals, error) {
+	p, err := procfs.NewProc(pid)
 	if err != nil {
-		return v, err
+		return Vitals{}, err
 	}
-	_, rest, _ := bytes.Cut(doc, []byte(") ")) // the name before may contain anything
-	fields := bytes.Fields(rest)
-	if len(fields) < 22 {
-		return v, fmt.Errorf("/proc/%d/stat: %q", pid, doc)
-	}
-	number := func(i int) (n int64) {
-		var bad error
-		if n, bad = strconv.ParseInt(string(fields[i]), 10, 64); bad != nil {
-			err = bad
-		}
-		return n
-	}
-	v.CPU = time.Duration(number(11)+number(12)) * clockTick // utime, stime
-	v.Resident = number(21) * int64(os.Getpagesize())
-	return v, err
+	stat, err := p.Stat()
+	return Vitals{CPU: time.Duration(stat.CPUTime() * float64(time.Second)), Resident: int64(stat.ResidentMemory())}, err
 }
 
 // CPU returns what the daemons that run and the store have computed so far.

@@ -1,8 +1,8 @@
 package tree
 
 import (
-	"fmt"
 	"context"
+	"fmt"
 	"os"
 	"testing"
 

@@ -145,6 +145,10 @@ func TestProveDay(t *testing.T) {
 	figure.Report(t, "hitrate.day.local_share_percent", 100*c.Share(c.L1+c.L2), "%")
 	figure.Report(t, "hitrate.day.zone_l2_by_read", r.ZoneL2(), "x")
 	if !figure.Full() {
+		if c.OriginShare() <= 0 || c.OriginShare() < c.NewShare() || c.OriginShare() > .1 || c.PerDistinct() < 1 || c.Share(c.L1+c.L2) > c.HitRate() {
+			t.Errorf("%.4f of the reads are hits, %.4f by the host itself; the origin has %.4f, %.4f of them of new blocks; %.2f reads a block",
+				c.HitRate(), c.Share(c.L1+c.L2), c.OriginShare(), c.NewShare(), c.PerDistinct())
+		}
 		return
 	}
 	for name, l2 := range map[string]int64{"half": 410 << 20, "eighth": 102 << 20} {
