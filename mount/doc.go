@@ -21,7 +21,8 @@
 // however it comes, is an I/O error for programs that run in the image and leaves
 // mounts that any process can take down: each mount has a record in the state
 // directory, which [Unmount] reads. [Mount.Unmount] refuses while somebody uses the
-// image and says who.
+// image and says who. After a lazy unmount the process goes on out of sight, with a
+// record of its own, for those who use files of the image, and DIR is free.
 //
 // # Kept
 //

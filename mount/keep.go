@@ -26,9 +26,10 @@ type Kept struct {
 // errOther says that what is kept is not what is to be mounted.
 var errOther = errors.New("mount: something else is kept")
 
-// leave makes a mount that nobody sees any more a kept one: its layers and its record
-// go, and the kernel's EROFS stays. The process has one record or the other at any
-// time, and logs to a file that has a name.
+// leave makes a mount that nobody sees any more a kept one, or one of which nothing is
+// kept and somebody still has files open: its layers and its record go, and the kernel's
+// file system stays. The process has one record or the other at any time, and logs to a
+// file that has a name.
 func (m *Mount) leave() error {
 	r := m.record
 	k, err := m.register()
@@ -40,16 +41,7 @@ func (m *Mount) leave() error {
 	// What is below is nobody's but ours from here on, and goes with what is above it:
 	// the kernel lets go of an overlay's layers a moment after it, and the file is held by
 	// the EROFS that stays.
-	below := []string{r.file()}
-	if r.Overlay != "" {
-		below = []string{r.lower(), r.file()}
-	}
-	for _, dir := range below {
-		if e := unix.Unmount(dir, unix.MNT_DETACH); e != nil && !errors.Is(e, unix.EINVAL) && !errors.Is(e, fs.ErrNotExist) {
-			err = fmt.Errorf("mount: unmount %s: %w", dir, e)
-		}
-	}
-	if err == nil {
+	if err = takeDown(r.below(), unix.MNT_DETACH); err == nil {
 		err = r.pass(k.record)
 	}
 	if err != nil {
@@ -69,7 +61,10 @@ func (m *Mount) register() (*Kept, error) {
 		return nil, err
 	}
 	k := &Kept{spare: m.spare, src: m.src, ended: m.ended, turn: m.record.Turn}
-	k.record = &KeptRecord{Holding: holding, Workload: o.Keep.Workload, Bytes: m.src.Size(), For: o.Keep.For, Until: holding.Since.Add(o.Keep.Time)}
+	k.record = &KeptRecord{Holding: holding, Dir: m.record.Dir, Kind: m.record.Kind, Bytes: m.src.Size(), Over: !m.spare.open()}
+	if o.Keep != nil {
+		k.record.Workload, k.record.For, k.record.Until = o.Keep.Workload, o.Keep.For, holding.Since.Add(o.Keep.Time)
+	}
 	k.listener, err = k.record.register(o.State)
 	return k, err
 }

@@ -19,6 +19,8 @@ import (
 // without a mount.
 type KeptRecord struct {
 	Holding
+	Dir      string    `json:"dir"`                // where it was mounted
+	Kind     Kind      `json:"kind"`               // and how
 	Workload string    `json:"workload,omitempty"` // what ran in it
 	Bytes    int64     `json:"bytes"`
 	For      string    `json:"for"` // a digest of who may have it

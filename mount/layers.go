@@ -48,6 +48,9 @@ func (r *Record) above() []string {
 	return dirs
 }
 
+// below returns the layers without the one that is on DIR.
+func (r *Record) below() []string { return r.layers()[1:] }
+
 // settle is about how long the kernel may take to let go of a layer after the one
 // above it is gone, which it does behind umount(2)'s back.
 const settle = time.Second

@@ -64,6 +64,11 @@ func (m *Mount) claim() error {
 	holding.home, holding.Since = home(o.State, o.Dir), holding.Since.Truncate(time.Second)
 	m.record = &Record{Holding: holding, Dir: o.Dir, Kind: o.As, Overlay: o.Overlay}
 	err = m.record.claim()
+	if err == nil {
+		if err = occupied(o.Dir); err != nil {
+			err = errors.Join(err, m.record.remove())
+		}
+	}
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -225,9 +230,12 @@ func (m *Mount) Wait(ctx context.Context) error {
 	}
 }
 
+// linger is how long the kernel may take to let go of what nobody uses.
+const linger = 100 * time.Millisecond
+
 // follow takes down the lower layers when somebody has unmounted DIR, for example
 // with umount(8). While a file of the image is still open, which is so after a
-// lazy unmount, the lowest cannot go, unless it is kept.
+// lazy unmount, they go on out of sight.
 func (m *Mount) follow() {
 	m.mu.Lock()
 	ending := m.ending
@@ -241,13 +249,18 @@ func (m *Mount) follow() {
 	if mounted, err := isMounted(m.record.Dir); ending || err != nil || mounted {
 		return
 	}
-	if m.spare.open() {
-		if err := m.leave(); err != nil {
-			m.opts.Logger.Debug("not kept yet", "error", err)
+	if !m.spare.open() {
+		err := takeDown(m.record.below(), unix.MNT_DETACH)
+		if err != nil {
+			m.opts.Logger.Warn("the layers of the mount", "error", err)
 		}
-		if m.spare.open() {
+		select {
+		case <-m.ended:
 			return
+		case <-time.After(linger):
 		}
 	}
-	_ = m.record.takeDown(0) // busy: later
+	if err := m.leave(); err != nil {
+		m.opts.Logger.Debug("not left yet", "error", err)
+	}
 }

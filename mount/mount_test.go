@@ -124,26 +124,6 @@ func TestUnmountedByAnotherHand(t *testing.T) {
 	}
 }
 
-// A lazy unmount takes nothing from those who use the image.
-func TestLazyUnmountLeavesOpenFiles(t *testing.T) {
-	src := testImage(t, imagetest.File("a", strings.Repeat("a", 2<<20)))
-	m := start(t, src, Options{})
-	f, err := os.Open(filepath.Join(m.opts.Dir, "a"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Unmount(m.opts.Dir, unix.MNT_DETACH); err != nil {
-		t.Fatal(err)
-	}
-	m.follow() // as Wait does
-	p := make([]byte, 2<<20)
-	if n, err := f.ReadAt(p, 0); n != len(p) || string(p) != strings.Repeat("a", 2<<20) {
-		t.Errorf("read %d bytes: %v", n, err)
-	}
-	f.Close()
-	end(t, m)
-}
-
 // program starts a process that mounts src on dir.
 func program(t *testing.T, src *fileSource, dir, state string) *exec.Cmd {
 	t.Helper()

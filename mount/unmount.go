@@ -95,7 +95,7 @@ func Unmount(ctx context.Context, state, dir string, force Force) (*Record, erro
 		}
 		return r, fmt.Errorf("mount: unmount %s: %w", top, err)
 	}
-	if err := r.tellUnmounted(force); err != nil || force == Lazily {
+	if err := r.tellUnmounted(force); err != nil {
 		return r, err
 	}
 	return r, r.await(ctx, force)
@@ -105,7 +105,7 @@ func Unmount(ctx context.Context, state, dir string, force Force) (*Record, erro
 // mount where that is fast: it may have seen the end of this one before it gets the
 // signal.
 func (r *Record) tellUnmounted(force Force) error {
-	if !r.Keep {
+	if !r.Keep && force != Lazily {
 		return r.signal(unix.SIGTERM)
 	}
 	if force == Wholly { // and not before: a mount that is busy goes on, and is kept one day
@@ -174,12 +174,17 @@ func findForUnmount(state, dir string) (*Record, error) {
 }
 
 // await waits until the mount's process has ended, or has forgotten the mount of which
-// it keeps something, and clears away what it left.
+// it keeps something or which somebody still uses out of sight, and clears away what it
+// left.
 func (r *Record) await(ctx context.Context, force Force) error {
-	if err := r.waitFor(ctx, func() bool { return r.Keep && r.forgotten() && (force == Gently || r.goesOn()) }); err != nil || r.forgotten() {
+	done, flags := func() bool { return r.Keep && r.forgotten() && (force == Gently || r.goesOn()) }, 0
+	if force == Lazily {
+		done, flags = r.forgotten, unix.MNT_DETACH
+	}
+	if err := r.waitFor(ctx, done); err != nil || r.forgotten() {
 		return err
 	}
-	return errors.Join(r.takeDown(0), r.remove())
+	return errors.Join(r.takeDown(flags), r.remove())
 }
 
 // waitFor waits until done, or the end of the mount's process.

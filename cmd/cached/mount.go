@@ -152,8 +152,12 @@ func (c *mountCommand) take(args []string) error {
 // A listedMount is a mount as scripts read it.
 type listedMount struct {
 	*mount.Record
-	Alive bool `json:"alive"`
+	Alive    bool `json:"alive"`
+	Detached bool `json:"detached,omitempty"` // out of sight, for those who still use it
 }
+
+// detached is how the lists call what was unmounted with --lazy and is in use.
+const detached = "detached (lazy)"
 
 func (c *mountCommand) list(w io.Writer) error {
 	if c.keptOnly {
@@ -165,7 +169,16 @@ func (c *mountCommand) list(w io.Writer) error {
 	}
 	rows := make([]listedMount, len(records))
 	for i, r := range records {
-		rows[i] = listedMount{r, r.Alive()}
+		rows[i] = listedMount{Record: r, Alive: r.Alive()}
+	}
+	left, err := mount.ListKept(c.state)
+	if err != nil {
+		return err
+	}
+	for _, r := range left {
+		if r.Over {
+			rows = append(rows, listedMount{Record: &mount.Record{Holding: r.Holding, Dir: r.Dir, Kind: r.Kind}, Alive: true, Detached: true})
+		}
 	}
 	if c.asJSON {
 		return printJSON(w, rows)
@@ -174,7 +187,10 @@ func (c *mountCommand) list(w io.Writer) error {
 	fmt.Fprintln(tw, "DIR\tIMAGE\tMANIFEST\tAS\tOVERLAY\tPROCESS\tSINCE")
 	for _, r := range rows {
 		process := fmt.Sprint(r.PID)
-		if !r.Alive {
+		switch {
+		case r.Detached:
+			process += ", " + detached
+		case !r.Alive:
 			process = "dead"
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Dir, r.Image, shortID(r.Manifest), r.Kind, r.Overlay, process, r.Since.Local().Format(time.DateTime))
@@ -195,7 +211,7 @@ func (c *mountCommand) listKept(w io.Writer) error {
 	for _, r := range records {
 		until := r.Until.Local().Format(time.DateTime)
 		if r.Over {
-			until = "open files are closed"
+			until = detached + ": its open files are closed"
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\n", r.Image, shortID(r.Manifest), r.PID, r.Since.Local().Format(time.DateTime), until)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/zonecache/cached/mount"
 )
@@ -58,6 +60,11 @@ func (c *mountCommand) background(cmd *cobra.Command) error {
 	}
 	child.Stdout, child.Stderr, child.ExtraFiles = log, log, []*os.File{w}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives the terminal
+	// And whoever runs this command, whose locks and pipes it would hold if it had them.
+	if err := unix.CloseRange(readyPipe, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) {
+		w.Close()
+		return fmt.Errorf("mount: descriptors: %w", err)
+	}
 	err = child.Start()
 	w.Close()
 	if err != nil {

@@ -46,7 +46,11 @@ type keeper struct {
 // nothing of it is left.
 func (s *served) keep(kept *mount.Kept, signals <-chan os.Signal) *served {
 	k := &keeper{was: s, kept: kept, log: s.log}
-	k.rested.Go(s.img.Rest)
+	if kept.Held() {
+		k.rested.Go(s.img.Rest)
+	} else {
+		k.log.Info("out of sight: it goes on for those who use it, and ends with the last", "image", s.img.Name())
+	}
 	_ = os.Chdir("/") // otherwise it would hold the directory it was started in
 	k.dropOldest()
 	if next := k.untilTaken(signals); next != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"time"
 
@@ -30,7 +31,7 @@ the process that served the mount (cached mount --keep); --now ends that process
   cached umount --all              # every mount of this host, and what is kept`,
 	}
 	state := cmd.Flags().String("state-dir", mount.DefaultState(), "`DIR` with the records of mounts")
-	lazy := cmd.Flags().BoolP("lazy", "l", false, "take it out of sight now, down when its last user has gone")
+	lazy := cmd.Flags().BoolP("lazy", "l", false, "take it out of sight now, which frees DIR, and down when its last user has gone")
 	now := cmd.Flags().Bool("now", false, "keep nothing of it, and return when the process that serves it has ended")
 	all := cmd.Flags().Bool("all", false, "take down all mounts, and keep nothing")
 	kept := cmd.Flags().Bool("kept", false, "keep nothing of what was unmounted before")
@@ -58,29 +59,37 @@ the process that served the mount (cached mount --keep); --now ends that process
 		for _, dir := range args {
 			err := umount(cmd.Context(), *state, dir, force)
 			if err == nil && *lazy {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is out of sight; the process that serves it ends with its last user\n", dir)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is free; the process that served it ends with its last user\n", dir)
 			}
 			errs = append(errs, err)
 		}
 		if *all || *kept {
-			errs = append(errs, dropKept(cmd.Context(), *state))
+			errs = append(errs, dropKept(cmd.Context(), cmd.OutOrStdout(), *state))
 		}
 		return errors.Join(errs...)
 	}
 	return cmd
 }
 
-// dropKept ends what is kept without a mount, and waits for that.
-func dropKept(ctx context.Context, state string) error {
+// dropKept ends what is kept without a mount, and waits for that. What is there for those
+// who use it ends with the last of them.
+func dropKept(ctx context.Context, w io.Writer, state string) error {
 	ctx, cancel := context.WithTimeout(ctx, umountWithin)
 	defer cancel()
 	err := mount.Settle(ctx, state)
 	list, listed := mount.ListKept(state)
 	err = errors.Join(err, listed)
+	var dropped []*mount.KeptRecord
 	for _, r := range list {
+		if r.Over {
+			_, e := fmt.Fprintf(w, "%s, which was on %s, is %s: process %d ends when its open files are closed\n", r.Image, r.Dir, detached, r.PID)
+			err = errors.Join(err, e)
+			continue
+		}
+		dropped = append(dropped, r)
 		err = errors.Join(err, r.Drop())
 	}
-	for _, r := range list {
+	for _, r := range dropped {
 		err = errors.Join(err, r.Await(ctx))
 	}
 	return err
