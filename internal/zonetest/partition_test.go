@@ -35,11 +35,15 @@ func TestAPartitionNobodyHasNoticed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const rate = 12.5e6
-				z := zonetest.New(t, zonetest.Options{
+				o := zonetest.Options{
 					Nodes: tt.nodes, Blocks: tt.blocks, BlockSize: 256 << 10, OriginRate: rate,
 					Link:   zonetest.Link{Up: rate, Down: rate},
 					Detect: 6 * time.Second, Timing: zonetest.Timing{Silence: peer.DefaultSilence},
-				})
+				}
+				if tt.wide { // so long a line at the origin takes more than three budgets of 5 s
+					o.Peer = func(_ string, o *peer.Options) { o.Budget = 15 * time.Second }
+				}
+				z := zonetest.New(t, o)
 				trace(t, z)
 				var left, right []int
 				for i := range tt.nodes / 2 {
