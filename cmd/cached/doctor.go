@@ -16,11 +16,12 @@ func newDoctorCommand() *cobra.Command {
 do about it: the configuration itself, memory, the disk and its speed, the object store and
 its latency, the clock, certificates, tenants, gossip keys and seeds of the zone, what the kernel
 can mount, ports, and, where the daemon runs, what it says of itself; each of its peers is asked for
-a block that nobody has. Flags, environment and file are those of 'cached serve'; it may run
+a block that nobody has. Seeds are pinged by UDP as gossip does; whether other nodes are reached so,
+only the daemon knows (it suspects those that are not). Flags, environment and file are those of 'cached serve'; it may run
 beside the daemon.
 
-It makes the directories that the daemon would make, writes 64 MiB to that of L2 and removes
-them, and asks the object store a few times. The exit status is 1 if something keeps the daemon from working.`,
+It makes the directories that the daemon would make, writes up to 64 MiB to that of L2,
+reads them past the page cache where it can, and removes them, and asks the object store a few times. The exit status is 1 if something keeps the daemon from working.`,
 		Example: "  cached doctor --config /etc/cached/cached.yaml",
 		Args:    cobra.NoArgs,
 	}

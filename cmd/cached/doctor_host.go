@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
@@ -18,8 +16,6 @@ import (
 // What a host should have.
 const (
 	fewDescriptors = 1 << 16
-	slowDisk       = 200 << 20 // bytes a second
-	trialBytes     = 64 << 20
 )
 
 // memory compares what L1 takes with what there is: for this container, or the machine.
@@ -94,19 +90,7 @@ func (d *doctor) disk() {
 	default:
 		d.note("disk", sound, "", "%s has room for %s, L2 and its reserve want %s", dir, humanize.IBytes(uint64(free+held)), humanize.IBytes(uint64(want)))
 	}
-	rate, err := writeRate(dir)
-	v := sound
-	switch {
-	case errors.Is(err, syscall.ENOSPC):
-		d.note("disk speed", doubted, "make room", "%v", err)
-		return
-	case err != nil:
-		d.note("disk speed", broken, "the user of the daemon must be able to write there", "%v", err)
-		return
-	case rate < slowDisk:
-		v = doubted
-	}
-	d.note("disk speed", v, "put L2 on NVMe: what it brings back must be faster than the network", "%s/s written and synced", humanize.IBytes(uint64(rate)))
+	d.diskSpeed(dir)
 }
 
 // usedBelow is what the files below dir take.
@@ -123,25 +107,4 @@ func usedBelow(dir string) (bytes int64) {
 		return nil
 	})
 	return bytes
-}
-
-// writeRate writes a file, waits until it is on the medium, and removes it.
-func writeRate(dir string) (bytesPerSecond float64, err error) {
-	f, err := os.CreateTemp(dir, "doctor-*")
-	if err != nil {
-		return 0, err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	p := bytes.Repeat([]byte("cached doctor!! "), 1<<16)
-	began := time.Now()
-	for n := 0; n < trialBytes; n += len(p) {
-		if _, err := f.Write(p); err != nil {
-			return 0, err
-		}
-	}
-	if err := f.Sync(); err != nil {
-		return 0, err
-	}
-	return trialBytes / time.Since(began).Seconds(), nil
 }

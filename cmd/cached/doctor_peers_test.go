@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/zonecache/cached/identity"
 	"github.com/zonecache/cached/internal/rate"
 	"github.com/zonecache/cached/placement"
+	"github.com/zonecache/cached/placement/gossip"
 )
 
 // answersAll is what a node answers to every ask.
@@ -157,4 +160,33 @@ func TestDoctorOfPeersInPlainText(t *testing.T) {
 	if d.peers(t.Context(), nil); len(d.found) != 0 {
 		t.Errorf("no zone: %+v", d.found)
 	}
+}
+
+// A seed is asked by TCP and by UDP: one whose UDP port is closed is no good to gossip.
+func TestDoctorOfSeedsByUDP(t *testing.T) {
+	m, err := gossip.Open(t.Context(), gossip.Options{Node: "n2", Zone: "z1", Bind: "127.0.0.1:0", PeerAddress: "127.0.0.1:7072", Insecure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	closed := rate.Listen(t)
+	defer closed.Close()
+	_, port, _ := net.SplitHostPort(closed.Addr().String())
+	d := &doctor{}
+	z := ZoneConfig{Name: "z1", Node: "n1", Insecure: true, Gossip: "127.0.0.1:0", Seeds: []string{m.Address().String(), closed.Addr().String()}}
+	d.seeds(t.Context(), z)
+	d.check(t, "seeds", sound, "2 answer by TCP", "")
+	d.check(t, "gossip udp", doubted, closed.Addr().String()+" does not answer by UDP", "open port "+port+" (UDP)")
+	d.check(t, "gossip udp", sound, "1 of 2 seeds answer a ping in plain text", "")
+	if len(d.found) != 3 || len(m.Members()) != 1 {
+		t.Errorf("%+v, members %v", d.found, m.Members())
+	}
+
+	z.Insecure, z.GossipKeys = false, filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(z.GossipKeys, []byte(gossip.NewKey()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d = &doctor{}
+	d.seeds(t.Context(), z)
+	d.check(t, "gossip udp", doubted, m.Address().String()+" does not answer by UDP", "compare --zone and the first line of --gossip-keys")
 }

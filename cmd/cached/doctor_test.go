@@ -142,7 +142,7 @@ func TestDoctorOfTheDisk(t *testing.T) {
 	}
 	d := look()
 	d.check(t, "disk", doubted, "is in memory", "NVMe")
-	d.check(t, "disk speed", sound, "written and synced", "")
+	d.check(t, "disk speed", sound, "/s written and synced, 4.0 KiB of it on the medium in ", "")
 	if left, err := filepath.Glob(filepath.Join(dir, "doctor-*")); len(left) > 0 || err != nil {
 		t.Errorf("it left %v", left)
 	}
@@ -183,4 +183,29 @@ func TestDoctorOfPorts(t *testing.T) {
 	d.cfg.Admin, d.cfg.Zone.PeerListen = "127.0.0.1:0", "127.0.0.1:0"
 	d.ports()
 	d.check(t, "ports", sound, "all 4 are free", "")
+}
+
+// A disk that reads slowly is found, and one that is read by memory is not praised.
+func TestDoctorOfDiskReads(t *testing.T) {
+	dir := t.TempDir()
+	wrote, read, err := tryDisk(dir)
+	if err != nil || wrote.rate <= 0 || wrote.median <= 0 || read.rate <= 0 || read.median <= 0 {
+		t.Errorf("%+v, %+v, %v", wrote, read, err)
+	}
+	for _, c := range []struct {
+		read pace
+		v    verdict
+		is   string
+	}{
+		{pace{slowDisk - 1, time.Millisecond, true}, doubted, "512 KiB in 1ms, past the page cache"},
+		{pace{slowDisk, time.Millisecond, true}, sound, "past the page cache"},
+		{pace{slowDisk - 1, time.Millisecond, false}, sound, "by the page cache"},
+	} {
+		d := &doctor{}
+		d.noteReads(c.read)
+		d.check(t, "disk reads", c.v, c.is, "")
+	}
+	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+		t.Errorf("it left %v, %v", left, err)
+	}
 }

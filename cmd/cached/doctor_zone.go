@@ -5,11 +5,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/zonecache/cached/identity"
@@ -143,9 +146,10 @@ func (d *doctor) zone(ctx context.Context) {
 	d.seeds(ctx, z)
 }
 
-// seeds looks whether any of them is there.
+// seeds looks whether any of them is there, by both ways that gossip goes.
 func (d *doctor) seeds(ctx context.Context, z ZoneConfig) {
 	var problems []error
+	var found []netip.AddrPort
 	reached := 0
 	for _, seed := range z.Seeds {
 		asking, cancel := context.WithTimeout(ctx, doctorWaits)
@@ -154,6 +158,7 @@ func (d *doctor) seeds(ctx context.Context, z ZoneConfig) {
 		if err != nil {
 			problems = append(problems, err)
 		}
+		found = append(found, addrs...)
 		for _, addr := range addrs {
 			dialing, cancel := context.WithTimeout(ctx, doctorWaits)
 			c, err := new(net.Dialer).DialContext(dialing, "tcp", addr.String())
@@ -170,8 +175,49 @@ func (d *doctor) seeds(ctx context.Context, z ZoneConfig) {
 	case reached == 0:
 		d.note("seeds", doubted, "start the others, or open port 7946 (TCP and UDP) and 7072 (TCP) between the hosts", "none answers: %v", errors.Join(problems...))
 	case len(problems) > 0:
-		d.note("seeds", sound, "", "%d answer, others do not: %v", reached, problems[0])
+		d.note("seeds", sound, "", "%d answer by TCP, others do not: %v", reached, problems[0])
 	default:
-		d.note("seeds", sound, "", "%d answer", reached)
+		d.note("seeds", sound, "", "%d answer by TCP", reached)
+	}
+	d.pingSeeds(ctx, z, found)
+}
+
+// maxPinged is how many addresses of seeds are pinged.
+const maxPinged = 16
+
+// pingSeeds asks them by UDP as gossip does: a node that is reached by TCP alone is
+// suspected by the others all the time.
+func (d *doctor) pingSeeds(ctx context.Context, z ZoneConfig, seeds []netip.AddrPort) {
+	with := "in plain text"
+	if !z.Insecure {
+		if _, err := gossip.CheckKeys(z.GossipKeys); err != nil {
+			d.note("gossip udp", doubted, "see what failed above", "no seed was pinged: there are no keys to do it with")
+			return
+		}
+		with = "with the first key of " + z.GossipKeys
+	}
+	slices.SortFunc(seeds, netip.AddrPort.Compare)
+	seeds = slices.Compact(seeds)
+	if len(seeds) == 0 {
+		return
+	}
+	seeds = seeds[:min(len(seeds), maxPinged)]
+	took, errs := make([]time.Duration, len(seeds)), make([]error, len(seeds))
+	var all sync.WaitGroup
+	for i, to := range seeds {
+		all.Go(func() { took[i], errs[i] = gossip.Probe(ctx, z.Name, z.Gossip, z.GossipKeys, to) })
+	}
+	all.Wait()
+	answer := 0
+	for i, to := range seeds {
+		if errs[i] == nil {
+			answer++
+			continue
+		}
+		do := fmt.Sprintf("open port %d (UDP) between the hosts, both ways; where it is, compare --zone and the first line of --gossip-keys of both", to.Port())
+		d.note("gossip udp", doubted, do, "pinged %s: %v", with, errs[i])
+	}
+	if answer > 0 {
+		d.note("gossip udp", sound, "", "%d of %d seeds answer a ping %s, the slowest in %s", answer, len(seeds), with, slices.Max(took).Round(time.Millisecond/10))
 	}
 }

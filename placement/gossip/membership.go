@@ -103,9 +103,8 @@ func (m *Membership) start() (*keyFile, *seeker, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	label := func(kind string) string { return "cached:" + m.opt.Zone + ":" + kind }
-	mine := label("open")
-	m.twin = label("sealed")
+	mine := zoneLabel(m.opt.Zone, false)
+	m.twin = zoneLabel(m.opt.Zone, true)
 	var keys *keyFile
 	if m.opt.KeyFile != "" {
 		if keys, err = openKeys(m.opt.KeyFile); err != nil {
