@@ -103,8 +103,8 @@ func (m *Membership) start() (*keyFile, *seeker, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	mine := zoneLabel(m.opt.Zone, false)
-	m.twin = zoneLabel(m.opt.Zone, true)
+	mine := zoneLabel(m.opt.Zone, plainly)
+	m.twin = zoneLabel(m.opt.Zone, sealed)
 	var keys *keyFile
 	if m.opt.KeyFile != "" {
 		if keys, err = openKeys(m.opt.KeyFile); err != nil {

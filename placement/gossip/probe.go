@@ -15,13 +15,13 @@ import (
 // probeWait is how long a probe waits for each answer.
 const probeWait = time.Second
 
-// zoneLabel is what packets of a zone begin with.
-func zoneLabel(zone string, sealed bool) string {
-	if sealed {
-		return "cached:" + zone + ":sealed"
-	}
-	return "cached:" + zone + ":open"
-}
+// What packets of a zone begin with says whether they are encrypted.
+const (
+	plainly = "open"
+	sealed  = "sealed"
+)
+
+func zoneLabel(zone, how string) string { return "cached:" + zone + ":" + how }
 
 // Probe pings by UDP whoever has an address of gossip, from the host that nodes of this
 // one bind to, with the zone's keys (keyFile; "": it has none), and returns how long the
@@ -35,8 +35,9 @@ func Probe(ctx context.Context, zone, bind, keyFile string, to netip.AddrPort) (
 	conf := memberlist.DefaultLANConfig()
 	conf.Name = "probe"
 	conf.BindAddr, conf.BindPort = from.String(), 0
-	conf.Label = zoneLabel(zone, keyFile != "")
+	conf.Label = zoneLabel(zone, plainly)
 	if keyFile != "" {
+		conf.Label = zoneLabel(zone, sealed)
 		keys, err := openKeys(keyFile)
 		if err != nil {
 			return 0, fmt.Errorf("gossip: %w", err)

@@ -19,26 +19,26 @@ func TestProbe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	open2 := zone(t, 2, func(int, *Options) {})
-	sealed := zone(t, 2, func(_ int, o *Options) { o.Insecure, o.KeyFile = false, keys })
+	plain := zone(t, 2, func(int, *Options) {})
+	shut := zone(t, 2, func(_ int, o *Options) { o.Insecure, o.KeyFile = false, keys })
 	for _, c := range []struct {
 		what, zone, bind, keys string
 		to                     netip.AddrPort
 		answers                bool
 	}{
-		{"plain", "z1", "127.0.0.1:7946", "", open2[0].Address(), true},
-		{"from any address", "z1", "0.0.0.0:7946", "", open2[0].Address(), true},
-		{"sealed", "z1", "127.0.0.1:7946", keys, sealed[1].Address(), true},
-		{"another key", "z1", "127.0.0.1:7946", others, sealed[1].Address(), false},
-		{"no key", "z1", "127.0.0.1:7946", "", sealed[1].Address(), false},
-		{"another zone", "z2", "127.0.0.1:7946", "", open2[0].Address(), false},
+		{"plain", "z1", "127.0.0.1:7946", "", plain[0].Address(), true},
+		{"from any address", "z1", "0.0.0.0:7946", "", plain[0].Address(), true},
+		{"sealed", "z1", "127.0.0.1:7946", keys, shut[1].Address(), true},
+		{"another key", "z1", "127.0.0.1:7946", others, shut[1].Address(), false},
+		{"no key", "z1", "127.0.0.1:7946", "", shut[1].Address(), false},
+		{"another zone", "z2", "127.0.0.1:7946", "", plain[0].Address(), false},
 	} {
 		took, err := Probe(t.Context(), c.zone, c.bind, c.keys, c.to)
 		if (err == nil) != c.answers || (took > 0) != c.answers {
 			t.Errorf("%s: %v, %v", c.what, took, err)
 		}
 	}
-	for _, m := range [][]*Membership{open2, sealed} {
+	for _, m := range [][]*Membership{plain, shut} {
 		if got := members(m[0]); got != "n0 n1" || len(m[0].Members()) != 2 {
 			t.Errorf("the zone is now [%s], %v", got, m[0].Members())
 		}
