@@ -9,6 +9,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
+
 	"github.com/zonecache/cached/identity"
 	"github.com/zonecache/cached/placement/gossip"
 )
@@ -86,4 +89,26 @@ func (c *Config) warnings() []string {
 		}
 	}
 	return all
+}
+
+// room is what L2 may have of its file system, with what it holds already.
+func (l L2Config) room() (bytes int64, fs unix.Statfs_t, err error) {
+	if err := unix.Statfs(l.Dir, &fs); err != nil {
+		return 0, fs, err
+	}
+	return int64(fs.Bavail)*fs.Bsize + usedBelow(l.Dir), fs, nil
+}
+
+// short says what L2 uses where its disk has less room than it is to have; "": enough.
+func (l L2Config) short() string {
+	if l.Size == 0 {
+		return ""
+	}
+	room, _, err := l.room()
+	if want := int64(l.Size) + int64(l.MinFree); err != nil || room >= want { // opening L2 says what is wrong with a disk
+		return ""
+	}
+	uses := max(room-int64(l.MinFree), 0)
+	return fmt.Sprintf("l2: %s has room for %s, %s and a reserve of %s are wanted: L2 uses %s at most; make room, or lower --l2-size or --l2-min-free",
+		l.Dir, humanize.IBytes(uint64(room)), l.Size, l.MinFree, humanize.IBytes(uint64(uses)))
 }

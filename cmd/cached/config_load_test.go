@@ -184,3 +184,16 @@ func TestKeepFromTheEnvironment(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// An L2 larger than its disk was used as far as that went, and nobody was told.
+func TestAnL2LargerThanItsDiskIsTold(t *testing.T) {
+	l := L2Config{Dir: t.TempDir(), Size: 1 << 60, MinFree: 1 << 50}
+	if w := l.short(); !strings.Contains(w, "TiB and a reserve of 1024TiB are wanted: L2 uses 0 B at most; make room") {
+		t.Errorf("%q", w)
+	}
+	for _, enough := range []L2Config{{Dir: l.Dir, Size: 1}, {Dir: l.Dir}, {Dir: l.Dir + "/none", Size: 1 << 60}} {
+		if w := enough.short(); w != "" {
+			t.Errorf("%+v: %q", enough, w)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -67,28 +66,26 @@ func (d *doctor) disk() {
 	dir := d.cfg.L2.Dir
 	if err := prepareDirs(d.cfg); err != nil {
 		do := "mount the disk, or name another directory"
-		if errors.Is(err, fs.ErrPermission) {
+		if errors.Is(err, os.ErrPermission) {
 			do = "give the directory to the user of the daemon (cached own DIR --user UID:GID)"
 		}
 		d.note("disk", broken, do, "%v", err)
 		return
 	}
-	var room unix.Statfs_t
-	if err := unix.Statfs(dir, &room); err != nil {
+	room, fs, err := d.cfg.L2.room()
+	if err != nil {
 		d.note("disk", broken, "", "%s: %v", dir, err)
 		return
 	}
-	free := int64(room.Bavail) * room.Bsize
-	held := usedBelow(dir)
 	want := int64(d.cfg.L2.Size) + int64(d.cfg.L2.MinFree)
 	switch {
-	case room.Type == unix.TMPFS_MAGIC:
+	case fs.Type == unix.TMPFS_MAGIC:
 		d.note("disk", doubted, "give --l2-dir a directory on NVMe", "%s is in memory: L2 takes what L1 could use, and is empty after a reboot", dir)
-	case free+held < want:
+	case room < want:
 		d.note("disk", doubted, "lower --l2-size, or make room: L2 keeps to what is free", "%s has room for %s, L2 and its reserve want %s", dir,
-			humanize.IBytes(uint64(free+held)), humanize.IBytes(uint64(want)))
+			humanize.IBytes(uint64(room)), humanize.IBytes(uint64(want)))
 	default:
-		d.note("disk", sound, "", "%s has room for %s, L2 and its reserve want %s", dir, humanize.IBytes(uint64(free+held)), humanize.IBytes(uint64(want)))
+		d.note("disk", sound, "", "%s has room for %s, L2 and its reserve want %s", dir, humanize.IBytes(uint64(room)), humanize.IBytes(uint64(want)))
 	}
 	d.diskSpeed(dir)
 }

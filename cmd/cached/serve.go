@@ -58,6 +58,9 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err := prepareDirs(cfg); err != nil {
 		return err
 	}
+	if w := cfg.L2.short(); w != "" {
+		log.Warn(w)
+	}
 	agents, err := listenAgents(cfg)
 	if err != nil {
 		return err
