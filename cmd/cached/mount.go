@@ -167,9 +167,9 @@ func (c *mountCommand) list(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rows := make([]listedMount, len(records))
-	for i, r := range records {
-		rows[i] = listedMount{Record: r, Alive: r.Alive()}
+	rows := make([]listedMount, 0, len(records))
+	for _, r := range records {
+		rows = append(rows, listedMount{Record: r, Alive: r.Alive()})
 	}
 	left, err := mount.ListKept(c.state)
 	if err != nil {
