@@ -23,7 +23,7 @@ func newAheadDescs() aheadDescs {
 		return prometheus.NewDesc("cached_"+name, help, labels, nil)
 	}
 	return aheadDescs{
-		blocks:        desc("prefetch_blocks_total", "Blocks read ahead of programs: here when one asked (used), on their way (late), or never asked for (wasted).", "result"),
+		blocks:        desc("prefetch_blocks_total", "Blocks read ahead of programs: here when one asked (used), on their way (late), or not asked for until the start was over (wasted).", "result"),
 		bytes:         desc("prefetch_bytes_total", "Bytes of blocks read ahead of programs.", "result"),
 		pending:       desc("prefetch_pending_bytes", "Bytes of blocks read ahead that no program has asked for so far."),
 		pendingBlocks: desc("prefetch_pending_blocks", "Blocks read ahead that no program has asked for so far."),

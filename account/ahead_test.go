@@ -15,7 +15,7 @@ func TestWhatCameOfReadingAheadIsShown(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(New(Options{}).Collector(Gauges{Ahead: func() Ahead { return ahead }}))
 	want := `
-# HELP cached_prefetch_blocks_total Blocks read ahead of programs: here when one asked (used), on their way (late), or never asked for (wasted).
+# HELP cached_prefetch_blocks_total Blocks read ahead of programs: here when one asked (used), on their way (late), or not asked for until the start was over (wasted).
 # TYPE cached_prefetch_blocks_total counter
 cached_prefetch_blocks_total{result="late"} 2
 cached_prefetch_blocks_total{result="used"} 1

@@ -36,6 +36,7 @@ func (s Snapshot) Check() error {
 
 	images := s.Other
 	for _, i := range s.Images {
+		images.Prefetched = images.Prefetched.Plus(i.Prefetched)
 		for _, cause := range block.Causes {
 			*images.Served.Of(cause) = images.Served.Of(cause).Plus(*i.Served.Of(cause))
 		}
@@ -46,6 +47,10 @@ func (s Snapshot) Check() error {
 			c.count(slack, *of.Tier(t), *all.Tier(t), "%s requests served by %s: of images, in all", cause, t)
 		}
 		c.blocks(slack, of.Errors, all.Errors, "failed %s requests: of images, in all", cause)
+	}
+	c.count(slack, images.Prefetched, r.Prefetched, "prefetched requests: of images, in all")
+	if here := r.Served.Demand.L1.Plus(r.Served.Demand.L2); r.Prefetched.Blocks > here.Blocks+slack {
+		c.fault("prefetched requests: %d, of %d that l1 and l2 served", r.Prefetched.Blocks, here.Blocks)
 	}
 	for _, m := range s.Tiers {
 		m.check(&c)

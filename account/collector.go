@@ -72,6 +72,7 @@ type collector struct {
 
 type series struct {
 	reads, readBytes, readTime, readErrors, inFlight *prometheus.Desc
+	prefetched, prefetchedBytes                      *prometheus.Desc
 	tenantReads, tenantBytes                         *prometheus.Desc
 
 	tierReads, tierBytes, tierTime, tierOffers, damaged *prometheus.Desc
@@ -86,11 +87,13 @@ func newSeries() series {
 		return prometheus.NewDesc("cached_"+name, help, labels, nil)
 	}
 	return series{
-		reads:      desc("block_reads_total", "Reads of this node's users, by the tier that served them (error: none), why, and by which interface they came (node: it reads by itself).", "tier", "cause", "interface"),
-		readBytes:  desc("block_read_bytes_total", "Bytes served to this node's users.", "tier", "cause", "interface"),
-		readTime:   desc("block_read_duration_seconds", "How long reads of this node's users took, by the tier that served them (error: none), and why they were made.", "tier", "cause"),
-		readErrors: desc("block_read_errors_total", "Failed reads of this node's users, by kind, and why they were made.", "kind", "cause"),
-		inFlight:   desc("requests_in_flight", "Reads of this node's users that have not ended."),
+		reads:           desc("block_reads_total", "Reads of this node's users, by the tier that served them (error: none), why, and by which interface they came (node: it reads by itself).", "tier", "cause", "interface"),
+		readBytes:       desc("block_read_bytes_total", "Bytes served to this node's users.", "tier", "cause", "interface"),
+		readTime:        desc("block_read_duration_seconds", "How long reads of this node's users took, by the tier that served them (error: none), and why they were made.", "tier", "cause"),
+		readErrors:      desc("block_read_errors_total", "Failed reads of this node's users, by kind, and why they were made.", "kind", "cause"),
+		prefetched:      desc("block_reads_prefetched_total", "Reads of programs (cause demand) that l1 or l2 served only because the block had been read from the object store ahead of them, just before: no hits."),
+		prefetchedBytes: desc("block_read_bytes_prefetched_total", "Bytes of the reads that cached_block_reads_prefetched_total counts."),
+		inFlight:        desc("requests_in_flight", "Reads of this node's users that have not ended."),
 
 		tenantReads: desc("tenant_block_reads_total", "Reads of this node's users by tenant, of those in metrics.tenants; other: all others together.", "tenant", "tier"),
 		tenantBytes: desc("tenant_block_read_bytes_total", "Bytes served to this node's users by tenant.", "tenant", "tier"),
@@ -125,7 +128,7 @@ func newSeries() series {
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.reads, c.readBytes, c.readTime, c.readErrors, c.inFlight, c.tenantReads, c.tenantBytes,
+		c.reads, c.readBytes, c.readTime, c.readErrors, c.inFlight, c.prefetched, c.prefetchedBytes, c.tenantReads, c.tenantBytes,
 		c.tierReads, c.tierBytes, c.tierTime, c.tierOffers, c.damaged,
 		c.used, c.capacity, c.evictions, c.declines, c.oldest,
 		c.written, c.rewritten, c.writeErrors, c.lost, c.sick,
@@ -189,6 +192,8 @@ func (c *collector) collectRequests(out sink, r Requests) {
 		}
 	}
 	out.gauge(c.inFlight, r.InFlight)
+	out.counter(c.prefetched, r.Prefetched.Blocks)
+	out.counter(c.prefetchedBytes, r.Prefetched.Bytes)
 }
 
 func (c *collector) collectTenants(out sink, tenants []Tenant) {

@@ -22,6 +22,7 @@
 //	errors  = the sum over their kinds, for each cause
 //	totals  = the sum over interfaces, = the sum over tenants, = the reads that were timed
 //	totals  = the sum over images and [Snapshot.Other], in blocks and bytes, by tier and cause
+//	prefetched = the sum over images, and no more than what L1 and L2 served
 //	reads of a medium = the sum over their outcomes
 //
 // Images are named by callers, so their number is bounded: the books of those

@@ -16,6 +16,7 @@ const maxImageName = block.MaxNameLength
 type entry struct {
 	row   row
 	cause block.Cause
+	ahead bool // it was served because its block was read ahead
 }
 
 // A book is the account of one image, sharded like the ledger. Each shard takes
@@ -29,6 +30,7 @@ type book struct {
 
 type bookShard struct {
 	cells [rowCount][causeCount]tally
+	ahead tally
 	_     [64]byte
 }
 
@@ -37,6 +39,9 @@ func (b *book) add(shard int, e entry, bytes int) {
 	again := c.blocks.Add(1) > 1
 	if bytes != 0 {
 		c.bytes.Add(int64(bytes))
+	}
+	if e.ahead {
+		b.shards[shard].ahead.add(bytes)
 	}
 	// One use does not save a book, or a crowd of images read once would drive
 	// out those in use. Mostly the flag is up: a load leaves its line shared.
@@ -121,11 +126,10 @@ func (i *images) openBook(name string) *book {
 // foldLocked moves what a retired book holds to other.
 func (i *images) foldLocked(b *book) {
 	for s := range b.shards {
+		b.shards[s].ahead.moveTo(&i.other.shards[s].ahead)
 		for r := range b.shards[s].cells {
 			for c := range b.shards[s].cells[r] {
-				from, to := &b.shards[s].cells[r][c], &i.other.shards[s].cells[r][c]
-				to.blocks.Add(from.blocks.Swap(0))
-				to.bytes.Add(from.bytes.Swap(0))
+				b.shards[s].cells[r][c].moveTo(&i.other.shards[s].cells[r][c])
 			}
 		}
 	}

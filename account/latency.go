@@ -28,6 +28,11 @@ func (t *tally) add(bytes int) {
 	}
 }
 
+func (t *tally) moveTo(o *tally) {
+	o.blocks.Add(t.blocks.Swap(0))
+	o.bytes.Add(t.bytes.Swap(0))
+}
+
 func (t *tally) count() Count { return Count{t.blocks.Load(), t.bytes.Load()} }
 
 // A Latency is the distribution of the durations of reads.

@@ -49,6 +49,7 @@ type Ledger struct {
 	trace    func(ctx context.Context) string // nil: nobody traces
 	examples examples
 	distinct *distinctSet
+	brought  broughtSet
 	ops      []*originOp
 	damage   [len(block.Tiers) + 1]damageBook
 	refused  [len(block.Tiers) + 1]atomic.Int64 // by an admission
@@ -67,6 +68,7 @@ type shard struct {
 	finished atomic.Int64 // added to last, after every other book
 	served   [interfaceCount][rowCount][causeCount]tally
 	took     [rowCount][causeCount]spread
+	ahead    tally // demand reads that were served because their block was read ahead
 	kinds    [kindCount][causeCount]atomic.Int64
 	media    [len(block.Tiers) + 1]medium
 	_        [64]byte

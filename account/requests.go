@@ -21,15 +21,26 @@ func (r *requests) ReadBlock(ctx context.Context, id block.ID) (b block.Block, e
 	cause, via := causeOf(call), interfaceOf(call)
 	s := l.shard()
 	s.started[cause].Add(1)
+	if cause == block.Prefetch {
+		l.brought.asked(id, l.clock())
+	}
 	began := l.clock()
 	// Deferred, so that a panic that a server recovers from is accounted, too.
 	defer func() {
 		took := l.clock() - began
-		n, to := 0, rowOf(b, err)
+		n, to, ahead := 0, rowOf(b, err), false
 		if to == rowFailed {
 			s.kinds[kindOf(ctx, err)][cause].Add(1)
 		} else {
 			n = b.Len()
+			// Who waited for the origin takes the mark, too: the next one has a hit.
+			ahead = cause == block.Demand && l.brought.take(id, l.clock()) && (b.From == block.Memory || b.From == block.Disk)
+		}
+		if cause == block.Prefetch {
+			l.brought.ended(id)
+		}
+		if ahead {
+			s.ahead.add(n)
 		}
 		s.served[via][to][cause].add(n)
 		s.took[to][cause].add(took)
@@ -37,7 +48,7 @@ func (r *requests) ReadBlock(ctx context.Context, id block.ID) (b block.Block, e
 		if l.trace != nil {
 			l.examples.requests[to][cause].note(l.trace(ctx), took)
 		}
-		l.images.add(call.Image, s.index, entry{to, cause}, n)
+		l.images.add(call.Image, s.index, entry{to, cause, ahead}, n)
 		s.finished.Add(1)
 	}()
 	return r.next.ReadBlock(ctx, id)

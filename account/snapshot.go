@@ -21,13 +21,17 @@ type Snapshot struct {
 
 // Requests are the reads of the node's users.
 type Requests struct {
-	Started  ByCause[int64]          `json:"started"`
-	Finished int64                   `json:"finished"`
-	InFlight int64                   `json:"in_flight"` // started and not finished, and those that finished while the snapshot was taken
-	Served   ByCause[Served]         `json:"served"`
-	Errors   ByCause[Errors]         `json:"errors"` // by kind
-	Latency  ByCause[ByRow[Latency]] `json:"latency"`
-	Timed    int64                   `json:"timed"` // reads in Latency
+	Started  ByCause[int64]  `json:"started"`
+	Finished int64           `json:"finished"`
+	InFlight int64           `json:"in_flight"` // started and not finished, and those that finished while the snapshot was taken
+	Served   ByCause[Served] `json:"served"`
+	Errors   ByCause[Errors] `json:"errors"` // by kind
+	// Prefetched are those demand reads that L1 or L2 served only because the block had
+	// been read from the origin ahead of them, just before: the first read of each. They
+	// are no hits.
+	Prefetched Count                   `json:"prefetched"`
+	Latency    ByCause[ByRow[Latency]] `json:"latency"`
+	Timed      int64                   `json:"timed"` // reads in Latency
 
 	Interfaces []InterfaceServed `json:"interfaces"` // one for each of block.Interfaces, in that order
 }
@@ -74,6 +78,8 @@ type Errors struct {
 type Image struct {
 	Name   string          `json:"name"` // as callers gave it; empty for reads for none in particular
 	Served ByCause[Served] `json:"served"`
+
+	Prefetched Count `json:"prefetched"` // as in [Requests]
 }
 
 // A Medium is the account of one tier's reads and offers, whoever caused them.

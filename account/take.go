@@ -43,6 +43,7 @@ func (l *Ledger) takeRequests(r *Requests) {
 	var unnamed Latency
 	for i := range l.shards {
 		s := &l.shards[i]
+		r.Prefetched = r.Prefetched.Plus(s.ahead.count())
 		for k := range kindCount {
 			for _, cause := range block.Causes {
 				*r.Errors.Of(cause).of(k) += s.kinds[k][cause].Load()
@@ -107,6 +108,7 @@ func (l *Ledger) takeImages(s *Snapshot) {
 func takeBook(b *book) Image {
 	i := Image{Name: b.name}
 	for s := range b.shards {
+		i.Prefetched = i.Prefetched.Plus(b.shards[s].ahead.count())
 		for to := range b.shards[s].cells {
 			for cause := range b.shards[s].cells[to] {
 				addRow(i.Served.Of(block.Cause(cause)), row(to), b.shards[s].cells[to][cause].count())

@@ -694,7 +694,10 @@ type Ledger struct {
 	// What came of the blocks that were read ahead of programs.
 	Prefetch *PrefetchLedger `protobuf:"bytes,11,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
 	// What is pinned in L2.
-	Pinned        *PinnedLedger `protobuf:"bytes,12,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	Pinned *PinnedLedger `protobuf:"bytes,12,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	// Demand reads that L1 or L2 served only because the block had been read from the
+	// origin ahead of them, just before. They are in served, and are no hits.
+	Prefetched    *Count `protobuf:"bytes,13,opt,name=prefetched,proto3" json:"prefetched,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -809,6 +812,13 @@ func (x *Ledger) GetPrefetch() *PrefetchLedger {
 func (x *Ledger) GetPinned() *PinnedLedger {
 	if x != nil {
 		return x.Pinned
+	}
+	return nil
+}
+
+func (x *Ledger) GetPrefetched() *Count {
+	if x != nil {
+		return x.Prefetched
 	}
 	return nil
 }
@@ -1308,7 +1318,9 @@ type ImageLedger struct {
 	// Reads served, one row for each tier and cause.
 	Served []*ServedCount `protobuf:"bytes,2,rep,name=served,proto3" json:"served,omitempty"`
 	// Reads that failed.
-	Errors        uint64 `protobuf:"varint,3,opt,name=errors,proto3" json:"errors,omitempty"`
+	Errors uint64 `protobuf:"varint,3,opt,name=errors,proto3" json:"errors,omitempty"`
+	// Demand reads that are no hits though L1 or L2 served them, as in Ledger.
+	Prefetched    *Count `protobuf:"bytes,4,opt,name=prefetched,proto3" json:"prefetched,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1362,6 +1374,13 @@ func (x *ImageLedger) GetErrors() uint64 {
 		return x.Errors
 	}
 	return 0
+}
+
+func (x *ImageLedger) GetPrefetched() *Count {
+	if x != nil {
+		return x.Prefetched
+	}
+	return nil
 }
 
 // A GetStatusRequest is empty.
@@ -1950,7 +1969,7 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x05count\x18\x03 \x01(\v2\x10.cached.v1.CountR\x05count\"\x12\n" +
 	"\x10GetLedgerRequest\">\n" +
 	"\x11GetLedgerResponse\x12)\n" +
-	"\x06ledger\x18\x01 \x01(\v2\x11.cached.v1.LedgerR\x06ledger\"\xa4\x04\n" +
+	"\x06ledger\x18\x01 \x01(\v2\x11.cached.v1.LedgerR\x06ledger\"\xd6\x04\n" +
 	"\x06Ledger\x120\n" +
 	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12,\n" +
 	"\brequests\x18\x02 \x01(\v2\x10.cached.v1.CountR\brequests\x12.\n" +
@@ -1964,7 +1983,10 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\timbalance\x18\n" +
 	" \x01(\tR\timbalance\x125\n" +
 	"\bprefetch\x18\v \x01(\v2\x19.cached.v1.PrefetchLedgerR\bprefetch\x12/\n" +
-	"\x06pinned\x18\f \x01(\v2\x17.cached.v1.PinnedLedgerR\x06pinned\"m\n" +
+	"\x06pinned\x18\f \x01(\v2\x17.cached.v1.PinnedLedgerR\x06pinned\x120\n" +
+	"\n" +
+	"prefetched\x18\r \x01(\v2\x10.cached.v1.CountR\n" +
+	"prefetched\"m\n" +
 	"\fPinnedLedger\x12\x16\n" +
 	"\x06images\x18\x01 \x01(\x04R\x06images\x12$\n" +
 	"\x04kept\x18\x02 \x01(\v2\x10.cached.v1.CountR\x04kept\x12\x1f\n" +
@@ -1999,11 +2021,14 @@ const file_cached_v1_admin_proto_rawDesc = "" +
 	"\x04tier\x18\x01 \x01(\x0e2\x0f.cached.v1.TierR\x04tier\x12\x1d\n" +
 	"\n" +
 	"used_bytes\x18\x02 \x01(\x04R\tusedBytes\x12%\n" +
-	"\x0ecapacity_bytes\x18\x03 \x01(\x04R\rcapacityBytes\"k\n" +
+	"\x0ecapacity_bytes\x18\x03 \x01(\x04R\rcapacityBytes\"\x9d\x01\n" +
 	"\vImageLedger\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12.\n" +
 	"\x06served\x18\x02 \x03(\v2\x16.cached.v1.ServedCountR\x06served\x12\x16\n" +
-	"\x06errors\x18\x03 \x01(\x04R\x06errors\"\x12\n" +
+	"\x06errors\x18\x03 \x01(\x04R\x06errors\x120\n" +
+	"\n" +
+	"prefetched\x18\x04 \x01(\v2\x10.cached.v1.CountR\n" +
+	"prefetched\"\x12\n" +
 	"\x10GetStatusRequest\"\x94\x03\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x121\n" +
@@ -2141,39 +2166,41 @@ var file_cached_v1_admin_proto_depIdxs = []int32{
 	18, // 18: cached.v1.Ledger.images:type_name -> cached.v1.ImageLedger
 	12, // 19: cached.v1.Ledger.prefetch:type_name -> cached.v1.PrefetchLedger
 	11, // 20: cached.v1.Ledger.pinned:type_name -> cached.v1.PinnedLedger
-	14, // 21: cached.v1.PinnedLedger.kept:type_name -> cached.v1.Count
-	14, // 22: cached.v1.PrefetchLedger.used:type_name -> cached.v1.Count
-	14, // 23: cached.v1.PrefetchLedger.late:type_name -> cached.v1.Count
-	14, // 24: cached.v1.PrefetchLedger.wasted:type_name -> cached.v1.Count
-	14, // 25: cached.v1.PrefetchLedger.pending:type_name -> cached.v1.Count
-	13, // 26: cached.v1.PrefetchLedger.workloads:type_name -> cached.v1.WorkloadPrefetch
-	28, // 27: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
-	29, // 28: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
-	14, // 29: cached.v1.ServedCount.count:type_name -> cached.v1.Count
-	29, // 30: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
-	28, // 31: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
-	15, // 32: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
-	25, // 33: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
-	17, // 34: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
-	24, // 35: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
-	21, // 36: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
-	23, // 37: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
-	22, // 38: cached.v1.ZoneStatus.trees:type_name -> cached.v1.TreeStatus
-	14, // 39: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
-	14, // 40: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
-	8,  // 41: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
-	19, // 42: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
-	2,  // 43: cached.v1.AdminService.DrillZone:input_type -> cached.v1.DrillZoneRequest
-	5,  // 44: cached.v1.AdminService.ExplainImage:input_type -> cached.v1.ExplainImageRequest
-	9,  // 45: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
-	20, // 46: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
-	3,  // 47: cached.v1.AdminService.DrillZone:output_type -> cached.v1.DrillZoneResponse
-	6,  // 48: cached.v1.AdminService.ExplainImage:output_type -> cached.v1.ExplainImageResponse
-	45, // [45:49] is the sub-list for method output_type
-	41, // [41:45] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	14, // 21: cached.v1.Ledger.prefetched:type_name -> cached.v1.Count
+	14, // 22: cached.v1.PinnedLedger.kept:type_name -> cached.v1.Count
+	14, // 23: cached.v1.PrefetchLedger.used:type_name -> cached.v1.Count
+	14, // 24: cached.v1.PrefetchLedger.late:type_name -> cached.v1.Count
+	14, // 25: cached.v1.PrefetchLedger.wasted:type_name -> cached.v1.Count
+	14, // 26: cached.v1.PrefetchLedger.pending:type_name -> cached.v1.Count
+	13, // 27: cached.v1.PrefetchLedger.workloads:type_name -> cached.v1.WorkloadPrefetch
+	28, // 28: cached.v1.ServedCount.tier:type_name -> cached.v1.Tier
+	29, // 29: cached.v1.ServedCount.cause:type_name -> cached.v1.Cause
+	14, // 30: cached.v1.ServedCount.count:type_name -> cached.v1.Count
+	29, // 31: cached.v1.CauseCount.cause:type_name -> cached.v1.Cause
+	28, // 32: cached.v1.TierUsage.tier:type_name -> cached.v1.Tier
+	15, // 33: cached.v1.ImageLedger.served:type_name -> cached.v1.ServedCount
+	14, // 34: cached.v1.ImageLedger.prefetched:type_name -> cached.v1.Count
+	25, // 35: cached.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	17, // 36: cached.v1.GetStatusResponse.tiers:type_name -> cached.v1.TierUsage
+	24, // 37: cached.v1.GetStatusResponse.origins:type_name -> cached.v1.OriginStatus
+	21, // 38: cached.v1.GetStatusResponse.zone:type_name -> cached.v1.ZoneStatus
+	23, // 39: cached.v1.ZoneStatus.peers:type_name -> cached.v1.PeerStatus
+	22, // 40: cached.v1.ZoneStatus.trees:type_name -> cached.v1.TreeStatus
+	14, // 41: cached.v1.PeerStatus.received:type_name -> cached.v1.Count
+	14, // 42: cached.v1.PeerStatus.sent:type_name -> cached.v1.Count
+	8,  // 43: cached.v1.AdminService.GetLedger:input_type -> cached.v1.GetLedgerRequest
+	19, // 44: cached.v1.AdminService.GetStatus:input_type -> cached.v1.GetStatusRequest
+	2,  // 45: cached.v1.AdminService.DrillZone:input_type -> cached.v1.DrillZoneRequest
+	5,  // 46: cached.v1.AdminService.ExplainImage:input_type -> cached.v1.ExplainImageRequest
+	9,  // 47: cached.v1.AdminService.GetLedger:output_type -> cached.v1.GetLedgerResponse
+	20, // 48: cached.v1.AdminService.GetStatus:output_type -> cached.v1.GetStatusResponse
+	3,  // 49: cached.v1.AdminService.DrillZone:output_type -> cached.v1.DrillZoneResponse
+	6,  // 50: cached.v1.AdminService.ExplainImage:output_type -> cached.v1.ExplainImageResponse
+	47, // [47:51] is the sub-list for method output_type
+	43, // [43:47] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_cached_v1_admin_proto_init() }

@@ -47,6 +47,7 @@ func (a *adminService) Ledger(context.Context) (*cachedv1.Ledger, error) {
 		l.Imbalance = err.Error()
 	}
 	l.Served, l.Errors = servedProto(s.Requests.Served)
+	l.Prefetched = countProto(s.Requests.Prefetched)
 	for _, img := range s.Images {
 		l.Images = append(l.Images, imageProto(img))
 	}
@@ -116,7 +117,7 @@ func (a *adminService) tiers() []*cachedv1.TierUsage {
 }
 
 func imageProto(img account.Image) *cachedv1.ImageLedger {
-	row := &cachedv1.ImageLedger{Image: img.Name, Errors: uint64(img.Total().Errors)}
+	row := &cachedv1.ImageLedger{Image: img.Name, Errors: uint64(img.Total().Errors), Prefetched: countProto(img.Prefetched)}
 	row.Served, _ = servedProto(img.Served)
 	return row
 }

@@ -34,6 +34,9 @@ Reads of this node's users are counted by one tier each, the one that served the
 client, ` + "`cached read`" + `, mounts), ` + "`http`" + ` (` + "`GET /blocks/ID`" + `), ` + "`connect`" + `, ` + "`grpc`" + `, ` + "`grpc_web`" + `, and ` + "`node`" + ` for what the daemon reads by itself, ahead of programs, to prepare and to warm. What other
 nodes ask is none of these: see ` + "`cached_peer_requests_total`" + `.
 
+A read of a program (cause ` + "`demand`" + `) is a hit when nobody read the object store for it: the hit rate is 1 - (those of ` + "`l4`" + ` + ` + "`cached_block_reads_prefetched_total`" + `) / (all that a tier served). Prefetched are those that ` + "`l1`" + ` or ` + "`l2`" + ` served
+only because the block had been read from the store ahead of them, just before ([ADR 0026](adr/0026-prefetched.md)). Each block that this node reads ahead of starts becomes one of used, late and wasted, and is pending until then; what came along in a pack and was not wanted is wasted, too.
+
 Histograms have classic buckets and, for a Prometheus with native histograms, native ones of schema 3, eight for each doubling. Where a read is traced
 ([operate.md](operate.md#traces)), OpenMetrics has its ` + "`trace_id`" + ` as the exemplar of its bucket.
 

@@ -41,6 +41,7 @@ const maxWorkloads = 1024
 // goes on, and the oldest when there are too many.
 type starts struct {
 	ahead     *prefetch.ReadAhead
+	used      func(block.ID)     // told what agents have read ahead, and their programs used
 	recorder  *prefetch.Recorder // nil: nothing is learned, and no profile used
 	library   *prefetch.Library
 	packer    *packer
@@ -91,7 +92,7 @@ func newStarts(n *node, log *slog.Logger) *starts {
 	if err != nil { // only for a size below one
 		panic(err)
 	}
-	return &starts{ahead: n.ahead, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, residents: n.residents, held: n.holds, inZone: n.zone != nil, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
+	return &starts{ahead: n.ahead, used: n.ledger.Used, recorder: n.recorder, library: n.library, packer: n.packer, packs: n.packs, residents: n.residents, held: n.holds, inZone: n.zone != nil, log: log, open: map[string]*start{}, runs: map[*prefetch.Run]struct{}{}, books: books}
 }
 
 // Began implements [api.Starts].
@@ -157,7 +158,7 @@ func (s *starts) prefetch(ctx context.Context, session string, st *start, call b
 	}
 	least, ok := s.trust(st)
 	if !ok {
-		s.log.Info("a start is not read ahead of: too much of it was wasted in the last ones", "image", st.name, "workload", st.workload.Name)
+		s.log.Debug("a start is not read ahead of: too much of it was wasted in the last ones", "image", st.name, "workload", st.workload.Name)
 		return
 	}
 	order := profile.Essential(least)
@@ -326,20 +327,36 @@ func (s *starts) finish(st *start) {
 		return
 	}
 	run.Stop()
+	if !s.book(st, run) {
+		return
+	}
+	if st.workload.Name == "" {
+		s.log.Info("starts that name no workload are not read ahead of for a while: they read different things, most of what was read ahead was wasted; name what each runs (--workload)", "image", st.name)
+		return
+	}
+	s.log.Info("starts of a workload are not read ahead of for a while: too much of it was wasted in the last ones", "image", st.name, "workload", st.workload.Name)
+}
+
+// book adds the outcome of a run that has ended, once, and reports whether it has later
+// starts not read ahead of.
+func (s *starts) book(st *start, run *prefetch.Run) (off bool) {
 	o := run.Outcome()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.runs[run]; !ok {
-		return // booked before
+		return false // booked before
 	}
 	delete(s.runs, run) // at once with what follows: sums never fall
 	s.ended = s.ended.Plus(o)
-	if st.recording != nil {
-		b := s.bookLocked(st)
-		b.starts++
-		b.last = o
-		b.trust.Ended(o)
+	if st.recording == nil {
+		return false
 	}
+	b := s.bookLocked(st)
+	b.starts++
+	b.last = o
+	was := b.trust.Off()
+	b.trust.Ended(o)
+	return !was && b.trust.Off()
 }
 
 // close ends all starts and waits for them.

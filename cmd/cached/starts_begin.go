@@ -118,6 +118,7 @@ func (s *starts) Touched(session string, blocks []uint32) (goesOn bool) {
 			continue
 		}
 		id := st.image.Blocks[i].ID
+		s.used(id)
 		if st.recording != nil {
 			st.recording.Touched(id)
 		}

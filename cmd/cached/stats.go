@@ -24,11 +24,16 @@ it and the cause of the read, in blocks and in bytes.
 
   L1 memory, L2 local disk, L3 another host of the zone, L4 the origin.
 
-The hit rate is the share of demand reads that did not go to the origin; so are the
-rows by image. What was read ahead of a program is shown as prefetch, and the
-program's own read then as a hit; below, whether programs asked for it (used: it was
-there; late: on its way; wasted: never), and by workload how much of it was right
-(precision) and how much of what the last start asked for it was (recall).`,
+The hit rate is the share of demand reads that made nobody read the origin, so are
+the rows by image. Prefetched is the share of those that found their block in L1 or
+L2 only because it had been read ahead from the origin, for them and just before:
+they did not wait, and are no hits. The rest went to the origin themselves (l4).
+What was read ahead of programs is in the rows of the cause prefetch, and what an
+agent such as cached mount has read ahead it gives its program without a demand read.
+Of what this daemon read ahead of its own accord it says below what came of it: used (it was
+there when a program asked), late (on its way), wasted (nobody asked), pending (not
+yet); and by workload how much of it was right (precision) and how much of what the
+last start asked for it was (recall).`,
 		Args: cobra.NoArgs,
 	}
 	server := addServerFlag(cmd)
@@ -56,8 +61,11 @@ type statsReport struct {
 	Total         statsRow   `json:"total"`
 	Errors        uint64     `json:"errors"`
 	InFlight      uint64     `json:"in_flight"`
+	Demand        aheadCount `json:"demand"`
 	HitRate       float64    `json:"hit_rate"`
 	ByteHitRate   float64    `json:"byte_hit_rate"`
+	Prefetched    float64    `json:"prefetched_rate"`
+	BytePrefetch  float64    `json:"byte_prefetched_rate"`
 	OriginReads   uint64     `json:"origin_reads"`
 	OriginBytes   uint64     `json:"origin_bytes"`
 	Distinct      uint64     `json:"origin_distinct_blocks"`
@@ -97,6 +105,7 @@ type imageRow struct {
 	Blocks  uint64            `json:"blocks"`
 	Bytes   uint64            `json:"bytes"`
 	ByTier  map[string]uint64 `json:"blocks_by_tier"`
+	Ahead   uint64            `json:"prefetched_blocks"` // of those of l1 and l2
 	HitRate float64           `json:"hit_rate"`
 	Errors  uint64            `json:"errors"`
 }
@@ -144,21 +153,26 @@ func newStatsReport(l *cachedv1.Ledger) statsReport {
 		})
 	}
 	r.Total.BlockShare, r.Total.ByteShare = share(all.Blocks, all.Blocks), share(all.Bytes, all.Bytes)
-	r.HitRate = share(demand.Blocks-fromOrigin.Blocks, demand.Blocks)
-	r.ByteHitRate = share(demand.Bytes-fromOrigin.Bytes, demand.Bytes)
+	ahead := l.GetPrefetched()
+	r.Demand = aheadCount{demand.Blocks, demand.Bytes}
+	r.HitRate = hitShare(demand.Blocks, fromOrigin.Blocks, ahead.GetBlocks())
+	r.ByteHitRate = hitShare(demand.Bytes, fromOrigin.Bytes, ahead.GetBytes())
+	r.Prefetched, r.BytePrefetch = share(ahead.GetBlocks(), demand.Blocks), share(ahead.GetBytes(), demand.Bytes)
 	r.ReadsPerBlock = share(r.OriginReads, r.Distinct)
 	for _, u := range l.GetTiers() {
 		r.Tiers = append(r.Tiers, usageRow{tierName(u.GetTier()), u.GetUsedBytes(), u.GetCapacityBytes()})
 	}
 	for _, img := range l.GetImages() {
-		r.Images = append(r.Images, newImageRow(img))
+		if row := newImageRow(img); img.GetImage() != "" || row.Blocks+row.Errors > 0 {
+			r.Images = append(r.Images, row)
+		}
 	}
 	slices.SortFunc(r.Images, func(a, b imageRow) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Image, b.Image)) })
 	return r
 }
 
 func newImageRow(img *cachedv1.ImageLedger) imageRow {
-	row := imageRow{Image: img.GetImage(), Errors: img.GetErrors(), ByTier: map[string]uint64{}}
+	row := imageRow{Image: img.GetImage(), Errors: img.GetErrors(), ByTier: map[string]uint64{}, Ahead: img.GetPrefetched().GetBlocks()}
 	for _, s := range img.GetServed() {
 		if s.GetCause() != cachedv1.Cause_CAUSE_DEMAND {
 			continue
@@ -169,7 +183,7 @@ func newImageRow(img *cachedv1.ImageLedger) imageRow {
 			row.ByTier[tierName(s.GetTier())] += n
 		}
 	}
-	row.HitRate = share(row.Blocks-row.ByTier["l4"], row.Blocks)
+	row.HitRate = hitShare(row.Blocks, row.ByTier["l4"], row.Ahead)
 	if row.Image == "" {
 		row.Image = "(none named)"
 	}
@@ -185,7 +199,9 @@ func (r statsReport) print(w io.Writer) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nhit rate                          %s of blocks, %s of bytes\n", percent(r.HitRate), percent(r.ByteHitRate))
+	fmt.Fprintf(w, "\ndemand reads                      %d blocks, %s\n", r.Demand.Blocks, humanize.IBytes(r.Demand.Bytes))
+	fmt.Fprintf(w, "hit rate                          %s of blocks, %s of bytes\n", percent(r.HitRate), percent(r.ByteHitRate))
+	fmt.Fprintf(w, "prefetched                        %s of blocks, %s of bytes\n", percent(r.Prefetched), percent(r.BytePrefetch))
 	fmt.Fprintf(w, "origin reads                      %d blocks, %s\n", r.OriginReads, humanize.IBytes(r.OriginBytes))
 	fmt.Fprintf(w, "origin reads per distinct block   %.3f (%d distinct)\n", r.ReadsPerBlock, r.Distinct)
 	fmt.Fprintf(w, "errors                            %d\n", r.Errors)
@@ -203,10 +219,10 @@ func (r statsReport) print(w io.Writer) error {
 	if len(r.Images) > 0 {
 		fmt.Fprintln(w)
 		tw = tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-		fmt.Fprintln(tw, "IMAGE\tBLOCKS\tBYTES\tL1\tL2\tL3\tL4\tHIT RATE\tERRORS")
+		fmt.Fprintln(tw, "IMAGE\tBLOCKS\tBYTES\tL1\tL2\tL3\tL4\tHIT RATE\tPREFETCHED\tERRORS")
 		for _, i := range r.Images {
-			fmt.Fprintf(tw, "%s\t%d\t%s\t%d\t%d\t%d\t%d\t%s\t%d\n", i.Image, i.Blocks, humanize.IBytes(i.Bytes),
-				i.ByTier["l1"], i.ByTier["l2"], i.ByTier["l3"], i.ByTier["l4"], percent(i.HitRate), i.Errors)
+			fmt.Fprintf(tw, "%s\t%d\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%d\n", i.Image, i.Blocks, humanize.IBytes(i.Bytes),
+				i.ByTier["l1"], i.ByTier["l2"], i.ByTier["l3"], i.ByTier["l4"], percent(i.HitRate), percent(share(i.Ahead, i.Blocks)), i.Errors)
 		}
 		if err := tw.Flush(); err != nil {
 			return err
@@ -216,6 +232,13 @@ func (r statsReport) print(w io.Writer) error {
 		fmt.Fprintf(w, "\nTHE BOOKS DO NOT BALANCE: %s\n", r.Imbalance)
 	}
 	return nil
+}
+
+// hitShare returns the share of reads that made nobody read the origin: neither
+// themselves nor ahead of them. Counts are taken one after the other, so that the parts
+// may be ahead of the whole by the reads in flight.
+func hitShare(reads, fromOrigin, prefetched uint64) float64 {
+	return share(reads-min(reads, fromOrigin+prefetched), reads)
 }
 
 // share returns part/whole, 0 when there is nothing.

@@ -59,7 +59,7 @@ func (s *statusPage) view(ctx context.Context) (statuspage.View, error) {
 		Node: status.GetListenAddress(), Listen: status.GetListenAddress(), Version: status.GetVersion(), Now: time.Now(), Uptime: status.GetUptime().AsDuration(),
 		NotReady: status.GetNotReady(), Warnings: status.GetWarnings(), Imbalance: r.Imbalance,
 		InFlight: r.InFlight, Sessions: status.GetOpenSessions(), Errors: r.Errors,
-		HitRate: r.HitRate, ByteHitRate: r.ByteHitRate, OriginReads: r.OriginReads, OriginBytes: r.OriginBytes, Distinct: r.Distinct,
+		HitRate: r.HitRate, ByteHitRate: r.ByteHitRate, Prefetched: r.Prefetched, OriginReads: r.OriginReads, OriginBytes: r.OriginBytes, Distinct: r.Distinct,
 		Demand: demandCounts(snapshot),
 		Ahead:  viewAhead(r.Prefetch),
 	}
@@ -144,7 +144,7 @@ func viewZone(z *cachedv1.ZoneStatus) *statuspage.Zone {
 }
 
 func viewImage(img imageRow) statuspage.Image {
-	v := statuspage.Image{Name: img.Image, Count: statuspage.Count{Blocks: img.Blocks, Bytes: img.Bytes}, HitRate: img.HitRate, Errors: img.Errors}
+	v := statuspage.Image{Name: img.Image, Count: statuspage.Count{Blocks: img.Blocks, Bytes: img.Bytes}, HitRate: img.HitRate, Prefetched: share(img.Ahead, img.Blocks), Errors: img.Errors}
 	for i, t := range block.Tiers {
 		v.ByTier[i] = img.ByTier[t.String()]
 	}

@@ -53,7 +53,7 @@ func wire(ctx context.Context, cfg Config, log *slog.Logger) (*node, error) {
 		func(ctx context.Context, id block.ID) (block.Block, error) { return parts.ReadBlock(ctx, id) },
 	)})
 	caches := func(next block.Reader, admit tiers.Admit) block.Reader {
-		next = tiers.Fallback(n.packs, next)
+		next = n.ledger.Brought(tiers.Fallback(n.packs, next))
 		if n.l2 != nil {
 			next = tiers.ReadThrough(n.tracer.Store(block.Disk, n.ledger.Store(block.Disk, l2)), next, admit)
 		}

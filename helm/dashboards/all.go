@@ -32,6 +32,12 @@ func shareByTier(metric string) string {
 	return ratio(sum("tier", rate(metric, hits)), "ignoring (tier) group_left "+sum("", rate(metric, served)))
 }
 
+// hitRate is the part of the reads of programs for which nobody read the origin: neither
+// they, nor, just before, what read ahead of them. kind is "reads" or "read_bytes".
+func hitRate(kind string) string {
+	return "1 - " + ratio(sum("", rate("cached_block_"+kind+"_total", misses)+" or "+rate("cached_block_"+kind+"_prefetched_total", "")), sum("", rate("cached_block_"+kind+"_total", served)))
+}
+
 // latencyOf is how long the reads took that a tier served.
 func latencyOf(name, tier string) Panel {
 	return Panel{
@@ -43,6 +49,7 @@ func latencyOf(name, tier string) Panel {
 const (
 	demand = `cause="demand"`
 	hits   = `cause="demand", tier=~"l1|l2|l3"`
+	misses = `cause="demand", tier="l4"`
 	served = `cause="demand", tier=~"l1|l2|l3|l4"`
 )
 
@@ -52,14 +59,14 @@ func All() []Dashboard { return []Dashboard{overview, tiers, zone, prefetch, bur
 var overview = Dashboard{
 	Name: "overview", Title: "Overview", About: "Does the cache earn its keep?",
 	Panels: []Panel{
-		{Title: "Hit rate, blocks", Kind: Number, Unit: "percentunit", Wide: 6, About: "Reads of programs that the object store was not asked for.", Queries: []Query{{Expr: ratio(sum("", rate("cached_block_reads_total", hits)), sum("", rate("cached_block_reads_total", served))), Legend: "blocks"}}},
-		{Title: "Hit rate, bytes", Kind: Number, Unit: "percentunit", Wide: 6, Queries: []Query{{Expr: ratio(sum("", rate("cached_block_read_bytes_total", hits)), sum("", rate("cached_block_read_bytes_total", served))), Legend: "bytes"}}},
+		{Title: "Hit rate, blocks", Kind: Number, Unit: "percentunit", Wide: 6, About: "Reads of programs that the object store was not asked for, neither by them nor, just before, ahead of them.", Queries: []Query{{Expr: hitRate("reads"), Legend: "blocks"}}},
+		{Title: "Hit rate, bytes", Kind: Number, Unit: "percentunit", Wide: 6, Queries: []Query{{Expr: hitRate("read_bytes"), Legend: "bytes"}}},
 		{Title: "Served", Kind: Number, Unit: "Bps", Wide: 6, About: "Bytes of blocks given to programs.", Queries: []Query{{Expr: sum("", rate("cached_block_read_bytes_total", "")), Legend: "served"}}},
 		{Title: "Read from the object store", Kind: Number, Unit: "Bps", Wide: 6, Queries: []Query{{Expr: sum("", rate("cached_origin_read_bytes_total", "")), Legend: "origin"}}},
 		{Title: "Reads by the tier that served them", Kind: Lines, Unit: "reqps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_reads_total", demand)), Legend: "{{tier}}"}}},
 		{Title: "Bytes by the tier that served them", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_read_bytes_total", demand)), Legend: "{{tier}}"}}},
-		{Title: "Hit rate by tier, blocks", Kind: Lines, Unit: "percentunit", Stacked: true, About: "The part of the reads of programs that each tier served; together they are the hit rate.", Queries: []Query{{Expr: shareByTier("cached_block_reads_total"), Legend: "{{tier}}"}}},
-		{Title: "Hit rate by tier, bytes", Kind: Lines, Unit: "percentunit", Stacked: true, Queries: []Query{{Expr: shareByTier("cached_block_read_bytes_total"), Legend: "{{tier}}"}}},
+		{Title: "Share of reads by tier, blocks", Kind: Lines, Unit: "percentunit", Stacked: true, About: "The part of the reads of programs that each tier served; together they are the hit rate and what was prefetched (dashboard Prefetch).", Queries: []Query{{Expr: shareByTier("cached_block_reads_total"), Legend: "{{tier}}"}}},
+		{Title: "Share of reads by tier, bytes", Kind: Lines, Unit: "percentunit", Stacked: true, Queries: []Query{{Expr: shareByTier("cached_block_read_bytes_total"), Legend: "{{tier}}"}}},
 		{Title: "Origin offload", Kind: Lines, Unit: "short", About: "Bytes served for each byte read from the object store.", Queries: []Query{{Expr: ratio(sum("cluster, zone", rate("cached_block_read_bytes_total", "")), atLeastOne(sum("cluster, zone", rate("cached_origin_read_bytes_total", "")))), Legend: "{{cluster}} {{zone}}"}}},
 		{Title: "Reads by interface", Kind: Lines, Unit: "reqps", Stacked: true, About: "How they came to the daemon; node: it reads by itself, ahead of programs.", Queries: []Query{{Expr: sum("interface", rate("cached_block_reads_total", "")), Legend: "{{interface}}"}}},
 		{Title: "Bytes by tenant", Kind: Lines, Unit: "Bps", Stacked: true, About: "Of the tenants in metrics.tenants; other: all others together.", Queries: []Query{{Expr: sum("tenant", rate("cached_tenant_block_read_bytes_total", "")), Legend: "{{tenant}}"}}},
@@ -112,6 +119,7 @@ var prefetch = Dashboard{
 	Panels: []Panel{
 		{Title: "Precision", Kind: Lines, Unit: "percentunit", About: "Of what was read ahead, the part that a program asked for.", Queries: []Query{{Expr: ratio(sum("cluster, zone", rate("cached_prefetch_bytes_total", `result=~"used|late"`)), sum("cluster, zone", rate("cached_prefetch_bytes_total", ""))), Legend: "{{cluster}} {{zone}}"}}},
 		{Title: "Recall", Kind: Lines, Unit: "percentunit", About: "Of what programs with a profile asked for, the part that was read ahead.", Queries: []Query{{Expr: ratio(sum("cluster, zone", rate("cached_prefetch_blocks_total", `result=~"used|late"`)), "("+sum("cluster, zone", rate("cached_prefetch_blocks_total", `result=~"used|late"`))+" + "+sum("cluster, zone", rate("cached_prefetch_missed_blocks_total", ""))+")"), Legend: "{{cluster}} {{zone}}"}}},
+		{Title: "Prefetched", Kind: Lines, Unit: "percentunit", About: "The part of the reads of programs that l1 or l2 served only because the block had been read from the object store ahead of them, just before: no hits.", Queries: []Query{{Expr: ratio(sum("cluster, zone", rate("cached_block_reads_prefetched_total", "")), sum("cluster, zone", rate("cached_block_reads_total", served))), Legend: "{{cluster}} {{zone}}"}}},
 		{Title: "What came of it", Kind: Lines, Unit: "Bps", Stacked: true, Queries: []Query{{Expr: sum("result", rate("cached_prefetch_bytes_total", "")), Legend: "{{result}}"}}},
 		{Title: "Not asked for so far", Kind: Lines, Unit: "bytes", Queries: []Query{{Expr: sum("node", fmt.Sprintf("cached_prefetch_pending_bytes{%s}", all)), Legend: "{{node}}"}}},
 		{Title: "Reads ahead by the tier that served them", Kind: Lines, Unit: "reqps", Stacked: true, Queries: []Query{{Expr: sum("tier", rate("cached_block_reads_total", `cause="prefetch"`)), Legend: "{{tier}}"}}},

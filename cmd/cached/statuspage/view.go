@@ -15,9 +15,11 @@ type View struct {
 	InFlight uint64
 	Sessions uint64
 	Errors   uint64
-	// HitRate and ByteHitRate are the shares of demand reads that did not go to the
-	// origin, since the start; OriginReads are of Distinct blocks.
+	// HitRate and ByteHitRate are the shares of demand reads that made nobody read the
+	// origin, since the start; Prefetched is the share of those whose block had been
+	// read ahead from there just before. OriginReads are of Distinct blocks.
 	HitRate, ByteHitRate  float64
+	Prefetched            float64
 	OriginReads, Distinct uint64
 	OriginBytes           uint64
 	Imbalance             string
@@ -102,7 +104,9 @@ type Image struct {
 	Count
 	ByTier  [tiers]uint64 // blocks
 	HitRate float64
-	Errors  uint64
+	// Prefetched is the share of reads whose block had been read ahead just before.
+	Prefetched float64
+	Errors     uint64
 }
 
 // A State is how far a preparation is.
