@@ -171,7 +171,11 @@ func (e *explanation) reason(p *cachedv1.PrefetchLedger, workload string) {
 		if w.GetImage() != e.Image || workload != "" && w.GetWorkload() != workload {
 			continue
 		}
-		if w.GetOff() {
+		switch {
+		case w.GetOff() && w.GetWorkload() == "":
+			say("starts that name no workload are not read ahead of for a while: they read different things; name what each runs (--workload)")
+			continue
+		case w.GetOff():
 			say("reading ahead of %q is off for a while: too much of it was not used", w.GetWorkload())
 			continue
 		}

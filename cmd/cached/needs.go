@@ -46,7 +46,7 @@ func recordedWorkloads(ctx context.Context, n *node, manifest block.ID) ([]recor
 	for _, id := range bundles {
 		if n.library != nil {
 			if p := n.library.Bundled(id); p != nil && p.Image == manifest {
-				all = append(all, recordedWorkload{p.Workload, p.Essential(prefetch.DefaultShare)})
+				all = append(all, recordedWorkload{p.Workload, neededBy(p)})
 				continue
 			}
 		}
@@ -63,10 +63,20 @@ func recordedWorkloads(ctx context.Context, n *node, manifest block.ID) ([]recor
 			continue
 		}
 		if profile, err := prefetch.Merge(traces); err == nil && profile.Image == manifest {
-			all = append(all, recordedWorkload{profile.Workload, profile.Essential(prefetch.DefaultShare)})
+			all = append(all, recordedWorkload{profile.Workload, neededBy(profile)})
 		}
 	}
 	return all, nil
+}
+
+// neededBy returns what starts of a workload need, in the order of its profile. Starts
+// that name none may be of programs that have nothing in common: what half of them read
+// can be next to nothing, so what any of the latest ones read counts.
+func neededBy(p *prefetch.Profile) []uint32 {
+	if p.Workload == "" {
+		return p.Essential(0)
+	}
+	return p.Essential(prefetch.DefaultShare)
 }
 
 // findNeeds finds out what starts of an image need: what the origin has recorded,
@@ -92,7 +102,7 @@ func findNeeds(ctx context.Context, n *node, manifest block.ID, name string, wor
 		profile, err := n.library.Look(ctx, prefetch.Workload{Manifest: manifest, Name: w}, name)
 		switch {
 		case err == nil:
-			found[w] = profile.Essential(prefetch.DefaultShare)
+			found[w] = neededBy(profile)
 		case !errors.Is(err, block.ErrNotFound):
 			return nil, err
 		}
