@@ -90,7 +90,8 @@ sbom: build tool-cyclonedx-gomod ## list the modules in bin/cached as CycloneDX 
 
 .PHONY: image
 image: sbom ## build the daemon's container image, reproducibly with buildah (IMAGE_BUILD='docker build': the same files, not the same bytes)
-	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cp $(OUT)/cached $(OUT)/cached.cdx.json $$dir/ && cp $(CA_BUNDLE) $$dir/ca-certificates.crt && \
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cp $(OUT)/cached $$dir/ && cp $(CA_BUNDLE) $$dir/ca-certificates.crt && \
+	go run ./packaging/bundle $(OUT)/cached.cdx.json $(CA_BUNDLE) >$$dir/cached.cdx.json && \
 	$(or $(IMAGE_BUILD),buildah bud --timestamp 0) -f packaging/Dockerfile -t cached:$(VERSION) $$dir
 
 # A package's version begins with a digit; that of a commit without a tag sorts before all others.

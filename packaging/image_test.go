@@ -1,9 +1,11 @@
 package packaging_test
 
 import (
+	"crypto/sha256"
 	"debug/elf"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -73,6 +75,14 @@ func TestTheImage(t *testing.T) {
 	if first != second || first == "" {
 		t.Errorf("built to %q and %q", first, second)
 	}
+	// As the chart's README has it, and what nodes may name it by is the same, too.
+	registry := startRegistry(t)
+	for tag, id := range map[string]string{"first": first, "second": second} {
+		store("push", "--tls-verify=false", id, "docker://"+registry+"/cached:"+tag)
+	}
+	if a, b := digestAt(t, registry, "first"), digestAt(t, registry, "second"); a != b {
+		t.Errorf("pushed to %s and %s", a, b)
+	}
 	var image struct {
 		OCIv1 struct {
 			Architecture string
@@ -110,7 +120,12 @@ func TestTheImage(t *testing.T) {
 	if out, err := exec.Command(filepath.Join(mounted, "usr/bin/cached"), ask...).CombinedOutput(); !strings.Contains(string(out), "x509") {
 		t.Errorf("whoever has not the bundle trusts the origin, too: %v\n%s", err, out)
 	}
-	checkSBOM(t, filepath.Join(mounted, "usr/share/doc/cached/cached.cdx.json"), filepath.Join(mounted, "usr/bin/cached"))
+	certificates, err := os.ReadFile(filepath.Join(mounted, "etc/ssl/certs/ca-certificates.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSBOM(t, filepath.Join(mounted, "usr/share/doc/cached/cached.cdx.json"), filepath.Join(mounted, "usr/bin/cached"),
+		map[string]string{"/etc/ssl/certs/ca-certificates.crt": fmt.Sprintf("%x", sha256.Sum256(certificates))})
 	program, err := elf.Open(filepath.Join(mounted, "usr/bin/cached"))
 	if err != nil {
 		t.Fatal(err)

@@ -49,13 +49,17 @@ func runMake(target string, vars ...string) error {
 	}
 	cmd := exec.Command("make", append([]string{target, "VERSION=" + version}, vars...)...)
 	cmd.Dir = root
-	// That of a `make test` around this one is for its own targets.
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS") })
-	cmd.Env = append(cmd.Env, "SOURCE_DATE_EPOCH=1700000000")
+	cmd.Env = append(withoutMake(os.Environ()), "SOURCE_DATE_EPOCH=1700000000")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
 	return nil
+}
+
+// withoutMake is an environment without that of a `make test` around this one, which is
+// for its own targets.
+func withoutMake(environ []string) []string {
+	return slices.DeleteFunc(environ, func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS") })
 }
 
 // once skips a test of what other programs make, where its own race detector has

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/zonecache/cached/internal/testtool"
+	"github.com/zonecache/cached/internal/testtool/pin"
 )
 
 // Packages are of the machine that builds them.
@@ -62,7 +64,7 @@ func TestTheDeb(t *testing.T) {
 	}
 	unpacked := t.TempDir()
 	output(t, dpkg, "--extract", deb, unpacked)
-	checkSBOM(t, filepath.Join(unpacked, "usr/share/doc/cached/cached.cdx.json"), filepath.Join(unpacked, "usr/bin/cached"))
+	checkSBOM(t, filepath.Join(unpacked, "usr/share/doc/cached/cached.cdx.json"), filepath.Join(unpacked, "usr/bin/cached"), nil)
 	list := output(t, dpkg, "--contents", deb)
 	for mode, paths := range installed {
 		for path := range strings.FieldsSeq(paths) {
@@ -102,13 +104,44 @@ func TestTheRPM(t *testing.T) {
 	}
 }
 
+// Whoever has the commit has the bytes, wherever the tree is.
+func TestTheBinaryIsTheSameElsewhere(t *testing.T) {
+	once(t)
+	root, err := pin.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := exec.Command("git", "-C", root, "rev-parse", "HEAD").Run(); err != nil {
+		t.Skip("there is no commit to clone: the tree has no repository of git")
+	}
+	digests := map[string]string{}
+	for _, name := range []string{"here", "a/longer/path"} {
+		dir := filepath.Join(t.TempDir(), name)
+		output(t, "git", "clone", "--quiet", "--no-hardlinks", root, dir)
+		cmd := exec.Command("make", "build", "VERSION="+version, "OUT="+filepath.Join(dir, "bin"))
+		cmd.Dir, cmd.Env = dir, withoutMake(os.Environ())
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		binary, err := os.ReadFile(filepath.Join(dir, "bin", "cached"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests[fmt.Sprintf("%x", sha256.Sum256(binary))] = name
+	}
+	if len(digests) != 1 {
+		t.Errorf("one commit gives %v", digests)
+	}
+}
+
 // The list of what is in the binary is of its version, and names every module that the
 // binary names (`go version -m`), and the standard library.
 func TestTheSBOM(t *testing.T) {
-	checkSBOM(t, filepath.Join(built(t), "cached.cdx.json"), filepath.Join(built(t), "cached"))
+	checkSBOM(t, filepath.Join(built(t), "cached.cdx.json"), filepath.Join(built(t), "cached"), nil)
 }
 
-func checkSBOM(t *testing.T, file, binary string) {
+// checkSBOM wants a list to name the modules of a binary, and these files by their digests.
+func checkSBOM(t *testing.T, file, binary string, files map[string]string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -123,7 +156,10 @@ func checkSBOM(t *testing.T, file, binary string) {
 		Metadata struct {
 			Component struct{ Name, Version string }
 		}
-		Components []struct{ Name, Version, Purl string }
+		Components []struct {
+			Type, Name, Version, Purl string
+			Hashes                    []struct{ Alg, Content string }
+		}
 	}
 	if err := json.Unmarshal(text, &bom); err != nil || bom.Format != "CycloneDX" {
 		t.Fatalf("%q, %v", bom.Format, err)
@@ -137,6 +173,12 @@ func checkSBOM(t *testing.T, file, binary string) {
 	listed := map[string]string{}
 	for _, c := range bom.Components {
 		listed[c.Name] = c.Version
+		if want, ok := files[c.Name]; ok {
+			if c.Type != "file" || c.Version != "sha256:"+want || len(c.Hashes) != 1 || c.Hashes[0].Alg != "SHA-256" || c.Hashes[0].Content != want {
+				t.Errorf("%s of digest %s is listed as %+v", c.Name, want, c)
+			}
+			continue
+		}
 		if !strings.HasPrefix(c.Purl, "pkg:golang/") {
 			t.Errorf("%s has the purl %s", c.Name, c.Purl)
 		}
@@ -155,7 +197,7 @@ func checkSBOM(t *testing.T, file, binary string) {
 	if got := listed["std"]; got != info.GoVersion {
 		t.Errorf("the standard library of %s is listed as %q", info.GoVersion, got)
 	}
-	if len(bom.Components) != len(info.Deps)+1 {
-		t.Errorf("%d components are listed, the binary has %d modules", len(bom.Components), len(info.Deps))
+	if len(bom.Components) != len(info.Deps)+1+len(files) {
+		t.Errorf("%d components are listed, the binary has %d modules, and there are %d files", len(bom.Components), len(info.Deps), len(files))
 	}
 }
