@@ -57,7 +57,7 @@ func TestTheNotesSayHowToReachTheDaemon(t *testing.T) {
 	}{
 		"least":    {nil, []string{status(""), mount(""), "host reach its daemon at http://127.0.0.1:7070.\n"}, []string{"token", "ca.crt -o", "Pods reach"}},
 		"a port":   {[]string{"ports.blocks=17070"}, []string{status(" --server http://127.0.0.1:17070"), mount(" --server http://127.0.0.1:17070"), "at http://127.0.0.1:17070.\n"}, nil},
-		"its file": {[]string{"config.listen=127.0.0.1:17070"}, []string{status(" --server http://127.0.0.1:17070"), mount(" --server http://127.0.0.1:17070")}, nil},
+		"its file": {[]string{"config.listen=127.0.0.1:17070", "ports.blocks=17070"}, []string{status(" --server http://127.0.0.1:17070"), mount(" --server http://127.0.0.1:17070")}, nil},
 		"no port":  {[]string{"config.listen=", "agents.socket.enabled=true"}, []string{status(" --server unix:///run/cached/agents/cached.sock"), mount(" --server unix:///run/cached/cached.sock")}, []string{"127.0.0.1"}},
 		"pod network": {
 			[]string{"hostNetwork=false", "agents.insecure=true"},

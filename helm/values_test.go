@@ -23,12 +23,20 @@ func TestTheSchemaIsCurrent(t *testing.T) {
 	if made, err := values.Make(was, config); err != nil || string(made) != string(was) {
 		t.Errorf("helm/cached/values.schema.json is stale (%v): run `go generate ./helm/values`", err)
 	}
+	flags, err := os.ReadFile(filepath.Join("cached", values.FlagsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made, err := values.Flags(config); err != nil || string(made) != string(flags) {
+		t.Errorf("helm/cached/%s is stale (%v): run `go generate ./helm/values`", values.FlagsFile, err)
+	}
 }
 
-// Every setting of the daemon can be one of the chart, and arrives as it was given.
+// Every setting of the daemon can be one of the chart, and arrives as it was given, but
+// those that the pod's flags and its zones have.
 func TestEverySettingIsTaken(t *testing.T) {
 	programs := built(t)
-	printed, err := programs.Command("config", "print", "--l1-size", "4294967296", "--metrics-tenants", "shop").Output()
+	printed, err := programs.Command("config", "print", "--l1-size", "4294967296", "--metrics-tenants", "shop", "--data-dir", "/var/lib/cached", "--insecure-admin").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +45,10 @@ func TestEverySettingIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	config["l1"] = map[string]any{"size": 4294967296}
+	delete(config, "admin")
+	if zone, ok := config["zone"].(map[string]any); ok {
+		delete(zone, "node")
+	}
 	given, err := yaml.Marshal(map[string]any{"config": config})
 	if err != nil {
 		t.Fatal(err)

@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -21,6 +24,8 @@ type adminPages struct {
 	// authenticate tells who asks for what concerns tenants or burdens the daemon;
 	// nil: that is anybody's, too.
 	authenticate api.Authenticator
+	// everywhere has other hosts see that, too, and not only metrics and health.
+	everywhere bool
 }
 
 func (a *adminPages) handler() http.Handler {
@@ -37,8 +42,36 @@ func (a *adminPages) handler() http.Handler {
 	operators.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	operators.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	operators.Handle("/", a.status)
-	mux.Handle("/", api.OperatorsOnly(a.authenticate, a.log, operators))
+	pages := api.OperatorsOnly(a.authenticate, a.log, operators)
+	if !a.everywhere {
+		pages = onThisHost(pages)
+	}
+	mux.Handle("/", pages)
 	return mux
+}
+
+// onThisHost keeps what tells more than metrics from other hosts.
+func onThisHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fromThisHost(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		http.Error(w, fmt.Sprintf("%s is for programs of this host, and you ask from %s: ask there, or start the daemon with --insecure-admin-pages on a network you trust (/metrics, /healthz and /readyz are for all)", r.URL.Path, r.RemoteAddr), http.StatusForbidden)
+	})
+}
+
+// fromThisHost reports whether a program of this host asks: over loopback, or from the
+// very address that it asks at. Answers to that one never leave the host, so that no
+// other host can have it for its own.
+func fromThisHost(r *http.Request) bool {
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	from := remote.Addr().Unmap()
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return from.IsLoopback() || ok && local.AddrPort().Addr().Unmap() == from
 }
 
 // readyz answers 503 with the reasons while the daemon can serve only what it

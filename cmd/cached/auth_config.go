@@ -22,7 +22,8 @@ func bindAuthFlags(fs *pflag.FlagSet, c *Config) {
 	fs.StringVar(&c.TLS.Dir, "tls", c.TLS.Dir, "`DIR` with this node's certificate and the CA of agents' certificates (see cached certs); empty: plain text")
 	fs.StringVar(&c.Auth.Tenants, "tenants", c.Auth.Tenants, "YAML `FILE` with the tenants, how they prove who they are, and the images they may read; empty: everybody may read everything")
 	fs.BoolVar(&c.Insecure, "insecure", c.Insecure, "let --listen speak plain text beyond this host")
-	fs.BoolVar(&c.InsecureAdmin, "insecure-admin", c.InsecureAdmin, "let --admin, which is plain text, be reached from beyond this host")
+	fs.BoolVar(&c.InsecureAdmin, "insecure-admin", c.InsecureAdmin, "let --admin, which is plain text, be reached from beyond this host: metrics and health for all, the rest for programs of this host")
+	fs.BoolVar(&c.InsecureAdminPages, "insecure-admin-pages", c.InsecureAdminPages, "let other hosts that reach --admin see the status page, with the names of images, and /debug/pprof, too")
 }
 
 // validateAgents reports what is wrong with the agents' port and the admin port.
@@ -39,7 +40,7 @@ func (c *Config) validateAgents(bad func(format string, args ...any)) {
 		bad("insecure: contradicts tls.dir: drop one or the other")
 	}
 	if beyondLoopback(c.Admin) && !c.InsecureAdmin {
-		bad("admin: on %s other hosts would be answered in plain text (metrics, profiles, names of images, operators' tokens): say --insecure-admin on a network you trust", c.Admin)
+		bad("admin: on %s other hosts would be answered in plain text (metrics; the status page and profiles with --insecure-admin-pages): say --insecure-admin on a network you trust", c.Admin)
 	}
 }
 
@@ -58,10 +59,12 @@ func (c *Config) agentsURL() string {
 func (c *Config) warnOfExposure(log *slog.Logger) {
 	switch {
 	case !beyondLoopback(c.Admin):
+	case !c.InsecureAdminPages:
+		log.Warn("whoever reaches the admin port sees metrics (insecure-admin)", "admin", c.Admin)
 	case c.Auth.Tenants == "":
-		log.Warn("whoever reaches the admin port sees metrics, profiles and the names of images (insecure-admin)", "admin", c.Admin)
+		log.Warn("whoever reaches the admin port sees metrics, profiles and the names of images (insecure-admin-pages)", "admin", c.Admin)
 	default:
-		log.Warn("whoever reaches the admin port sees metrics, and operators' tokens can be overheard there (insecure-admin)", "admin", c.Admin)
+		log.Warn("whoever reaches the admin port sees metrics, and operators' tokens can be overheard there (insecure-admin-pages)", "admin", c.Admin)
 	}
 	if c.Listen == "" || !beyondLoopback(c.Listen) {
 		return

@@ -22,24 +22,25 @@ import (
 // environment and the flags all set the same fields, in rising order of
 // precedence; bindFlags names them.
 type Config struct {
-	Listen        string       `yaml:"listen"`
-	Socket        SocketConfig `yaml:"socket"`
-	Admin         string       `yaml:"admin"`
-	DataDir       string       `yaml:"data-dir"`
-	Origins       []string     `yaml:"origins"`
-	L1            L1Config     `yaml:"l1"`
-	L2            L2Config     `yaml:"l2"`
-	Zone          ZoneConfig   `yaml:"zone"`
-	TLS           TLSConfig    `yaml:"tls"`
-	Auth          AuthConfig   `yaml:"auth"`
-	Insecure      bool         `yaml:"insecure"`       // plain text beyond loopback
-	InsecureAdmin bool         `yaml:"insecure-admin"` // --admin may be reached from beyond this host
-	Prefetch      bool         `yaml:"prefetch"`       // learn what starts read, and read ahead of them
-	Limits        Limits       `yaml:"limits"`
-	Metrics       Metrics      `yaml:"metrics"`
-	Tracing       Tracing      `yaml:"tracing"`
-	Log           Log          `yaml:"log"`
-	Shutdown      Shutdown     `yaml:"shutdown"`
+	Listen             string       `yaml:"listen"`
+	Socket             SocketConfig `yaml:"socket"`
+	Admin              string       `yaml:"admin"`
+	DataDir            string       `yaml:"data-dir"`
+	Origins            []string     `yaml:"origins"`
+	L1                 L1Config     `yaml:"l1"`
+	L2                 L2Config     `yaml:"l2"`
+	Zone               ZoneConfig   `yaml:"zone"`
+	TLS                TLSConfig    `yaml:"tls"`
+	Auth               AuthConfig   `yaml:"auth"`
+	Insecure           bool         `yaml:"insecure"`             // plain text beyond loopback
+	InsecureAdmin      bool         `yaml:"insecure-admin"`       // --admin may be reached from beyond this host
+	InsecureAdminPages bool         `yaml:"insecure-admin-pages"` // and shows all that it has there, too
+	Prefetch           bool         `yaml:"prefetch"`             // learn what starts read, and read ahead of them
+	Limits             Limits       `yaml:"limits"`
+	Metrics            Metrics      `yaml:"metrics"`
+	Tracing            Tracing      `yaml:"tracing"`
+	Log                Log          `yaml:"log"`
+	Shutdown           Shutdown     `yaml:"shutdown"`
 }
 
 // L1Config is the memory tier's stanza.
@@ -187,11 +188,8 @@ func (c *Config) validate() (wrong misconfiguration) {
 	c.Metrics.validate(bad)
 	c.Tracing.validate(bad)
 	c.validateAgents(bad)
-	if _, err := c.Log.level(); err != nil {
-		bad("%v", err)
-	}
-	if c.Log.Format != "text" && c.Log.Format != "json" {
-		bad("log.format: %q, want text or json", c.Log.Format)
+	for _, w := range c.wordings() {
+		w.validate(bad)
 	}
 	if c.Shutdown.DrainTimeout < 0 {
 		bad("shutdown.drain-timeout: %s is negative", c.Shutdown.DrainTimeout)
@@ -222,19 +220,11 @@ func (c *Config) ownOrigin() string {
 // fileURL returns the URL of an absolute path, whatever characters are in it.
 func fileURL(dir string) string { return (&url.URL{Scheme: "file", Path: dir}).String() }
 
-func (l Log) level() (slog.Level, error) {
-	var lv slog.Level
-	if err := lv.UnmarshalText([]byte(l.Level)); err != nil {
-		return lv, fmt.Errorf("log.level: %q, want debug, info, warn or error", l.Level)
-	}
-	return lv, nil
-}
-
 // newLogger logs to w as configured.
 func (l Log) newLogger(w io.Writer) *slog.Logger {
-	level, err := l.level()
-	if err != nil {
-		level = slog.LevelInfo // Validate has reported it
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		level = slog.LevelInfo // validate has reported it
 	}
 	opts := &slog.HandlerOptions{Level: level}
 	if l.Format == "json" {

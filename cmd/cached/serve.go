@@ -20,8 +20,8 @@ func newServeCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run this host's daemon: serve blocks from memory, disk and the origin",
 		Long: `Run this host's daemon. It serves blocks over Connect, gRPC, gRPC-Web and plain
-HTTP on --listen, and /metrics, /healthz, /readyz, /debug/pprof and a status page on
---admin. Both are loopback unless told otherwise.
+HTTP on --listen, and /metrics, /healthz, /readyz, and for programs of this host
+/debug/pprof and a status page, on --admin. Both are loopback unless told otherwise.
 
 SIGTERM drains: readiness turns false, reads in progress end, L2 is written out.
 The disk cache survives a restart, and a kill -9 loses at most the last second.

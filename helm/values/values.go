@@ -1,6 +1,7 @@
 // Package values completes the schema of the chart's values: its properties are written
 // by hand, and its definitions are what they refer to, of the newest Kubernetes that the
-// chart is checked against and of the daemon's configuration file.
+// chart is checked against and of the daemon's configuration file. Beside it stands what
+// the daemon's flags may be.
 package values
 
 import (

@@ -52,9 +52,7 @@
 {{- end -}}
 {{- with include "cached.limit" . -}}
 {{- $limit := include "cached.bytes" . -}}
-{{- $l1 := dig "l1" "size" $.Values.l1.size ($.Values.config | default dict) | toString -}}
-{{- range $.Values.extraEnv }}{{ if and (eq .name "CACHED_L1_SIZE") .value }}{{ $l1 = .value }}{{ end }}{{ end -}}
-{{- range $.Values.extraArgs }}{{ if hasPrefix "--l1-size=" . }}{{ $l1 = trimPrefix "--l1-size=" . }}{{ end }}{{ end -}}
+{{- $l1 := include "cached.setting" (dict "root" $ "flag" "l1-size" "is" (dig "l1" "size" $.Values.l1.size ($.Values.config | default dict) | toString)) -}}
 {{- $least := addf (divf (mulf (include "cached.size" $l1) 1.25) 1048576) 128 | ceil -}}
 {{- if not $limit -}}
 {{- $bad = append $bad (printf "resources.limits.memory is %q, which is no quantity of Kubernetes: write it as 5376Mi, 5.5Gi or 6G" .) -}}
@@ -91,6 +89,12 @@
 {{- end -}}
 {{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled -}}
 {{- $bad = append $bad "monitoring.podMonitor and monitoring.serviceMonitor would scrape every node twice, and all counts be twice as high: enable one" -}}
+{{- end -}}
+{{- range list "cached.badArgs" "cached.badResources" -}}
+{{- range splitList "\n" (include . $) }}{{ with trim . }}{{ $bad = append $bad . }}{{ end }}{{ end -}}
+{{- end -}}
+{{- if and .Values.zones .Values.origin.urls (not $bad) -}}
+{{- range splitList "\n" (include "cached.badSettings" .) }}{{ with trim . }}{{ $bad = append $bad . }}{{ end }}{{ end -}}
 {{- end -}}
 {{- if $bad -}}
 {{- fail (printf "\n\n%s\n" (join "\n" $bad)) -}}

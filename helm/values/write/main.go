@@ -1,8 +1,9 @@
-// Command write writes the definitions of values.schema.json of the chart in a
-// directory. It runs cached for the schema of the configuration file.
+// Command write writes the definitions of values.schema.json, and flags.json, of the
+// chart in a directory. It runs cached for the schema of the configuration file.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,5 +36,9 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, schema, 0o644)
+	flags, err := values.Flags(config)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(file, schema, 0o644), os.WriteFile(filepath.Join(args[0], values.FlagsFile), flags, 0o644))
 }
