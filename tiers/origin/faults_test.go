@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -115,6 +116,22 @@ func TestSlowDownForeverIsOverloadedWithinTheDeadline(t *testing.T) {
 	}
 	if n := len(store.seen()); n < 2 || n > overload {
 		t.Errorf("%d requests, want 2 to %d", n, overload)
+	}
+}
+
+// A store that is full will be full a moment later.
+func TestAFullStoreIsAskedOnce(t *testing.T) {
+	b := blocktest.Block(1, 50_000)
+	defer b.Release()
+	for code, status := range map[string]int{"InsufficientStorage": http.StatusInsufficientStorage, "QuotaExceeded": http.StatusForbidden} {
+		o, store := flakyOrigin(t, Options{}, blocktest.Block(2, 1000))
+		store.script = func(int, *http.Request) injected { return injected{status: status, body: s3Error(code, "No room.")} }
+		if err := o.PutBlock(context.Background(), b); !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, block.ErrUnavailable) {
+			t.Errorf("%s: error %v, want that it is full", code, err)
+		}
+		if n := len(store.seen()); n != 1 {
+			t.Errorf("%s: %d requests, want one", code, n)
+		}
 	}
 }
 
