@@ -111,16 +111,15 @@ func (d *demo) summary(report rootfs.Report) error {
 	fmt.Fprintln(tw, "READ\tBLOCKS\tBYTES\tL1\tL2\tL4 (ORIGIN)\tHIT RATE\tIMAGE\tGB/s\t")
 	for _, p := range d.passes {
 		by := p.byTier()
-		all := by["l1"].blocks + by["l2"].blocks + by["l4"].blocks
-		bytes := by["l1"].bytes + by["l2"].bytes + by["l4"].bytes
-		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t\n", p.name, all, humanize.IBytes(bytes),
-			by["l1"], by["l2"], by["l4"], percent(share(all-by["l4"].blocks, all)), humanize.IBytes(uint64(p.bytes)),
+		all := tierShare{}.plus(by["l1"]).plus(by["l2"]).plus(by["l4"])
+		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t\n", p.name, all.blocks, humanize.IBytes(all.bytes),
+			by["l1"], by["l2"], by["l4"], percent(share(all.blocks-by["l4"].blocks, all.blocks)), humanize.IBytes(uint64(p.bytes)),
 			float64(p.bytes)/1e9/p.took.Seconds())
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(d.out, "\nBytes are blocks in their stored (compressed) form; IMAGE and GB/s count the image's own bytes, decoded and checked by the reader.")
+	fmt.Fprintln(d.out, "\nOf each block the reader asked for once; what was read from the origin ahead of it is L4's. Bytes are blocks in their stored (compressed) form; IMAGE and GB/s count the image's own bytes, decoded and checked by the reader.")
 	if report.Entries > 0 {
 		fmt.Fprintf(d.out, "Every byte is right: %d files, %s, identical to the source tree (content, mode, owner, times, links).\n",
 			report.Files, humanize.IBytes(uint64(report.Bytes)))
@@ -150,16 +149,33 @@ func (s tierShare) String() string {
 	return fmt.Sprintf("%d (%s)", s.blocks, humanize.IBytes(s.bytes))
 }
 
-// byTier returns what each tier served during the pass.
+func (s tierShare) plus(o tierShare) tierShare {
+	return tierShare{s.blocks + o.blocks, s.bytes + o.bytes}
+}
+
+func (s tierShare) minus(o tierShare) tierShare {
+	return tierShare{s.blocks - o.blocks, s.bytes - o.bytes}
+}
+
+// byTier returns who served the reader during the pass. What was read from the origin
+// ahead of it is the origin's.
 func (p demoPass) byTier() map[string]tierShare {
 	by := map[string]tierShare{}
 	for _, r := range p.after.Rows {
-		s := by[r.Tier]
-		by[r.Tier] = tierShare{s.blocks + r.Blocks, s.bytes + r.Bytes}
+		if r.Cause == block.Demand.String() {
+			by[r.Tier] = by[r.Tier].plus(tierShare{r.Blocks, r.Bytes})
+		}
 	}
 	for _, r := range p.before.Rows {
-		s := by[r.Tier]
-		by[r.Tier] = tierShare{s.blocks - r.Blocks, s.bytes - r.Bytes}
+		if r.Cause == block.Demand.String() {
+			by[r.Tier] = by[r.Tier].minus(tierShare{r.Blocks, r.Bytes})
+		}
+	}
+	ahead := tierShare{p.after.Ahead.Blocks, p.after.Ahead.Bytes}.minus(tierShare{p.before.Ahead.Blocks, p.before.Ahead.Bytes})
+	by["l4"] = by["l4"].plus(ahead)
+	for _, tier := range []string{"l1", "l2"} { // nearly all of it is in the first
+		here := tierShare{min(ahead.blocks, by[tier].blocks), min(ahead.bytes, by[tier].bytes)}
+		by[tier], ahead = by[tier].minus(here), ahead.minus(here)
 	}
 	return by
 }
