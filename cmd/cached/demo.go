@@ -119,7 +119,7 @@ func (d *demo) summary(report rootfs.Report) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(d.out, "\nOf each block the reader asked for once; what was read from the origin ahead of it is L4's. Bytes are blocks in their stored (compressed) form; IMAGE and GB/s count the image's own bytes, decoded and checked by the reader.")
+	fmt.Fprintln(d.out, "\nA tier's blocks are those it had when the reader, or the read-ahead before it, came for them. Bytes are blocks in their stored (compressed) form; IMAGE and GB/s count the image's own bytes, decoded and checked by the reader.")
 	if report.Entries > 0 {
 		fmt.Fprintf(d.out, "Every byte is right: %d files, %s, identical to the source tree (content, mode, owner, times, links).\n",
 			report.Files, humanize.IBytes(uint64(report.Bytes)))
@@ -157,25 +157,26 @@ func (s tierShare) minus(o tierShare) tierShare {
 	return tierShare{s.blocks - o.blocks, s.bytes - o.bytes}
 }
 
-// byTier returns who served the reader during the pass. What was read from the origin
-// ahead of it is the origin's.
+// byTier returns who had what the reader asked for during the pass: what was read
+// ahead of it, and so found in L1, counts where it was before.
 func (p demoPass) byTier() map[string]tierShare {
-	by := map[string]tierShare{}
-	for _, r := range p.after.Rows {
-		if r.Cause == block.Demand.String() {
-			by[r.Tier] = by[r.Tier].plus(tierShare{r.Blocks, r.Bytes})
+	by, ahead := map[string]tierShare{}, map[string]tierShare{}
+	add := func(r statsRow, sum func(tierShare, tierShare) tierShare) {
+		of := by
+		if r.Cause != block.Demand.String() {
+			of = ahead
 		}
+		of[r.Tier] = sum(of[r.Tier], tierShare{r.Blocks, r.Bytes})
+	}
+	for _, r := range p.after.Rows {
+		add(r, tierShare.plus)
 	}
 	for _, r := range p.before.Rows {
-		if r.Cause == block.Demand.String() {
-			by[r.Tier] = by[r.Tier].minus(tierShare{r.Blocks, r.Bytes})
-		}
+		add(r, tierShare.minus)
 	}
-	ahead := tierShare{p.after.Ahead.Blocks, p.after.Ahead.Bytes}.minus(tierShare{p.before.Ahead.Blocks, p.before.Ahead.Bytes})
-	by["l4"] = by["l4"].plus(ahead)
-	for _, tier := range []string{"l1", "l2"} { // nearly all of it is in the first
-		here := tierShare{min(ahead.blocks, by[tier].blocks), min(ahead.bytes, by[tier].bytes)}
-		by[tier], ahead = by[tier].minus(here), ahead.minus(here)
+	for _, tier := range []string{"l4", "l2"} {
+		moved := tierShare{min(ahead[tier].blocks, by["l1"].blocks), min(ahead[tier].bytes, by["l1"].bytes)}
+		by["l1"], by[tier] = by["l1"].minus(moved), by[tier].plus(moved)
 	}
 	return by
 }

@@ -62,7 +62,6 @@ type statsReport struct {
 	Errors        uint64     `json:"errors"`
 	InFlight      uint64     `json:"in_flight"`
 	Demand        aheadCount `json:"demand"`
-	Ahead         aheadCount `json:"prefetched"` // of those of l1 and l2
 	HitRate       float64    `json:"hit_rate"`
 	ByteHitRate   float64    `json:"byte_hit_rate"`
 	Prefetched    float64    `json:"prefetched_rate"`
@@ -156,7 +155,6 @@ func newStatsReport(l *cachedv1.Ledger) statsReport {
 	r.Total.BlockShare, r.Total.ByteShare = share(all.Blocks, all.Blocks), share(all.Bytes, all.Bytes)
 	ahead := l.GetPrefetched()
 	r.Demand = aheadCount{demand.Blocks, demand.Bytes}
-	r.Ahead = aheadCount{ahead.GetBlocks(), ahead.GetBytes()}
 	r.HitRate = hitShare(demand.Blocks, fromOrigin.Blocks, ahead.GetBlocks())
 	r.ByteHitRate = hitShare(demand.Bytes, fromOrigin.Bytes, ahead.GetBytes())
 	r.Prefetched, r.BytePrefetch = share(ahead.GetBlocks(), demand.Blocks), share(ahead.GetBytes(), demand.Bytes)
