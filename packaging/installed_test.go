@@ -19,7 +19,7 @@ ip link set lo up
 mount -t tmpfs none "$T" && mkdir "$T/upper" "$T/work" "$T/root"
 mount -t overlay none -o "lowerdir=/,upperdir=$T/upper,workdir=$T/work" "$T/root"
 mount -t proc none "$T/root/proc" && mount --rbind /dev "$T/root/dev"
-rm -rf "$T/root/run" && mkdir "$T/root/run" "$T/root/packages"
+rm -rf "$T/root/run" "$T/root/var/lib/cached" "$T/root/etc/cached" && mkdir "$T/root/run" "$T/root/packages"
 cp "$PACKAGES"/*.deb "$PACKAGES"/*.rpm "$T/root/packages/"
 chroot "$T/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C START="$START" START_PRE="$START_PRE" /bin/bash -euc "$SCRIPT"
 `

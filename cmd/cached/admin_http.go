@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -18,7 +19,7 @@ import (
 // adminPages are what operators look at with a browser, curl or Prometheus.
 type adminPages struct {
 	metrics  *prometheus.Registry
-	notReady func() []string
+	notReady func(context.Context) []string
 	status   http.Handler // the status page and what it loads
 	log      *slog.Logger
 	// authenticate tells who asks for what concerns tenants or burdens the daemon;
@@ -76,8 +77,8 @@ func fromThisHost(r *http.Request) bool {
 
 // readyz answers 503 with the reasons while the daemon can serve only what it
 // holds already.
-func (a *adminPages) readyz(w http.ResponseWriter, _ *http.Request) {
-	reasons := a.notReady()
+func (a *adminPages) readyz(w http.ResponseWriter, r *http.Request) {
+	reasons := a.notReady(r.Context())
 	w.Header().Set("Content-Type", "application/json")
 	if len(reasons) > 0 {
 		w.WriteHeader(http.StatusServiceUnavailable)

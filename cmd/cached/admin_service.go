@@ -60,14 +60,14 @@ func (a *adminService) Ledger(context.Context) (*cachedv1.Ledger, error) {
 }
 
 // Status implements [api.Admin].
-func (a *adminService) Status(context.Context) (*cachedv1.GetStatusResponse, error) {
+func (a *adminService) Status(ctx context.Context) (*cachedv1.GetStatusResponse, error) {
 	s := &cachedv1.GetStatusResponse{
 		Version:       versionText(),
 		Uptime:        durationpb.New(time.Since(a.started)),
 		ListenAddress: a.listen,
 		AdminAddress:  a.admin,
 		Tiers:         a.tiers(),
-		NotReady:      a.health.notReady(),
+		NotReady:      a.health.now(ctx),
 		Warnings:      a.warnings(),
 	}
 	if a.node.zone != nil {

@@ -75,7 +75,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 	if d.metrics, err = newRegistry(d, n, newOperations(d)); err != nil {
 		return nil, err
 	}
-	pages := &adminPages{metrics: d.metrics, notReady: d.health.notReady, log: log, authenticate: door.authenticator(), everywhere: cfg.InsecureAdminPages}
+	pages := &adminPages{metrics: d.metrics, notReady: d.health.now, log: log, authenticate: door.authenticator(), everywhere: cfg.InsecureAdminPages}
 	d.page = newStatusPage(books, d.prepare, log)
 	pages.status = d.page.handler
 	d.admin = &http.Server{Handler: pages.handler(), ReadHeaderTimeout: 10 * time.Second}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,13 +21,16 @@ type health struct {
 	draining bool
 	joining  bool // the zone: agents are not answered yet
 	checked  bool
-	problems []string // one for each origin, "" when it answers
+	problems []string  // one for each origin, "" when it answers
+	asked    time.Time // when the last check of all ended
 }
 
 const (
 	healthyInterval = 15 * time.Second // between checks of origins that answer
 	failingInterval = 2 * time.Second  // until they answer again
 	checkTimeout    = 5 * time.Second
+	againEvery      = 500 * time.Millisecond // checks because somebody asks
+	againTimeout    = 500 * time.Millisecond
 )
 
 func newHealth(o *origin.Origin, log *slog.Logger) *health {
@@ -62,7 +66,7 @@ func (h *health) check(ctx context.Context) bool {
 		all = all && err == nil
 	}
 	h.mu.Lock()
-	h.checked = true
+	h.checked, h.asked = true, time.Now()
 	h.mu.Unlock()
 	return all
 }
@@ -120,6 +124,21 @@ func (h *health) notReady() []string {
 		reasons = append(reasons, fmt.Sprintf("only cached blocks are served: %s", p))
 	}
 	return reasons
+}
+
+// now returns why the daemon is not ready. Origins of which none answered when they
+// were asked last are asked once more, so that whoever wants to know is told of now;
+// those that hang are not waited for.
+func (h *health) now(ctx context.Context) []string {
+	h.mu.Lock()
+	due := h.checked && !h.draining && !slices.Contains(h.problems, "") && time.Since(h.asked) >= againEvery
+	h.mu.Unlock()
+	if due {
+		ctx, cancel := context.WithTimeout(ctx, againTimeout)
+		defer cancel()
+		h.check(ctx)
+	}
+	return h.notReady()
 }
 
 // originProblems returns the last problem of each origin, "" when it answers.

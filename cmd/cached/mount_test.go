@@ -330,7 +330,7 @@ func TestMountMistakes(t *testing.T) {
 		}
 	}
 	m.keep = "5"
-	if out, err := m.cached("mount", "tree", dir); err == nil || !strings.Contains(out, `CACHED_KEEP "5": want a duration`) {
+	if out, err := m.cached("mount", "tree", dir); err == nil || !strings.Contains(out, `environment CACHED_KEEP: "5", want a duration`) {
 		t.Errorf("mount with CACHED_KEEP=5: %v\n%s", err, out)
 	}
 	if left, err := os.ReadDir(m.state); err == nil && len(left) > 0 {
