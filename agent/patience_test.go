@@ -42,6 +42,60 @@ func TestAReadThatFailedIsNotWaitedForTwice(t *testing.T) {
 	})
 }
 
+// A read that shares a block with a hurried one has its own time for it.
+func TestAPatientReadOutlastsAHurriedOne(t *testing.T) {
+	const size, deadline, away = around / 4, 10 * time.Second, 2 * time.Second
+	s := newStore(t, 12, size)
+	for _, comesBack := range []bool{false, true} {
+		s.set(func() { s.fail = nil })
+		synctest.Test(t, func(t *testing.T) {
+			img := openTest(t, Options{Origin: s, Deadline: deadline, Ahead: -1})
+			s.set(func() { s.fail = block.ErrUnavailable })
+			fails := func(off, n int) {
+				if _, err := img.ReadAt(make([]byte, n), int64(off)); !errors.Is(err, block.ErrUnavailable) {
+					t.Errorf("%d bytes at %d: %v", n, off, err)
+				}
+			}
+			fails(0, 1)
+			if comesBack {
+				time.AfterFunc(away, func() { s.set(func() { s.fail = nil }) })
+			}
+			began, hurriedOver := time.Now(), make(chan time.Time, 1)
+			go func() {
+				fails(4*size, 2*size) // of which the first is near the read that has failed
+				hurriedOver <- time.Now()
+			}()
+			synctest.Wait()
+			if comesBack {
+				check(t, img, s, 5*size, 1000)
+			} else {
+				fails(5*size, 1000)
+			}
+			took, hurry := time.Since(began), (<-hurriedOver).Sub(began)
+			if hurry != deadline/hurried || took < away || !comesBack && took != deadline {
+				t.Errorf("coming back: %v: the hurried read took %s, the patient one %s", comesBack, hurry, took)
+			}
+		})
+	}
+}
+
+// What a hurried read is told for good is not asked for again.
+func TestAFinalErrorIsThatOfAllReaders(t *testing.T) {
+	refs, _ := testRefs(1, 1000)
+	synctest.Test(t, func(t *testing.T) {
+		fetches := 0
+		w := openWindow(t, 1<<20, func(context.Context, image.BlockRef) (block.Block, error) {
+			fetches++
+			<-time.After(time.Second)
+			return block.Block{}, block.ErrDenied
+		})
+		w.fetchAhead(t.Context(), refs, time.Now().Add(2*time.Second))
+		if _, _, err := w.get(t.Context(), refs[0], time.Now().Add(time.Minute)); !errors.Is(err, block.ErrDenied) || fetches != 1 {
+			t.Errorf("%d fetches: %v", fetches, err)
+		}
+	})
+}
+
 // A daemon that is back is noticed by the next read, however short the time since one
 // failed.
 func TestAReadThatFailedIsMadeAgain(t *testing.T) {

@@ -168,10 +168,11 @@ func (w *window) get(ctx context.Context, ref image.BlockRef, by time.Time) (b b
 			}
 			return block.Block{}, false, err
 		}
-		if p.err == nil || p.begun == block.Demand {
+		if p.err == nil || p.begun == block.Demand && (final(p.err) || !p.until.Before(by)) {
 			return p.b, w.wasAhead(ref, p), p.err
 		}
-		// Nobody tried hard for a block that was fetched ahead.
+		// Nobody tried hard for a block that was fetched ahead, nor as long as this reader
+		// has time for one that was begun by a hurried read.
 	}
 }
 
