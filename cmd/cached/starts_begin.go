@@ -42,11 +42,16 @@ func (s *starts) beganHeld(ctx context.Context, session string, st *start, call 
 }
 
 // firstToGoLocked returns the session to end where there are too many: the oldest of
-// those that have their pages and are not read ahead of, which lose nothing, or the
-// oldest of all.
+// those that have their pages and are not read ahead of, which lose nothing; or of those
+// for which all is read and nothing is recorded, which lose who used it; or of all.
 func (s *starts) firstToGoLocked() string {
 	for _, session := range s.order {
 		if st := s.open[session]; st.begin != nil && st.run == nil {
+			return session
+		}
+	}
+	for _, session := range s.order {
+		if st := s.open[session]; st.recording == nil && st.run != nil && st.run.Idle() {
 			return session
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"testing"
 	"time"
@@ -92,6 +93,46 @@ func TestManyStartsEndTheOldestRun(t *testing.T) {
 	begin("too large", maxAhead+1)
 	if s.open["too large"] != nil {
 		t.Error("an image that is too large is read ahead of")
+	}
+}
+
+// Starts for which everything is read make room for one that is still read ahead of, but
+// not those that are learned from.
+func TestStartsThatHaveReadEverythingGoBeforeOneThatReads(t *testing.T) {
+	slow := block.Sum(fmt.Append(nil, "reading", 0))
+	s, begin := aheadOf(t, block.ReaderFunc(func(ctx context.Context, id block.ID) (block.Block, error) {
+		if id == slow {
+			<-ctx.Done()
+		}
+		return block.Block{}, ctx.Err()
+	}))
+	begin("reading", 1)
+	for i := 1; i < maxStarts; i++ {
+		begin(fmt.Sprint("read", i), 2)
+	}
+	starts := func() map[string]*start {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return maps.Clone(s.open)
+	}
+	idle := func() (n int) {
+		for _, st := range starts() {
+			if st.run.Idle() {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "all but one have", func() bool { return idle() == maxStarts-1 })
+	starts()["read1"].recording = &prefetch.Recording{}
+	begin("small", 2)
+	if open := starts(); len(open) != maxStarts || open["reading"] == nil || open["read1"] == nil || open["read2"] != nil || open["small"] == nil {
+		t.Errorf("%d starts go on: the one that reads %t, the recorded one %t, the oldest other %t", len(open), open["reading"] != nil, open["read1"] != nil, open["read2"] != nil)
+	}
+	eventually(t, "the small one has, too", func() bool { return idle() == maxStarts-1 })
+	begin("large", maxAhead-3)
+	if open := starts(); len(open) != 3 || open["reading"] == nil || open["read1"] == nil || open["large"] == nil {
+		t.Errorf("%d starts go on beside a large one: the one that reads %t, the recorded one %t", len(open), open["reading"] != nil, open["read1"] != nil)
 	}
 }
 
