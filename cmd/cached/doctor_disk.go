@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"syscall"
@@ -30,10 +31,14 @@ type pace struct {
 	direct bool          // by the disk itself, not by the page cache
 }
 
+// errReads is of what was written and cannot be read.
+var errReads = errors.New("what was just written cannot be read")
+
 // diskSpeed measures how fast what is in dir is written and read.
 func (d *doctor) diskSpeed(dir string) {
 	wrote, read, err := tryDisk(dir)
 	switch {
+	case errors.Is(err, errReads): // but written
 	case errors.Is(err, syscall.ENOSPC):
 		d.note("disk speed", doubted, "make room", "%v", err)
 		return
@@ -47,10 +52,14 @@ func (d *doctor) diskSpeed(dir string) {
 	}
 	d.note("disk speed", v, fasterDisk, "%s/s written and synced, %s of it on the medium in %s",
 		humanize.IBytes(uint64(wrote.rate)), humanize.IBytes(smallWrite), wrote.median.Round(time.Microsecond))
-	d.noteReads(read)
+	d.noteReads(read, err)
 }
 
-func (d *doctor) noteReads(read pace) {
+func (d *doctor) noteReads(read pace, err error) {
+	if err != nil {
+		d.note("disk reads", broken, "look for errors of the disk in the kernel's log (dmesg), or give L2 another", "%v", err)
+		return
+	}
 	v, how := sound, "past the page cache"
 	switch {
 	case !read.direct:
@@ -81,8 +90,20 @@ func tryDisk(dir string) (wrote, read pace, err error) {
 	if err != nil {
 		return wrote, read, err
 	}
-	read, err = tryReads(f, buf, size)
-	return wrote, read, err
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		return wrote, read, fmt.Errorf("%w: %s: drop from the page cache: %w", errReads, f.Name(), err)
+	}
+	read, err = tryReads(func(flag int) (writtenFile, error) { return os.OpenFile(f.Name(), os.O_RDONLY|flag, 0) }, buf, size)
+	if err != nil {
+		return wrote, read, fmt.Errorf("%w: %w", errReads, err)
+	}
+	return wrote, read, nil
+}
+
+// A writtenFile is read to try the disk.
+type writtenFile interface {
+	io.ReaderAt
+	io.Closer
 }
 
 // tryWrites writes what trialTime allows of trialBytes until it is on the medium, then
@@ -111,17 +132,14 @@ func tryWrites(f *os.File, buf []byte) (size int64, p pace, err error) {
 
 // tryReads reads all of the file from the disk, where the file system can, then blocks
 // of it out of order.
-func tryReads(f *os.File, buf []byte, size int64) (p pace, err error) {
-	from, err := os.OpenFile(f.Name(), os.O_RDONLY|syscall.O_DIRECT, 0)
+func tryReads(open func(flag int) (writtenFile, error), buf []byte, size int64) (p pace, err error) {
+	from, err := openDirect(open, buf)
 	if p.direct = err == nil; !p.direct {
-		if from, err = os.Open(f.Name()); err != nil {
+		if from, err = open(0); err != nil {
 			return p, err
 		}
 	}
 	defer from.Close()
-	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
-		return p, fmt.Errorf("%s: drop from the page cache: %w", f.Name(), err)
-	}
 	began, read := time.Now(), int64(0)
 	for read < size && (read == 0 || time.Since(began) < trialTime) {
 		n, err := from.ReadAt(buf, read)
@@ -137,6 +155,19 @@ func tryReads(f *os.File, buf []byte, size int64) (p pace, err error) {
 		return err
 	})
 	return p, err
+}
+
+// openDirect opens the file to be read past the page cache. Some file systems refuse that
+// when it is opened, others at the first read.
+func openDirect(open func(flag int) (writtenFile, error), buf []byte) (writtenFile, error) {
+	f, err := open(syscall.O_DIRECT)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.ReadAt(buf, 0); errors.Is(err, syscall.EINVAL) {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // median is how long one takes of some tries, as many as trialTime allows.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -10,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -202,10 +205,70 @@ func TestDoctorOfDiskReads(t *testing.T) {
 		{pace{slowDisk - 1, time.Millisecond, false}, sound, "by the page cache"},
 	} {
 		d := &doctor{}
-		d.noteReads(c.read)
+		d.noteReads(c.read, nil)
 		d.check(t, "disk reads", c.v, c.is, "")
 	}
 	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
 		t.Errorf("it left %v, %v", left, err)
 	}
+}
+
+// An unreadFile is read with an error, and says when it is closed.
+type unreadFile struct {
+	writtenFile
+	err    error // nil: it is read
+	closed func()
+}
+
+func (f unreadFile) ReadAt(buf []byte, at int64) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return f.writtenFile.ReadAt(buf, at)
+}
+
+func (f unreadFile) Close() error {
+	f.closed()
+	return f.writtenFile.Close()
+}
+
+// Some file systems open for direct I/O and refuse to read so.
+func TestDoctorReadsByThePageCacheWhereDirectReadsAreRefused(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, make([]byte, trialBlock), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		direct error // of opening for direct I/O
+		read   error // of reading so
+		want   error
+	}{
+		{"at the open", syscall.EINVAL, nil, nil},
+		{"at the first read", nil, &os.PathError{Op: "read", Path: name, Err: syscall.EINVAL}, nil},
+		{"a disk that is broken", nil, &os.PathError{Op: "read", Path: name, Err: syscall.EIO}, syscall.EIO},
+	} {
+		left := 0
+		p, err := tryReads(func(flag int) (writtenFile, error) {
+			refused := c.read
+			switch {
+			case flag&syscall.O_DIRECT == 0:
+				refused = nil
+			case c.direct != nil:
+				return nil, c.direct
+			}
+			f, err := os.Open(name)
+			left++
+			return unreadFile{f, refused, func() { left-- }}, err
+		}, make([]byte, trialBlock), trialBlock)
+		if !errors.Is(err, c.want) || err == nil && (p.direct || p.rate <= 0 || p.median <= 0) || left != 0 {
+			t.Errorf("%s: %+v, %v; %d files are left open", c.name, p, err, left)
+		}
+	}
+}
+
+func TestDoctorOfADiskThatCannotBeRead(t *testing.T) {
+	d := &doctor{}
+	d.noteReads(pace{}, fmt.Errorf("%w: %w", errReads, syscall.EIO))
+	d.check(t, "disk reads", broken, "cannot be read: input/output error", "dmesg")
 }
