@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,23 @@ func TestPolicy(t *testing.T) {
 				t.Errorf("%s: the link %s is not relative", path, m[1])
 			}
 		}
+	}
+}
+
+// What a table says where it has no rows is as wide as the table.
+func TestEmptyTablesAreAsWideAsTheirHeads(t *testing.T) {
+	_, doc := ask(t, "/", View{Zone: &Zone{}}, nil)
+	empty := 0
+	for _, table := range regexp.MustCompile(`(?s)<table.*?</table>`).FindAllString(doc, -1) {
+		if none := regexp.MustCompile(`class="none" colspan="(\d+)"`).FindStringSubmatch(table); none != nil {
+			empty++
+			if columns := strings.Count(table, `scope="col"`); none[1] != strconv.Itoa(columns) {
+				t.Errorf("%s columns of %d in %s", none[1], columns, table)
+			}
+		}
+	}
+	if empty < 3 {
+		t.Errorf("%d tables say that they are empty", empty)
 	}
 }
 
