@@ -64,7 +64,8 @@ func onThisHost(next http.Handler) http.Handler {
 
 // fromThisHost reports whether a program of this host asks: over loopback, or from the
 // very address that it asks at. Answers to that one never leave the host, so that no
-// other host can have it for its own.
+// other host can claim it; but a forwarder on this host that asks in its own name asks
+// for whoever reached it, and cannot be told from a program.
 func fromThisHost(r *http.Request) bool {
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
