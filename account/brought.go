@@ -45,21 +45,25 @@ type broughtSet struct {
 	table atomic.Pointer[[broughtSets][broughtWays]atomic.Uint64]
 }
 
-// An entry is 40 bits of the id, 23 of the time in seconds, and whether the block was
-// brought. Zero is none.
+// An entry is 40 bits of the id, 19 of the time in seconds, which are six days, how many
+// read the block ahead just now, at most 15, and whether it was brought. Zero is none.
 const (
-	broughtBit  = 1
-	broughtTick = 1<<23 - 1
-	broughtName = ^uint64(1<<24 - 1)
+	broughtBit    = 1
+	broughtReader = 1 << 1
+	broughtAsked  = 15 * broughtReader
+	broughtShift  = 5
+	broughtTick   = 1<<19 - 1
+	broughtName   = ^uint64(1<<24 - 1)
 )
 
-func broughtEntry(id block.ID, now time.Duration) uint64 {
-	return binary.LittleEndian.Uint64(id[8:])&broughtName | (uint64(now/time.Second)+1)&broughtTick<<1
+// broughtAt returns the entry of an id without readers or a mark.
+func broughtAt(id block.ID, now time.Duration) uint64 {
+	return binary.LittleEndian.Uint64(id[8:])&broughtName | uint64(now/time.Second)&broughtTick<<broughtShift
 }
 
-// old reports whether an entry is of too long ago.
+// broughtOld reports whether an entry is of too long ago.
 func broughtOld(e uint64, now time.Duration) bool {
-	return (uint64(now/time.Second)+1-e>>1)&broughtTick > uint64(broughtFor/time.Second)
+	return (uint64(now/time.Second)-e>>broughtShift)&broughtTick > uint64(broughtFor/time.Second)
 }
 
 func (s *broughtSet) ways(id block.ID) *[broughtWays]atomic.Uint64 {
@@ -85,25 +89,48 @@ func (s *broughtSet) find(id block.ID) (*atomic.Uint64, uint64) {
 	return nil, 0
 }
 
+// change has f say what stands where the id is, and returns what stood there; 0: it is
+// nowhere. An entry that nobody reads and is not brought is none.
+func (s *broughtSet) change(id block.ID, f func(was uint64) uint64) (was uint64) {
+	for {
+		at, was := s.find(id)
+		if at == nil {
+			return 0
+		}
+		e := f(was)
+		if e&(broughtAsked|broughtBit) == 0 {
+			e = 0
+		}
+		if at.CompareAndSwap(was, e) {
+			return was
+		}
+	}
+}
+
 // asked notes that a block begins to be read ahead.
 func (s *broughtSet) asked(id block.ID, now time.Duration) {
 	s.made.Do(func() { s.table.Store(new([broughtSets][broughtWays]atomic.Uint64)) })
-	at, was := s.find(id)
-	if at != nil {
-		if broughtOld(was, now) {
-			at.CompareAndSwap(was, broughtEntry(id, now))
+	first := broughtAt(id, now) | broughtReader
+	if s.change(id, func(was uint64) uint64 {
+		switch {
+		case broughtOld(was, now):
+			return first
+		case was&broughtAsked == broughtAsked:
+			return was
 		}
+		return was + broughtReader
+	}) != 0 {
 		return
 	}
 	ways := s.ways(id)
 	for range broughtWays { // others may take the same way meanwhile
 		oldest, what := &ways[0], ways[0].Load()
 		for i := range ways {
-			if e := ways[i].Load(); e == 0 || what != 0 && e>>1&broughtTick < what>>1&broughtTick {
+			if e := ways[i].Load(); e == 0 || what != 0 && e>>broughtShift&broughtTick < what>>broughtShift&broughtTick {
 				oldest, what = &ways[i], e
 			}
 		}
-		if oldest.CompareAndSwap(what, broughtEntry(id, now)) {
+		if oldest.CompareAndSwap(what, first) {
 			return
 		}
 	}
@@ -111,22 +138,28 @@ func (s *broughtSet) asked(id block.ID, now time.Duration) {
 
 // came notes that the origin gave a block, which somebody may be reading ahead.
 func (s *broughtSet) came(id block.ID, now time.Duration) {
-	if at, was := s.find(id); at != nil {
-		at.CompareAndSwap(was, broughtEntry(id, now)|broughtBit)
-	}
+	s.change(id, func(was uint64) uint64 {
+		if broughtOld(was, now) {
+			return 0
+		}
+		return broughtAt(id, now) | was&broughtAsked | broughtBit
+	})
 }
 
-// ended notes that a block is read ahead no more, and forgets it where it came from
-// elsewhere.
+// ended notes that one reads a block ahead no more. What none does and came from
+// elsewhere is forgotten.
 func (s *broughtSet) ended(id block.ID) {
-	if at, was := s.find(id); at != nil && was&broughtBit == 0 {
-		at.CompareAndSwap(was, 0)
-	}
+	s.change(id, func(was uint64) uint64 {
+		if was&broughtAsked == 0 {
+			return was
+		}
+		return was - broughtReader
+	})
 }
 
 // take notes that a program has a block, and reports whether it is the first to have it
 // since it was brought.
 func (s *broughtSet) take(id block.ID, now time.Duration) bool {
-	at, was := s.find(id)
-	return at != nil && was&broughtBit != 0 && at.CompareAndSwap(was, 0) && !broughtOld(was, now)
+	was := s.change(id, func(was uint64) uint64 { return was &^ broughtBit })
+	return was&broughtBit != 0 && !broughtOld(was, now)
 }

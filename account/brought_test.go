@@ -2,6 +2,8 @@ package account
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +35,24 @@ func TestAReadOfWhatWasReadAheadJustBeforeIsNoHit(t *testing.T) {
 			served(demand, l, b, block.Disk)
 			served(demand, l, b, block.Memory)
 		}, 1},
-		{"by two who read ahead", func(l *Ledger) {
+		{"by two who read ahead, of whom one gives up", func(l *Ledger) {
+			read(ahead, l.Requests(block.ReaderFunc(func(ctx context.Context, id block.ID) (block.Block, error) {
+				read(ahead, l.Requests(answer(block.Block{}, 0, context.Canceled)), id)
+				return l.Brought(answer(b, block.Origin, nil)).ReadBlock(ctx, id)
+			})), b.ID())
+			served(demand, l, b, block.Memory)
+			served(demand, l, b, block.Memory)
+		}, 1},
+		{"brought again for one who reads ahead since before it was used", func(l *Ledger) {
+			read(ahead, l.Requests(block.ReaderFunc(func(ctx context.Context, id block.ID) (block.Block, error) {
+				served(ahead, l, b, block.Origin)
+				served(demand, l, b, block.Memory)
+				return l.Brought(answer(b, block.Origin, nil)).ReadBlock(ctx, id)
+			})), b.ID())
+			served(demand, l, b, block.Memory)
+			served(demand, l, b, block.Memory)
+		}, 2},
+		{"one after the other by two who read ahead", func(l *Ledger) {
 			served(ahead, l, b, block.Origin)
 			served(ahead, l, b, block.Memory)
 			served(demand, l, b, block.Memory)
@@ -135,5 +154,58 @@ func TestManyBlocksReadAheadAreRemembered(t *testing.T) {
 	}
 	if kept < n*99/100 {
 		t.Errorf("%d of %d are remembered", kept, n)
+	}
+}
+
+// However many read a block ahead at once, none is taken for another block or time.
+func TestManyReadOneBlockAhead(t *testing.T) {
+	var s broughtSet
+	id := block.Sum([]byte("b"))
+	for range 40 {
+		s.asked(id, time.Second)
+	}
+	if _, e := s.find(id); e != broughtAt(id, time.Second)|broughtAsked {
+		t.Errorf("%x", e)
+	}
+	s.came(id, 2*time.Second)
+	for range 40 {
+		s.ended(id)
+	}
+	if _, e := s.find(id); e != broughtAt(id, 2*time.Second)|broughtBit {
+		t.Errorf("%x", e)
+	}
+	if !s.take(id, 2*time.Second) || s.take(id, 2*time.Second) {
+		t.Error("it is not taken once")
+	}
+	s.asked(id, 0) // and is never said to have ended
+	s.came(id, broughtFor+2*time.Second)
+	if at, e := s.find(id); at != nil {
+		t.Errorf("%x is left", e)
+	}
+}
+
+// Reads ahead and programs that end at one moment leave nothing behind.
+func TestABlockIsTakenOnceByThoseWhoReadIt(t *testing.T) {
+	var s broughtSet
+	id := block.Sum([]byte("b"))
+	for range 200 {
+		var wg sync.WaitGroup
+		var taken atomic.Int64
+		for range 4 {
+			s.asked(id, 0)
+		}
+		s.came(id, 0)
+		for range 4 {
+			wg.Go(func() { s.ended(id) })
+			wg.Go(func() {
+				if s.take(id, 0) {
+					taken.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if at, e := s.find(id); taken.Load() != 1 || at != nil {
+			t.Fatalf("taken %d times, %x is left", taken.Load(), e)
+		}
 	}
 }
