@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -27,7 +28,7 @@ type Total struct {
 	Series ZoneSeries
 	Label  string // the value of the series' label; "" where it has none
 	Result string // the value of its second label, of PeerRequests and PeerBytes only
-	Value  uint64
+	Value  uint64 // of PeerSending nanoseconds
 }
 
 // A ZoneSeries is a counter of the zone.
@@ -38,6 +39,7 @@ const (
 	PeerBlocks        ZoneSeries = iota // received, sent
 	PeerBytes                           // received, sent; and whole or broken
 	PeerRequests                        // sent, received; and a result
+	PeerSending                         // none
 	PeerFailures                        // failed, stalled, wrong
 	PeerRedirects                       // given, taken
 	PeerGone                            // given, taken
@@ -69,6 +71,7 @@ var zoneSeries = [zoneSeriesCount]struct{ name, help, label string }{
 	PeerBlocks:       {"peer_blocks_total", "Blocks that passed between this node and its peers.", "direction"},
 	PeerBytes:        {"peer_bytes_total", "Bytes of blocks that passed between this node and its peers, by what came of the transfer: the rest of the block was there at its end (whole), or it broke off before (broken).", "direction"},
 	PeerRequests:     {"peer_requests_total", "Asks for blocks among nodes, sent by this one and received from others, by what came of them.", "direction"},
+	PeerSending:      {"peer_sending_seconds_total", "Time that the blocks sent to peers took, each from its place on the wire to its last byte: by the blocks sent it tells which node is slow.", ""},
 	PeerFailures:     {"peer_failures_total", "Asks of peers that failed or stalled, and blocks whose bytes were wrong.", "kind"},
 	PeerRedirects:    {"peer_redirects_total", "Asks for blocks sent on to another node: by this node, and as told by others.", "direction"},
 	PeerGone:         {"peer_gone_total", "Asks for blocks that the asked node neither owns nor has.", "direction"},
@@ -150,6 +153,10 @@ func (d zoneDescs) collect(out sink, z Zone) {
 			if value != "" {
 				labels = append(labels, value)
 			}
+		}
+		if t.Series == PeerSending {
+			out <- prometheus.MustNewConstMetric(d.totals[t.Series], prometheus.CounterValue, time.Duration(t.Value).Seconds())
+			continue
 		}
 		out.counter(d.totals[t.Series], int64(t.Value), labels...)
 	}

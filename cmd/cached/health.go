@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zonecache/cached/tiers/origin"
@@ -17,24 +18,27 @@ type health struct {
 	origin *origin.Origin
 	log    *slog.Logger
 
+	poke chan struct{} // has the origins asked before their time
+
 	mu       sync.Mutex
 	draining bool
 	joining  bool // the zone: agents are not answered yet
 	checked  bool
-	problems []string  // one for each origin, "" when it answers
-	asked    time.Time // when the last check of all ended
+	problems []string      // one for each origin, "" when it answers
+	began    time.Time     // when the last check of all did
+	done     chan struct{} // closed when the check in progress has ended; nil: none is
 }
 
 const (
 	healthyInterval = 15 * time.Second // between checks of origins that answer
 	failingInterval = 2 * time.Second  // until they answer again
 	checkTimeout    = 5 * time.Second
-	againEvery      = 500 * time.Millisecond // checks because somebody asks
-	againTimeout    = 500 * time.Millisecond
+	againEvery      = 500 * time.Millisecond // at least, between checks because somebody asks
+	againTimeout    = 500 * time.Millisecond // that one waits for such a check
 )
 
 func newHealth(o *origin.Origin, log *slog.Logger) *health {
-	return &health{origin: o, log: log, problems: make([]string, len(o.Origins()))}
+	return &health{origin: o, log: log, problems: make([]string, len(o.Origins())), poke: make(chan struct{}, 1)}
 }
 
 // watch checks the origins until ctx ends.
@@ -47,28 +51,44 @@ func (h *health) watch(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-h.poke:
 		case <-time.After(interval):
 		}
 	}
 }
 
-// check asks every origin and reports whether all answered.
+// check asks every origin and reports whether all answered. There is one at a time.
 func (h *health) check(ctx context.Context) bool {
-	all := true
-	for i, o := range h.origin.Origins() {
-		checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
-		err := o.Check(checkCtx)
-		cancel()
-		if ctx.Err() != nil {
-			return true
-		}
-		h.note(i, o.String(), err)
-		all = all && err == nil
-	}
 	h.mu.Lock()
-	h.checked, h.asked = true, time.Now()
+	h.began = time.Now()
+	if h.done == nil {
+		h.done = make(chan struct{})
+	}
+	done := h.done
 	h.mu.Unlock()
-	return all
+	var failed atomic.Bool
+	var all sync.WaitGroup
+	for i, o := range h.origin.Origins() {
+		all.Go(func() {
+			checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
+			defer cancel()
+			err := o.Check(checkCtx)
+			if ctx.Err() != nil {
+				return
+			}
+			h.note(i, o.String(), err)
+			if err != nil {
+				failed.Store(true)
+			}
+		})
+	}
+	all.Wait()
+	h.mu.Lock()
+	h.checked = h.checked || ctx.Err() == nil
+	h.done = nil
+	h.mu.Unlock()
+	close(done)
+	return !failed.Load()
 }
 
 func (h *health) note(i int, url string, err error) {
@@ -127,16 +147,29 @@ func (h *health) notReady() []string {
 }
 
 // now returns why the daemon is not ready. Origins of which none answered when they
-// were asked last are asked once more, so that whoever wants to know is told of now;
-// those that hang are not waited for.
+// were asked last are asked once more, so that whoever wants to know is told of now:
+// not more often for many who ask, and those that hang are not waited for.
 func (h *health) now(ctx context.Context) []string {
 	h.mu.Lock()
-	due := h.checked && !h.draining && !slices.Contains(h.problems, "") && time.Since(h.asked) >= againEvery
+	failing := h.checked && !h.draining && !slices.Contains(h.problems, "")
+	due, done := time.Since(h.began) >= againEvery, h.done
+	if failing && due && done == nil {
+		done = make(chan struct{})
+		h.done = done // of the check that begins now
+		select {
+		case h.poke <- struct{}{}:
+		default:
+		}
+	}
 	h.mu.Unlock()
-	if due {
-		ctx, cancel := context.WithTimeout(ctx, againTimeout)
-		defer cancel()
-		h.check(ctx)
+	if failing && done != nil {
+		timer := time.NewTimer(againTimeout)
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
 	}
 	return h.notReady()
 }

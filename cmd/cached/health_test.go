@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,8 +13,7 @@ import (
 	"github.com/zonecache/cached/tiers/origin"
 )
 
-// Who asks whether the daemon is ready is told of now, not of the last check; and
-// asking often checks seldom.
+// Who asks whether the daemon is ready is told of now, not of the last check.
 func TestReadinessIsOfNow(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "origin")
 	synctest.Test(t, func(t *testing.T) {
@@ -21,7 +22,8 @@ func TestReadinessIsOfNow(t *testing.T) {
 			t.Fatal(err)
 		}
 		h := newHealth(o, slog.New(slog.DiscardHandler))
-		h.check(t.Context())
+		go h.watch(t.Context())
+		synctest.Wait()
 		if len(h.notReady()) == 0 {
 			t.Fatal("ready without an origin")
 		}
@@ -42,5 +44,36 @@ func TestReadinessIsOfNow(t *testing.T) {
 		if why := h.now(t.Context()); len(why) > 0 {
 			t.Errorf("an origin that answers is asked now and then, not by everybody who asks: %q", why)
 		}
+	})
+}
+
+// However many ask, an origin that hangs is asked by one of them, and nobody waits
+// for it.
+func TestReadinessDoesNotWaitForAnOriginThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHealth(&origin.Origin{}, slog.New(slog.DiscardHandler))
+		h.problems, h.checked = []string{"it fails"}, true
+		var checks atomic.Int32
+		go func() { // as watch, of an origin that hangs
+			for range h.poke {
+				checks.Add(1)
+				<-time.After(time.Minute)
+			}
+		}()
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() {
+				if why := h.now(t.Context()); len(why) != 1 {
+					t.Errorf("%q", why)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); took > againTimeout || checks.Load() != 1 {
+			t.Errorf("%d checks, after %v", checks.Load(), took)
+		}
+		close(h.poke)
+		<-time.After(time.Hour)
 	})
 }

@@ -47,6 +47,7 @@ func (m zoneMetrics) totals(s peer.Stats, tree peer.TreeStats, g gossip.Stats) [
 		{Series: account.PeerBytes, Label: "received", Result: "broken", Value: s.ReceivedBroken},
 		{Series: account.PeerBytes, Label: "sent", Result: "whole", Value: s.SentBytes - s.SentBroken},
 		{Series: account.PeerBytes, Label: "sent", Result: "broken", Value: s.SentBroken},
+		{Series: account.PeerSending, Value: uint64(s.Sending)},
 		{Series: account.PeerFailures, Label: "failed", Value: s.Failures},
 		{Series: account.PeerFailures, Label: "stalled", Value: s.Stalled},
 		{Series: account.PeerFailures, Label: "wrong", Value: s.Wrong},

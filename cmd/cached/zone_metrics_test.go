@@ -48,6 +48,11 @@ func awaitZonePage(t *testing.T, d *demoDaemon, want map[string]float64) {
 				all = append(all, name+" is missing")
 			}
 		}
+		const sending = "peer_sending_seconds_total{}" // how long is the machine's affair
+		if took, sent := page[sending], page["peer_blocks_total{direction=sent}"]; (took > 0) != (sent > 0) || took > 60*sent {
+			all = append(all, fmt.Sprintf("%s: %g for %g blocks", sending, took, sent))
+		}
+		delete(page, sending)
 		for _, name := range slices.Sorted(maps.Keys(page)) {
 			if math.Abs(page[name]-want[name]) > 1e-9*math.Max(1, want[name]) {
 				all = append(all, fmt.Sprintf("%s: %g, want %g", name, page[name], want[name]))

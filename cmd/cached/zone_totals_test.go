@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -46,10 +47,11 @@ func allDiffer(t *testing.T, seen map[uint64]string, stats any) {
 			}
 		}
 		for _, c := range counts {
-			if was, twice := seen[c.Uint()]; twice || c.Uint() == 0 {
-				t.Errorf("%s is %d, as %s", name, c.Uint(), was)
+			n := c.Convert(reflect.TypeFor[uint64]()).Uint()
+			if was, twice := seen[n]; twice || n == 0 {
+				t.Errorf("%s is %d, as %s", name, n, was)
 			}
-			seen[c.Uint()] = name
+			seen[n] = name
 		}
 	}
 }
@@ -59,7 +61,7 @@ func TestEveryCountOfTheZoneHasItsSeries(t *testing.T) {
 	s := peer.Stats{
 		Received: 1, ReceivedBytes: 225, ReceivedBroken: 25, Sent: 3, SentBytes: 304, SentBroken: 4, Failures: 5, Wrong: 6, Stalled: 7, RedirectsGiven: 8, RedirectsTaken: 9, Misled: 10,
 		EpochMismatches: 11, GoneGiven: 12, GoneTaken: 13, Hedges: 14, HedgesWon: 15, Orphans: 16, Restarts: 17, BudgetSpent: 18, ResumedBytes: 19,
-		Inherited: 20, OffersGiven: 21, OffersTaken: 22,
+		Inherited: 20, OffersGiven: 21, OffersTaken: 22, Sending: 23 * time.Second,
 		Asked:    [...]uint64{31, 32, 33, 34, 35, 36, 37},
 		Answered: [...]uint64{41, 42, 43, 44, 45, 46, 47},
 	}
@@ -90,6 +92,7 @@ func TestEveryCountOfTheZoneHasItsSeries(t *testing.T) {
 		"peer_gone_total{direction=given}": 12, "peer_gone_total{direction=taken}": 13,
 		"peer_hedges_total{kind=sent}": 14, "peer_hedges_total{kind=won}": 15,
 		"peer_orphans_total{}": 16, "peer_restarts_total{}": 17, "peer_budget_spent_total{}": 18, "peer_resumed_bytes_total{}": 19, "peer_inherited_total{}": 20,
+		"peer_sending_seconds_total{}":       23,
 		"peer_offers_total{direction=given}": 21, "peer_offers_total{direction=taken}": 22,
 		"peer_tree_blocks_total{outcome=asked}": 51, "peer_tree_blocks_total{outcome=got}": 52, "peer_tree_blocks_total{outcome=fell_back}": 53,
 		"peer_tree_blocks_total{outcome=complained}": 54, "peer_tree_blocks_total{outcome=handed}": 55,

@@ -85,9 +85,7 @@ func simulation(test, scenario string) string {
 
 // notes say why a scenario misses what it should take.
 var notes = map[string]string{
-	"start-1g":  "four blocks of a node on the wire at a time; with eight p50 is 1.066 here, and real hosts take no less time (docs/adr/0025-simulator.md)",
-	"image-10g": "readers draw from a window of 256 blocks, owners read 384 ahead, so that what is asked for is often not there yet: with a window of 128 blocks 100 hosts take 1.03 (docs/adr/0025-simulator.md)",
-	"start-10g": "an origin of four links has all 256 blocks under way for 13 ms, each at a 64th of a host's rate, and a host waits for 16: with an origin of 16 links p50 is 1.05 (docs/adr/0025-simulator.md)",
+	"start-10g": "an origin of four links has all 256 blocks under way for 13 ms, each at a 64th of a host's rate, and a host waits for 16: with an origin of 16 links p50 is 1.01 for 300 hosts (docs/adr/0025-simulator.md)",
 }
 
 // readsOf is how often a block may be read: what a dead owner was reading is read

@@ -96,3 +96,18 @@ func TestStarvingSendsGiveTheirPlaces(t *testing.T) {
 		}
 	})
 }
+
+// How long sends took is counted with them: by their number it tells who is slow.
+func TestTheTimeOfSendsIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "a", "b")
+		z.fault = func(asking) fault { return fault{chunk: 50 * time.Millisecond} }
+		z.nodes["a"].mustRead(z.block(1, 4*chunkBytes, "b"))
+		if s := z.nodes["b"].tier.Stats(); s.Sent != 1 || s.Sending != 200*time.Millisecond {
+			t.Errorf("%d sends took %v, want one of 200 ms", s.Sent, s.Sending)
+		}
+		if s := z.nodes["a"].tier.Stats(); s.Sending != 0 {
+			t.Errorf("who sent nothing took %v", s.Sending)
+		}
+	})
+}

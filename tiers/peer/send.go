@@ -44,6 +44,7 @@ func (s *send) done(sent int, err error) {
 	if err == nil && sent >= s.want {
 		result = placement.Delivered
 		c.sent.Add(1)
+		s.stats.sending.Add(int64(now.Sub(s.started)))
 		c.sentBytes.whole.Add(uint64(sent))
 	} else {
 		c.sentBytes.broken.Add(uint64(max(sent, 0)))

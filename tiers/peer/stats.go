@@ -15,6 +15,7 @@ type stats struct {
 	budgetSpent, resumedBytes atomic.Uint64
 	inherited                 atomic.Uint64
 	offersGiven, offersTaken  atomic.Uint64
+	sending                   atomic.Int64 // nanoseconds of sends that came to their end
 
 	asked, answered asks
 }
@@ -38,7 +39,8 @@ func (x *transferred) take(o *transferred) {
 type Stats struct {
 	Received, ReceivedBytes  uint64 // whole blocks; bytes, those of broken transfers included
 	Sent, SentBytes          uint64
-	ReceivedBroken           uint64 // of the bytes, those of transfers that broke off
+	Sending                  time.Duration // that the blocks sent took, in sum: from their place on the wire to the last byte
+	ReceivedBroken           uint64        // of the bytes, those of transfers that broke off
 	SentBroken               uint64
 	Failures, Wrong, Stalled uint64 // asks that failed, stalled ones included; blocks with wrong bytes
 
@@ -67,7 +69,7 @@ func (t *Tier) Stats() Stats {
 		Hedges: s.hedges.Load(), HedgesWon: s.hedgesWon.Load(),
 		Orphans: s.orphans.Load(), Restarts: s.restarts.Load(),
 		BudgetSpent: s.budgetSpent.Load(), ResumedBytes: s.resumedBytes.Load(),
-		Inherited:   s.inherited.Load(),
+		Inherited: s.inherited.Load(), Sending: time.Duration(s.sending.Load()),
 		OffersGiven: s.offersGiven.Load(), OffersTaken: s.offersTaken.Load(),
 		Asked: asked, Answered: answered,
 	}

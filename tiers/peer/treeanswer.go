@@ -163,6 +163,7 @@ func (h *handing) done(sent int, err error) {
 	c := &h.peers.get(h.child).counts
 	if err == nil && sent >= h.want {
 		c.sent.Add(1)
+		h.stats.sending.Add(int64(now.Sub(h.started)))
 		h.counts.handed.Add(1)
 		c.sentBytes.whole.Add(uint64(sent))
 	} else {
