@@ -144,7 +144,7 @@ generate: tool-buf ## generate Go code from the .proto files
 
 .PHONY: pictures
 pictures: ## draw the dashboards and photograph the status page for docs/pictures, from a run of six minutes
-	CACHED_PICTURES=$(abspath docs/pictures) go test -count 1 -timeout 30m -run TestPictures -v ./helm/dashboards
+	CACHED_PICTURES=$(abspath docs/pictures) go test -count 1 -timeout 30m -run 'TestPictures$$' -v ./helm/dashboards
 
 .PHONY: tools
 tools: ## build every pinned tool (several minutes the first time)
