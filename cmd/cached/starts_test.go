@@ -127,7 +127,7 @@ func TestStartsThatHaveReadEverythingGoBeforeOneThatReads(t *testing.T) {
 	starts()["read1"].recording = &prefetch.Recording{}
 	begin("small", 2)
 	if open := starts(); len(open) != maxStarts || open["reading"] == nil || open["read1"] == nil || open["read2"] != nil || open["small"] == nil {
-		t.Errorf("%d starts go on: the one that reads %t, the recorded one %t, the oldest other %t", len(open), open["reading"] != nil, open["read1"] != nil, open["read2"] != nil)
+		t.Fatalf("%d starts go on: the one that reads %t, the recorded one %t, the oldest other %t", len(open), open["reading"] != nil, open["read1"] != nil, open["read2"] != nil)
 	}
 	eventually(t, "the small one has, too", func() bool { return idle() == maxStarts-1 })
 	begin("large", maxAhead-3)
