@@ -33,9 +33,12 @@ var errOther = errors.New("mount: something else is kept")
 func (m *Mount) leave() error {
 	r := m.record
 	k, err := m.register()
-	if err != nil {
+	if err != nil && m.spare.open() { // it ends with its last user now, and has the place until then
 		m.opts.Logger.Warn("nothing is kept", "error", err)
 		m.spare.close()
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	// What is below is nobody's but ours from here on, and goes with what is above it:

@@ -24,6 +24,7 @@ type Mount struct {
 	ended  <-chan struct{}     // closed when it serves no more
 	looks  chan struct{}       // has one element when somebody says that DIR may be unmounted
 	spare  *spare              // nil: nothing is kept
+	stayed string              // why DIR could not be freed, as it was told last
 
 	mu     sync.Mutex
 	ending bool // Unmount is at work
@@ -250,9 +251,9 @@ func (m *Mount) follow() {
 		return
 	}
 	if !m.spare.open() {
-		err := takeDown(m.record.below(), unix.MNT_DETACH)
-		if err != nil {
-			m.opts.Logger.Warn("the layers of the mount", "error", err)
+		if err := takeDown(m.record.below(), unix.MNT_DETACH); err != nil {
+			m.stays(err)
+			return
 		}
 		select {
 		case <-m.ended:
@@ -261,6 +262,20 @@ func (m *Mount) follow() {
 		}
 	}
 	if err := m.leave(); err != nil {
-		m.opts.Logger.Debug("not left yet", "error", err)
+		m.stays(err)
 	}
+}
+
+// stays says why DIR cannot be freed, which is tried again and again, once for each
+// reason: names of temporary files, which are never the same, make none.
+func (m *Mount) stays(err error) {
+	why := err.Error()
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		why = errno.Error()
+	}
+	if why == m.stayed {
+		return
+	}
+	m.stayed = why
+	m.opts.Logger.Warn("the place cannot be freed, which is tried again", "dir", m.opts.Dir, "error", err)
 }
