@@ -98,6 +98,9 @@ func (o *Options) check() error {
 		o.State = DefaultState()
 	}
 	var err error
+	if o.State, err = filepath.Abs(o.State); err != nil { // whoever keeps an image goes elsewhere
+		return fmt.Errorf("mount: state: %w", err)
+	}
 	if o.Dir, err = place(o.Dir); err != nil {
 		return err
 	}

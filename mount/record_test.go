@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -136,4 +137,33 @@ func TestAPlaceIsFreeOnceItsRecordIsGone(t *testing.T) {
 		t.Errorf("listed: %v, %v", list, err)
 	}
 	clean(t, state, state)
+}
+
+// A state directory that was given by a relative name is the same one wherever the
+// process goes.
+func TestARelativeStateDirectory(t *testing.T) {
+	src := testImage(t, imagetest.File("a", "x"))
+	parent := t.TempDir()
+	t.Chdir(parent)
+	m, err := New(src, Options{Dir: t.TempDir(), State: "state", Image: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("/")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := errors.Join(m.Unmount(), m.Wait(ctx)); err != nil {
+		t.Error(err)
+	}
+	clean(t, filepath.Join(parent, "state"), m.opts.Dir)
+
+	dir, state := t.TempDir(), t.TempDir()
+	cmd := program(t, src, dir, state)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	t.Chdir(filepath.Dir(state))
+	if _, err := Unmount(t.Context(), filepath.Base(state), dir, Gently); err != nil {
+		t.Error(err)
+	}
+	clean(t, state, dir)
 }

@@ -65,6 +65,10 @@ func Unmount(ctx context.Context, state, dir string, force Force) (*Record, erro
 	if state == "" {
 		state = DefaultState()
 	}
+	state, err := filepath.Abs(state) // as the kernel's table names layers
+	if err != nil {
+		return nil, fmt.Errorf("mount: state: %w", err)
+	}
 	r, err := findForUnmount(state, dir)
 	if err != nil {
 		return nil, err

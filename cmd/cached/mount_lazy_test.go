@@ -90,3 +90,28 @@ func TestTheProcessOfAMountHoldsNoDescriptorsOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// What is left of a mount for those who use it takes its record away when it ends, also
+// where the state directory was given by a relative name.
+func TestLazyUmountWithARelativeStateDirectory(t *testing.T) {
+	m := startMountTest(t)
+	here, err := os.Getwd()
+	if err == nil {
+		m.state, err = filepath.Rel(here, m.state)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, pid := m.mount()
+	f, err := os.Open(filepath.Join(dir, "d1", "f1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if out, err := m.cached("umount", dir, "--lazy"); err != nil || !strings.Contains(out, "is free") {
+		t.Errorf("umount --lazy: %v\n%s", err, out)
+	}
+	f.Close()
+	waitForEnd(t, pid)
+	m.nothing()
+}

@@ -96,14 +96,11 @@ func (c *mountCommand) serve(cmd *cobra.Command) error {
 	}
 }
 
-// prepareToKeep finds out for whom the mount may be kept. A process in the foreground is
-// somebody's who waits for its end.
+// prepareToKeep finds out whether the mount may be kept, and has the records found from
+// everywhere. A process in the foreground is somebody's who waits for its end.
 func (c *mountCommand) prepareToKeep() (err error) {
 	if c.readyFD == 0 || os.Geteuid() != 0 {
 		c.keep = 0
-	}
-	if c.keep == 0 {
-		return nil
 	}
 	c.state, err = filepath.Abs(c.state)
 	return err
