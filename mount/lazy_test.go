@@ -1,12 +1,15 @@
 package mount
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -76,6 +79,55 @@ func TestLazyUnmountLeavesOpenFiles(t *testing.T) {
 			f.Close()
 			<-m.Kept().Ended()
 			forget(t, m.Kept())
+		})
+	}
+}
+
+// The process of a mount may be of an earlier version, which never leaves the place to
+// others: it is told what that one understands, and nobody waits for it.
+func TestLazyUnmountOfAnEarlierVersion(t *testing.T) {
+	src := testImage(t, imagetest.File("a", "x"))
+	for _, keep := range []bool{false, true} {
+		t.Run(fmt.Sprint("keep ", keep), func(t *testing.T) {
+			var m *Mount
+			want := []os.Signal{unix.SIGTERM}
+			if keep {
+				m, want = keeping(t, src, Options{}), []os.Signal{SignalKeepNothing, SignalLook}
+			} else {
+				m = start(t, src, Options{})
+			}
+			if !m.record.Leaves {
+				t.Error("a process of this version is taken for an earlier one")
+			}
+			m.record.Leaves = false
+			if err := m.record.update(); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Open(filepath.Join(m.opts.Dir, "a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			got := make(chan os.Signal, 8)
+			signal.Notify(got, unix.SIGTERM, SignalKeepNothing, SignalLook)
+			defer signal.Stop(got)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if r, err := Unmount(ctx, m.opts.State, m.opts.Dir, Lazily); err != nil || r.Leaves {
+				t.Errorf("unmounted %+v: %v", r, err)
+			}
+			said := map[os.Signal]bool{}
+			for range want {
+				said[<-got] = true // in no order
+			}
+			for _, s := range want {
+				if !said[s] {
+					t.Errorf("it was told %v, want %v", said, want)
+				}
+			}
+			if _, err := find(m.opts.State, m.opts.Dir); err != nil {
+				t.Errorf("the record of a process that still serves: %v", err)
+			}
 		})
 	}
 }

@@ -63,7 +63,7 @@ func (m *Mount) claim() error {
 		return err
 	}
 	holding.home, holding.Since = home(o.State, o.Dir), holding.Since.Truncate(time.Second)
-	m.record = &Record{Holding: holding, Dir: o.Dir, Kind: o.As, Overlay: o.Overlay}
+	m.record = &Record{Holding: holding, Dir: o.Dir, Kind: o.As, Overlay: o.Overlay, Leaves: true}
 	err = m.record.claim()
 	if err == nil {
 		if err = occupied(o.Dir); err != nil {

@@ -21,6 +21,9 @@ type Record struct {
 	Turn int `json:"turn,omitempty"`
 	// Keep is set where the process may outlive the mount, with the image's pages.
 	Keep bool `json:"keep,omitempty"`
+	// Leaves is set where the process gives DIR up while somebody still uses the mount out
+	// of sight. One of an earlier version, which outlives the update, does not.
+	Leaves bool `json:"leaves,omitempty"`
 }
 
 const (

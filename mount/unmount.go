@@ -59,8 +59,9 @@ func unmount(dir string, flags int) error {
 }
 
 // Unmount takes down the mount at dir, whoever made it and whether that process
-// still lives, and returns what it was. Errors: fs.ErrNotExist where nothing of
-// ours is mounted, *BusyError where it is in use.
+// still lives, and returns what it was: DIR is free then, unless a process that never
+// leaves it ([Record.Leaves]) was told so lazily. Errors: fs.ErrNotExist where nothing
+// of ours is mounted, *BusyError where it is in use.
 func Unmount(ctx context.Context, state, dir string, force Force) (*Record, error) {
 	if state == "" {
 		state = DefaultState()
@@ -99,7 +100,7 @@ func Unmount(ctx context.Context, state, dir string, force Force) (*Record, erro
 		}
 		return r, fmt.Errorf("mount: unmount %s: %w", top, err)
 	}
-	if err := r.tellUnmounted(force); err != nil {
+	if err := r.tellUnmounted(force); err != nil || force == Lazily && !r.Leaves {
 		return r, err
 	}
 	return r, r.await(ctx, force)
@@ -109,7 +110,7 @@ func Unmount(ctx context.Context, state, dir string, force Force) (*Record, erro
 // mount where that is fast: it may have seen the end of this one before it gets the
 // signal.
 func (r *Record) tellUnmounted(force Force) error {
-	if !r.Keep && force != Lazily {
+	if !r.Keep && (force != Lazily || !r.Leaves) {
 		return r.signal(unix.SIGTERM)
 	}
 	if force == Wholly { // and not before: a mount that is busy goes on, and is kept one day

@@ -115,3 +115,29 @@ func TestLazyUmountWithARelativeStateDirectory(t *testing.T) {
 	waitForEnd(t, pid)
 	m.nothing()
 }
+
+// A process of an earlier version keeps the place, and who unmounts lazily is told so.
+func TestLazyUmountOfAnEarlierVersion(t *testing.T) {
+	m := startMountTest(t)
+	dir, pid := m.mount()
+	records, err := filepath.Glob(filepath.Join(m.state, "*", "mount.json"))
+	if err != nil || len(records) != 1 {
+		t.Fatalf("%v, %v", records, err)
+	}
+	doc, err := os.ReadFile(records[0])
+	if err == nil {
+		err = os.WriteFile(records[0], bytes.Replace(doc, []byte(`"leaves": true`), []byte(`"turn": 0`), 1), 0o600)
+	}
+	f, openErr := os.Open(filepath.Join(dir, "d1", "f1"))
+	if err != nil || openErr != nil {
+		t.Fatal(err, openErr)
+	}
+	defer f.Close()
+	out, err := m.cached("umount", dir, "--lazy")
+	if want := fmt.Sprintf("process %d, of an earlier version", pid); err != nil || strings.Contains(out, "is free;") || !strings.Contains(out, want) {
+		t.Errorf("umount --lazy: %v\n%s", err, out)
+	}
+	f.Close()
+	waitForEnd(t, pid)
+	m.nothing()
+}

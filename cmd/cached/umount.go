@@ -57,8 +57,12 @@ the process that served the mount (cached mount --keep); --now ends that process
 		}
 		var errs []error
 		for _, dir := range args {
-			err := umount(cmd.Context(), *state, dir, force)
-			if err == nil && *lazy {
+			r, err := umount(cmd.Context(), *state, dir, force)
+			switch {
+			case err != nil || !*lazy:
+			case r.Alive() && !r.Leaves:
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is out of sight; process %d, of an earlier version, ends with its last user, and %s is free then\n", dir, r.PID, dir)
+			default:
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is free; the process that served it ends with its last user\n", dir)
 			}
 			errs = append(errs, err)
@@ -95,18 +99,18 @@ func dropKept(ctx context.Context, w io.Writer, state string) error {
 	return err
 }
 
-func umount(ctx context.Context, state, dir string, force mount.Force) error {
+func umount(ctx context.Context, state, dir string, force mount.Force) (*mount.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, umountWithin)
 	defer cancel()
-	_, err := mount.Unmount(ctx, state, dir, force)
+	r, err := mount.Unmount(ctx, state, dir, force)
 	var busy *mount.BusyError
 	switch {
 	case errors.As(err, &busy):
-		return fmt.Errorf("umount: %w; --lazy takes it out of sight", busy)
+		return nil, fmt.Errorf("umount: %w; --lazy takes it out of sight", busy)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("umount: nothing of ours is mounted on %s; `cached mount` lists what is", dir)
+		return nil, fmt.Errorf("umount: nothing of ours is mounted on %s; `cached mount` lists what is", dir)
 	case err != nil:
-		return fmt.Errorf("umount: %w", err)
+		return nil, fmt.Errorf("umount: %w", err)
 	}
-	return nil
+	return r, nil
 }
