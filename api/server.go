@@ -18,6 +18,8 @@ type ServerOptions struct {
 	MaxAge        time.Duration // how long a connection with a client certificate is used, up to an eighth more, so that a CA taken out ends it; 0: 1 h
 	DrainDelay    time.Duration // how long Shutdown keeps accepting after health said NOT_SERVING, for load balancers to see it
 	Logger        *slog.Logger  // nil: discard
+	// Guard, if set, stands before all but raw reads, which need a block's id.
+	Guard func(http.Handler) http.Handler
 
 	now func() time.Time // the clock of MaxAge; nil: time.Now
 }
@@ -60,11 +62,15 @@ func NewServer(h *Handler, options ServerOptions) *Server {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	h.limits = o
+	guarded := http.Handler(h)
+	if o.Guard != nil {
+		guarded = o.Guard(h)
+	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &Server{handler: h, options: o, port: port{done: make(chan struct{}), http: &http.Server{
-		Handler:           h,
+		Handler:           guarded,
 		Protocols:         &protocols,
 		ReadHeaderTimeout: o.HeaderTimeout,
 		IdleTimeout:       o.IdleTimeout,

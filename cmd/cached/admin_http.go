@@ -43,7 +43,7 @@ func (a *adminPages) handler() http.Handler {
 	operators.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	operators.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	operators.Handle("/", a.status)
-	pages := api.OperatorsOnly(a.authenticate, a.log, operators)
+	pages := byItsOwnName(api.OperatorsOnly(a.authenticate, a.log, operators))
 	if !a.everywhere {
 		pages = onThisHost(pages)
 	}

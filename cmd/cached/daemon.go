@@ -70,7 +70,7 @@ func newDaemon(cfg Config, n *node, log *slog.Logger, listenAddr, adminAddr stri
 		api.Options{MaxInFlight: cfg.Limits.InFlight, Overloaded: d.overload.Inc, Ready: d.health.notReady, Authenticate: door.authenticator(), Tracer: n.spans(), Logger: log},
 	)
 	d.door, d.starts = door, starts
-	d.rpc = api.NewServer(handler, api.ServerOptions{TLS: door.tls(), Logger: log})
+	d.rpc = api.NewServer(handler, api.ServerOptions{TLS: door.tls(), Guard: byItsOwnName, Logger: log})
 
 	if d.metrics, err = newRegistry(d, n, newOperations(d)); err != nil {
 		return nil, err
