@@ -146,12 +146,12 @@ func (h *health) notReady() []string {
 	return reasons
 }
 
-// now returns why the daemon is not ready. Origins of which none answered when they
-// were asked last are asked once more, so that whoever wants to know is told of now:
+// now returns why the daemon is not ready. Origins that were not asked yet, or of which
+// none answered when they were, are asked once more, so that whoever wants to know is told of now:
 // not more often for many who ask, and those that hang are not waited for.
 func (h *health) now(ctx context.Context) []string {
 	h.mu.Lock()
-	failing := h.checked && !h.draining && !slices.Contains(h.problems, "")
+	failing := !h.draining && (!h.checked || !slices.Contains(h.problems, ""))
 	due, done := time.Since(h.began) >= againEvery, h.done
 	if failing && due && done == nil {
 		done = make(chan struct{})

@@ -37,7 +37,7 @@ func newPlainReader(t *testing.T, host *netlab.Host, address string, size int) *
 
 // read reads a block and returns who served it.
 func (r *plainReader) read(id block.ID) (string, error) {
-	if _, err := fmt.Fprintf(r.conn, "GET /blocks/%s HTTP/1.1\r\nHost: cached\r\n\r\n", id); err != nil {
+	if _, err := fmt.Fprintf(r.conn, "GET /blocks/%s HTTP/1.1\r\nHost: localhost\r\n\r\n", id); err != nil {
 		return "", err
 	}
 	resp, err := http.ReadResponse(r.in, nil)

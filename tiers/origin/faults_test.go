@@ -124,7 +124,7 @@ func TestAFullStoreIsAskedOnce(t *testing.T) {
 	b := blocktest.Block(1, 50_000)
 	defer b.Release()
 	for code, status := range map[string]int{"InsufficientStorage": http.StatusInsufficientStorage, "QuotaExceeded": http.StatusForbidden} {
-		o, store := flakyOrigin(t, Options{}, blocktest.Block(2, 1000))
+		o, store := flakyOrigin(t, Options{}, b)
 		store.script = func(int, *http.Request) injected { return injected{status: status, body: s3Error(code, "No room.")} }
 		if err := o.PutBlock(context.Background(), b); !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, block.ErrUnavailable) {
 			t.Errorf("%s: error %v, want that it is full", code, err)
