@@ -21,20 +21,21 @@ func (r *requests) ReadBlock(ctx context.Context, id block.ID) (b block.Block, e
 	cause, via := causeOf(call), interfaceOf(call)
 	s := l.shard()
 	s.started[cause].Add(1)
-	if cause == block.Prefetch {
-		l.brought.asked(id, l.clock())
-	}
 	began := l.clock()
+	if cause == block.Prefetch {
+		l.brought.asked(id, began)
+	}
 	// Deferred, so that a panic that a server recovers from is accounted, too.
 	defer func() {
-		took := l.clock() - began
+		now := l.clock()
+		took := now - began
 		n, to, ahead := 0, rowOf(b, err), false
 		if to == rowFailed {
 			s.kinds[kindOf(ctx, err)][cause].Add(1)
 		} else {
 			n = b.Len()
 			// Who waited for the origin takes the mark, too: the next one has a hit.
-			ahead = cause == block.Demand && l.brought.take(id, l.clock()) && (b.From == block.Memory || b.From == block.Disk)
+			ahead = cause == block.Demand && l.brought.take(id, now) && (b.From == block.Memory || b.From == block.Disk)
 		}
 		if cause == block.Prefetch {
 			l.brought.ended(id)
