@@ -16,7 +16,7 @@ import (
 // against the bound of BURST.md, (1 + floor(log2 N)/M) S/B, and against the star.
 func TestABurstComesNearTheBound(t *testing.T) {
 	const rate = 12.5e6 // 100 Mbit/s
-	blocks, size := sized(64, 256), sized(64<<10, 256<<10)
+	blocks, size := sized(128, 256), sized(64<<10, 256<<10)
 	base := zonetest.Options{
 		Nodes: 16, Blocks: blocks, BlockSize: size,
 		Link: zonetest.Link{Up: rate, Down: rate}, OriginRate: 4 * rate,
